@@ -1,0 +1,109 @@
+/*
+ * Copyright the consent-milter authors.
+ * SPDX-License-Identifier: BSD-2-Clause
+ *
+ * All three codecs are the same walk over bits; they differ in the alphabet
+ * and in how many bits a character holds.
+ */
+#include "base/codec.h"
+
+#include <stdint.h>
+#include <string.h>
+
+static const char hex_alphabet[] = "0123456789abcdef";
+static const char base32_alphabet[] = "abcdefghijklmnopqrstuvwxyz234567";
+static const char base64url_alphabet[] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+static void
+encode(struct buf *out, const void *p, size_t len, const char *alphabet,
+    unsigned width)
+{
+	const unsigned char *in = p;
+	uint32_t acc = 0;
+	unsigned have = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		acc = (acc << 8) | in[i];
+		have += 8;
+		while (have >= width) {
+			have -= width;
+			buf_add_char(out,
+			    alphabet[(acc >> have) & ((1u << width) - 1)]);
+		}
+		acc &= (1u << have) - 1;
+	}
+	if (have > 0)
+		buf_add_char(out, alphabet[acc << (width - have)]);
+}
+
+static int
+decode(struct span text, void *p, size_t len, const char *alphabet,
+    unsigned width)
+{
+	unsigned char *out = p;
+	uint32_t acc = 0;
+	unsigned have = 0;
+	size_t n = 0;
+
+	if (text.len != (len * 8 + width - 1) / width)
+		return -1;
+	for (size_t i = 0; i < text.len; i++) {
+		const char *at = text.p[i] == '\0' ? NULL :
+		    strchr(alphabet, text.p[i]);
+
+		if (at == NULL)
+			return -1;
+		acc = (acc << width) | (uint32_t)(at - alphabet);
+		have += width;
+		if (have >= 8) {
+			have -= 8;
+			out[n++] = (unsigned char)(acc >> have);
+			acc &= (1u << have) - 1;
+		}
+	}
+	/* Left-over bits must be zero, or two texts would give one value. */
+	return acc == 0 && n == len ? 0 : -1;
+}
+
+void
+hex_format(struct buf *out, const void *p, size_t len)
+{
+	encode(out, p, len, hex_alphabet, 4);
+}
+
+int
+hex_parse(struct span text, void *out, size_t len)
+{
+	return decode(text, out, len, hex_alphabet, 4);
+}
+
+void
+base32_format(struct buf *out, const void *p, size_t len)
+{
+	encode(out, p, len, base32_alphabet, 5);
+}
+
+int
+base32_parse(struct span text, void *out, size_t len)
+{
+	unsigned char lower[128];
+
+	if (text.len > sizeof(lower))
+		return -1;
+	for (size_t i = 0; i < text.len; i++)
+		lower[i] = ascii_tolower(text.p[i]);
+	return decode(span_of(lower, text.len), out, len, base32_alphabet, 5);
+}
+
+void
+base64url_format(struct buf *out, const void *p, size_t len)
+{
+	encode(out, p, len, base64url_alphabet, 6);
+}
+
+int
+base64url_parse(struct span text, void *out, size_t len)
+{
+	return decode(text, out, len, base64url_alphabet, 6);
+}

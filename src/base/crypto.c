@@ -1,0 +1,146 @@
+/*
+ * Copyright the consent-milter authors.
+ * SPDX-License-Identifier: BSD-2-Clause
+ *
+ * An HMAC key is kept as the two SHA-256 states after the padded key blocks:
+ * a sum then costs two copies of a small context instead of a look-up of the
+ * algorithm (a sixth of the time of the one-shot HMAC()).
+ */
+#include "base/crypto.h"
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/xalloc.h"
+
+#define SHA256_BLOCK_BYTES	64
+
+struct crypto_hmac {
+	EVP_MD_CTX *inner;
+	EVP_MD_CTX *outer;
+};
+
+static void	must(int ok);
+static const EVP_MD *sha256(void);
+
+static void
+must(int ok)
+{
+	static const char text[] = "fatal: OpenSSL can't compute SHA-256\n";
+
+	if (ok > 0)
+		return;
+	(void)!write(STDERR_FILENO, text, sizeof(text) - 1);
+	_exit(EX_SOFTWARE);
+}
+
+static const EVP_MD *
+sha256(void)
+{
+	return EVP_sha256();
+}
+
+static void
+update(EVP_MD_CTX *ctx, const struct span *pieces, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (pieces[i].len != 0)
+			must(EVP_DigestUpdate(ctx, pieces[i].p,
+			    pieces[i].len));
+}
+
+void
+crypto_sha256(const struct span *pieces, size_t n,
+    unsigned char out[CRYPTO_DIGEST_BYTES])
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+
+	must(ctx != NULL);
+	must(EVP_DigestInit_ex(ctx, sha256(), NULL));
+	update(ctx, pieces, n);
+	must(EVP_DigestFinal_ex(ctx, out, NULL));
+	EVP_MD_CTX_free(ctx);
+}
+
+static EVP_MD_CTX *
+keyed_state(const unsigned char key[CRYPTO_KEY_BYTES], unsigned char pad)
+{
+	unsigned char block[SHA256_BLOCK_BYTES];
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+
+	memset(block, pad, sizeof(block));
+	for (size_t i = 0; i < CRYPTO_KEY_BYTES; i++)
+		block[i] ^= key[i];
+	must(ctx != NULL);
+	must(EVP_DigestInit_ex(ctx, sha256(), NULL));
+	must(EVP_DigestUpdate(ctx, block, sizeof(block)));
+	OPENSSL_cleanse(block, sizeof(block));
+	return ctx;
+}
+
+struct crypto_hmac *
+crypto_hmac_new(const unsigned char key[CRYPTO_KEY_BYTES])
+{
+	struct crypto_hmac *hmac = xcalloc(1, sizeof(*hmac));
+
+	hmac->inner = keyed_state(key, 0x36);
+	hmac->outer = keyed_state(key, 0x5c);
+	return hmac;
+}
+
+void
+crypto_hmac_free(struct crypto_hmac **hmac)
+{
+	if (*hmac == NULL)
+		return;
+	EVP_MD_CTX_free((*hmac)->inner);	/* wipes the state */
+	EVP_MD_CTX_free((*hmac)->outer);
+	free(*hmac);
+	*hmac = NULL;
+}
+
+void
+crypto_hmac_sum(const struct crypto_hmac *hmac, const struct span *pieces,
+    size_t n, unsigned char out[CRYPTO_DIGEST_BYTES])
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+
+	must(ctx != NULL);
+	must(EVP_MD_CTX_copy_ex(ctx, hmac->inner));
+	update(ctx, pieces, n);
+	must(EVP_DigestFinal_ex(ctx, out, NULL));
+	must(EVP_MD_CTX_copy_ex(ctx, hmac->outer));
+	must(EVP_DigestUpdate(ctx, out, CRYPTO_DIGEST_BYTES));
+	must(EVP_DigestFinal_ex(ctx, out, NULL));
+	EVP_MD_CTX_free(ctx);
+}
+
+void
+crypto_random(void *out, size_t len)
+{
+	must(RAND_bytes(out, (int)len));
+}
+
+bool
+crypto_equal(const void *a, const void *b, size_t len)
+{
+	return CRYPTO_memcmp(a, b, len) == 0;
+}
+
+void
+crypto_wipe(void *p, size_t len)
+{
+	OPENSSL_cleanse(p, len);
+}
+
+const char *
+crypto_version(void)
+{
+	return OpenSSL_version(OPENSSL_VERSION);
+}

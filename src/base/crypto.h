@@ -1,0 +1,47 @@
+/*
+ * Copyright the consent-milter authors.
+ * SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The few primitives that we use, over OpenSSL's libcrypto, the only file that
+ * knows it.  A failure inside OpenSSL here means that memory or the provider
+ * is gone; the process ends then, for a digest that is silently wrong could
+ * turn one person into another.  Thread-safe.
+ */
+#ifndef BASE_CRYPTO_H
+#define BASE_CRYPTO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/span.h"
+
+#define CRYPTO_DIGEST_BYTES	32
+#define CRYPTO_KEY_BYTES	32
+
+/* SHA-256 over the concatenation of n pieces (FIPS 180-4). */
+void	crypto_sha256(const struct span *pieces, size_t n,
+	    unsigned char out[CRYPTO_DIGEST_BYTES]);
+
+/*
+ * HMAC-SHA256 (RFC 2104) with a key that is prepared once.  The key object is
+ * immutable after _new and may be shared by threads; _free wipes it.
+ */
+struct crypto_hmac;
+struct crypto_hmac *crypto_hmac_new(
+	    const unsigned char key[CRYPTO_KEY_BYTES])
+	    __attribute__((returns_nonnull));
+void	crypto_hmac_free(struct crypto_hmac **hmac);
+void	crypto_hmac_sum(const struct crypto_hmac *hmac,
+	    const struct span *pieces, size_t n,
+	    unsigned char out[CRYPTO_DIGEST_BYTES]);
+
+/* Bytes from the operating system's generator. */
+void	crypto_random(void *out, size_t len);
+/* Compares in a time that does not depend on the content. */
+bool	crypto_equal(const void *a, const void *b, size_t len);
+/* Overwrites a secret in a way that the compiler keeps. */
+void	crypto_wipe(void *p, size_t len);
+/* For -V: the library's own version text.  Borrowed, static. */
+const char *crypto_version(void);
+
+#endif

@@ -1,0 +1,171 @@
+/*
+ * Copyright the consent-milter authors.
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+#include "base/json.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdlib.h>
+
+#include "base/utf8.h"
+#include "base/xalloc.h"
+
+#define JSON_TEXT_MAX	(1024 * 1024)
+
+struct json_object {
+	json_t *root;
+};
+
+void
+json_add_string(struct buf *out, struct span s)
+{
+	size_t i = 0;
+
+	buf_add_char(out, '"');
+	while (i < s.len) {
+		unsigned char c = s.p[i];
+		size_t n;
+
+		if (c == '"' || c == '\\') {
+			buf_add_char(out, '\\');
+			buf_add_char(out, (char)c);
+			i++;
+		} else if (c < 0x20 || c == 0x7f) {
+			buf_addf(out, "\\u%04x", c);
+			i++;
+		} else if (c < 0x80) {
+			buf_add_char(out, (char)c);
+			i++;
+		} else if ((n = utf8_length(span_from(s, i))) != 0) {
+			buf_add(out, s.p + i, n);
+			i += n;
+		} else {
+			buf_add_str(out, "\xef\xbf\xbd");
+			i++;
+		}
+	}
+	buf_add_char(out, '"');
+}
+
+void
+json_add_name(struct buf *out, const char *name)
+{
+	char last = out->len != 0 ? out->data[out->len - 1] : '{';
+
+	if (last != '{' && last != '[')
+		buf_add_char(out, ',');
+	buf_add_char(out, '"');
+	buf_add_str(out, name);
+	buf_add_str(out, "\":");
+}
+
+void
+json_add_member(struct buf *out, const char *name, struct span value)
+{
+	json_add_name(out, name);
+	json_add_string(out, value);
+}
+
+void
+json_add_member_str(struct buf *out, const char *name, const char *value)
+{
+	json_add_member(out, name, span_str(value));
+}
+
+void
+json_add_member_i64(struct buf *out, const char *name, int64_t value)
+{
+	json_add_name(out, name);
+	buf_addf(out, "%" PRId64, value);
+}
+
+void
+json_add_member_bool(struct buf *out, const char *name, bool value)
+{
+	json_add_name(out, name);
+	buf_add_str(out, value ? "true" : "false");
+}
+
+int
+json_object_parse(struct span text, struct json_object **out,
+    struct fail *fail)
+{
+	json_error_t error;
+	json_t *root;
+
+	if (text.len > JSON_TEXT_MAX)
+		return fail_set(fail, FAIL_INPUT,
+		    "JSON text of %zu bytes is longer than %d", text.len,
+		    JSON_TEXT_MAX);
+	root = json_loadb((const char *)text.p, text.len,
+	    JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
+	if (root == NULL)
+		return fail_set(fail, FAIL_INPUT, "not JSON: %s at column %d",
+		    error.text, error.column);
+	if (!json_is_object(root)) {
+		json_decref(root);
+		return fail_set(fail, FAIL_INPUT,
+		    "JSON, but not an object: it has to start with {");
+	}
+	*out = xcalloc(1, sizeof(**out));
+	(*out)->root = root;
+	return 0;
+}
+
+void
+json_object_free(struct json_object **object)
+{
+	if (*object == NULL)
+		return;
+	json_decref((*object)->root);
+	free(*object);
+	*object = NULL;
+}
+
+int
+json_object_string(const struct json_object *object, const char *name,
+    struct span *out)
+{
+	const json_t *value = json_object_get(object->root, name);
+
+	if (value == NULL || json_is_null(value))
+		return 0;
+	if (!json_is_string(value))
+		return -1;
+	*out = span_of(json_string_value(value), json_string_length(value));
+	return 1;
+}
+
+int
+json_object_i64(const struct json_object *object, const char *name,
+    int64_t *out)
+{
+	const json_t *value = json_object_get(object->root, name);
+
+	if (value == NULL || json_is_null(value))
+		return 0;
+	if (!json_is_integer(value))
+		return -1;
+	*out = json_integer_value(value);
+	return 1;
+}
+
+bool
+json_object_next(const struct json_object *object, void **cursor,
+    const char **name, bool *is_string, struct span *value)
+{
+	const json_t *member;
+
+	*cursor = *cursor == NULL ? json_object_iter(object->root) :
+	    json_object_iter_next(object->root, *cursor);
+	if (*cursor == NULL)
+		return false;
+	*name = json_object_iter_key(*cursor);
+	member = json_object_iter_value(*cursor);
+	*is_string = json_is_string(member);
+	if (*is_string)
+		*value = span_of(json_string_value(member),
+		    json_string_length(member));
+	return true;
+}

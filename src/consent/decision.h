@@ -1,0 +1,85 @@
+/*
+ * Copyright the consent-milter authors.
+ * SPDX-License-Identifier: BSD-2-Clause
+ *
+ * May this person get mail of this list now?  The whole product rests on this
+ * function, which the filter, `check' and `explain' share.  Pure; thread-safe.
+ */
+#ifndef CONSENT_DECISION_H
+#define CONSENT_DECISION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "consent/classify.h"
+#include "consent/policy.h"
+#include "consent/record.h"
+
+/* How far ahead of our clock another host's may be. */
+#define DECISION_CLOCK_SKEW_MS	(5 * 60 * 1000)
+
+enum reason {
+	REASON_GRANTED,
+	REASON_NO_CONSENT,
+	REASON_PENDING,		/* double opt-in not confirmed */
+	REASON_WITHDRAWN,
+	REASON_EXPIRED,
+	REASON_OBJECTED,
+	REASON_ERASED,
+	REASON_RESTRICTED,
+	REASON_UNPROVEN,
+	REASON_STORE_FAILURE,
+	REASON_UNLISTED_BULK,
+	REASON_NOT_BULK,
+	REASON_EXEMPT,
+	REASON_SECOND_RECIPIENT	/* the list takes one per message */
+};
+
+enum action {
+	ACTION_ACCEPT,
+	ACTION_REJECT,
+	ACTION_REMOVE,
+	ACTION_TEMPFAIL
+};
+
+struct decision {
+	enum action	action;		/* never ACTION_REMOVE */
+	enum reason	reason;
+};
+
+const char *reason_name(enum reason reason);	/* as in interface.md */
+const char *action_name(enum action action);
+/* Returns 1, or 0 when no reason/action has this name. */
+int	reason_parse(struct span name, enum reason *out)
+	    __attribute__((warn_unused_result));
+
+/*
+ * The state of a consent.  GRANTED when the latest grant is strictly later
+ * than the latest withdrawal (of the list or of all), objection and erasure,
+ * is not in the future by more than DECISION_CLOCK_SKEW_MS, is not older than
+ * max_age, is confirmed at or after it (and not in the future) where the list
+ * wants that, and the person is not restricted (restrict >= unrestrict).
+ * Otherwise the reason, in this order: RESTRICTED; when no grant is later than
+ * the opt-outs: OBJECTED, ERASED, WITHDRAWN, whichever is there first in this
+ * order and not older than the grant, unless an unproven claim is later than
+ * all of them (UNPROVEN); NO_CONSENT when nothing is known or the grant is
+ * from the future; EXPIRED; PENDING.
+ */
+enum reason consent_state(const struct list *list,
+	    const struct record *record, int64_t now_ms);
+
+/* The answer for one recipient of a LISTED message. */
+struct decision decide_listed(const struct list *list,
+	    const struct record *record, int64_t now_ms);
+/* ... of a CONFIRMATION: everybody but those who objected, were erased or are
+ * restricted since their last grant; reason EXEMPT when accepted. */
+struct decision decide_confirmation(const struct list *list,
+	    const struct record *record, int64_t now_ms);
+/* ... when the store could not be asked, or answered nonsense. */
+struct decision decide_store_failure(const struct policy *policy);
+/* ... for a message that no list claims (class UNLISTED_BULK, NOT_BULK or
+ * EXEMPT). */
+struct decision decide_unlisted(const struct policy *policy,
+	    enum message_class class);
+
+#endif

@@ -1,0 +1,91 @@
+/*
+ * Copyright the consent-milter authors.
+ * SPDX-License-Identifier: BSD-2-Clause
+ *
+ * What happened to a consent, as the ledger keeps it for ever.  State follows
+ * from the set of events (record.h); an event once written never changes.
+ * Pure; thread-safe.
+ */
+#ifndef CONSENT_EVENT_H
+#define CONSENT_EVENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/fail.h"
+#include "base/json.h"
+#include "base/span.h"
+#include "consent/subject.h"
+
+#define LIST_NAME_MAX	32	/* [a-z0-9][a-z0-9-]{0,31} */
+
+enum event_kind {
+	EVENT_GRANT,		/* list: an opt-in that counts */
+	EVENT_UNPROVEN,		/* list: an opt-in claimed without proof */
+	EVENT_CONFIRM,		/* list: second step of a double opt-in */
+	EVENT_WITHDRAW,		/* list, or the person: every list */
+	EVENT_OBJECT,		/* person: no direct marketing, Art. 21 */
+	EVENT_ERASE,		/* person: forgotten, Art. 17 */
+	EVENT_RESTRICT,		/* person: stored, not used, Art. 18 */
+	EVENT_UNRESTRICT	/* person: the restriction is lifted */
+};
+#define EVENT_KINDS	8
+
+/* How a grant was given (GDPR Art. 7(1)).  Empty means not recorded.  Text is
+ * UTF-8 without control characters; evidence_check() says so. */
+#define EVIDENCE_TEXT_MAX	200	/* bytes, each */
+struct evidence {
+	char source[EVIDENCE_TEXT_MAX + 1];	/* form, shop, import file */
+	char notice[EVIDENCE_TEXT_MAX + 1];	/* id and version of the text */
+	char language[EVIDENCE_TEXT_MAX + 1];	/* BCP 47 */
+	char method[EVIDENCE_TEXT_MAX + 1];	/* web-form, paper, phone, … */
+	char basis[EVIDENCE_TEXT_MAX + 1];	/* consent, soft-opt-in, … */
+	char guardian[EVIDENCE_TEXT_MAX + 1];	/* Art. 8 */
+	char ip[EVIDENCE_TEXT_MAX + 1];
+};
+
+struct event {
+	enum event_kind	kind;
+	struct subject	subject;
+	char		list[LIST_NAME_MAX + 1];  /* "" for the person */
+	int64_t		at_ms;		/* when it happened */
+	struct evidence	evidence;	/* of EVENT_GRANT and EVENT_UNPROVEN */
+};
+
+const char *event_kind_name(enum event_kind kind);	/* "grant", … */
+/* Returns 1, or 0 when no kind has this name. */
+int	event_kind_parse(struct span name, enum event_kind *out)
+	    __attribute__((warn_unused_result));
+/* May an event of this kind name a list / go without one? */
+bool	event_kind_has_list(enum event_kind kind);
+bool	event_kind_has_person(enum event_kind kind);
+
+/* [a-z0-9][a-z0-9-]{0,31} */
+bool	list_name_is_valid(struct span name);
+
+/* A method that can't count as consent: "unknown", "pre-ticked", "implied",
+ * "purchased" and what is spelt nearly so (GDPR Art. 4(11)).  Empty counts. */
+bool	evidence_method_counts(struct span method);
+/* Sets one field by its name ("source", …).  Returns 0, or -1 with FAIL_INPUT:
+ * no such field, too long, not UTF-8, a control character. */
+int	evidence_set(struct evidence *evidence, const char *name,
+	    struct span value, struct fail *fail)
+	    __attribute__((warn_unused_result));
+/* The names, in the order of the struct, for loops over all of them. */
+#define EVIDENCE_FIELDS	7
+const char *evidence_name(unsigned i);
+const char *evidence_get(const struct evidence *evidence, unsigned i);
+
+/*
+ * The ledger's form: JSON members without braces,
+ *   "event":"grant","list":"weekly","subject":"…","at":"2026-01-05T09:00:00.000Z","source":"shop"
+ * Empty evidence is left out; "list" too for an event about the person.
+ */
+void	event_format(struct buf *out, const struct event *event);
+/* Reads a whole JSON object that holds these members among others.  Returns 0,
+ * or -1 with FAIL_INPUT. */
+int	event_parse(const struct json_object *object, struct event *out,
+	    struct fail *fail) __attribute__((warn_unused_result));
+
+#endif

@@ -1,0 +1,86 @@
+/*
+ * Copyright the consent-milter authors.
+ * SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The lists and rules that an administrator configured, as plain data.  Made
+ * by settings/, immutable afterwards, shared by all threads.  Every pointer is
+ * owned by whoever owns the policy; NULL means `not set'.
+ */
+#ifndef CONSENT_POLICY_H
+#define CONSENT_POLICY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/date.h"
+#include "consent/event.h"
+
+enum multiple_recipients {
+	MULTIPLE_SHARED,	/* all pass together, no personal link */
+	MULTIPLE_SINGLE,	/* the second and later: 452 4.5.3 */
+	MULTIPLE_REJECT		/* the second and later: 550 5.5.3 */
+};
+
+enum failure_action {		/* on_store_failure, bulk.unlisted */
+	FAILURE_TEMPFAIL,
+	FAILURE_ACCEPT,
+	FAILURE_REJECT
+};
+
+/* An IP network: client addresses match when the first prefix_bits agree.
+ * IPv4 is kept as IPv4-mapped IPv6, prefix_bits + 96. */
+struct network {
+	unsigned char	address[16];
+	unsigned	prefix_bits;
+};
+
+/* All keys that are set must hold.  A rule has at least one. */
+struct rule {
+	char	*sender;	/* glob over the envelope sender, no case */
+	char	*sasl_user;	/* glob over the authenticated user, no case */
+	char	*daemon;	/* glob over {daemon_name}, no case */
+	bool	 has_client;
+	struct network client;
+	char	*header;	/* field name */
+	char	*value;		/* glob over the unfolded value; NULL any */
+	size_t	 header_slot;	/* number among all header rules of the policy,
+				   from 0; settings/ hands them out */
+};
+
+struct list {
+	char	 id[LIST_NAME_MAX + 1];
+	char	*name;			/* never NULL */
+	char	*purpose;		/* may be NULL */
+	char	*list_id;		/* may be NULL: none is injected */
+	struct duration max_age;	/* not set: never expires */
+	bool	 double_opt_in;
+	enum multiple_recipients multiple_recipients;
+	struct rule *match;		/* any of them */
+	size_t	 match_count;
+	struct rule *confirmation;	/* double-opt-in mails, any of them */
+	size_t	 confirmation_count;
+};
+
+struct policy {
+	bool	 observe;
+	enum failure_action on_store_failure;
+	enum failure_action unlisted_bulk;
+	struct list *lists;
+	size_t	 list_count;
+	struct rule *exempt;		/* mail that is never bulk */
+	size_t	 exempt_count;
+	size_t	 header_slots;		/* header rules in the whole policy */
+};
+
+/* Borrowed; NULL when there is none. */
+const struct list *policy_list(const struct policy *policy, struct span id);
+
+/* Reads "192.0.2.0/24", "2001:db8::/32", "192.0.2.1".  Host bits that are set
+ * are an error.  Returns 0, or -1 with FAIL_INPUT. */
+int	network_parse(struct span text, struct network *out,
+	    struct fail *fail) __attribute__((warn_unused_result));
+/* address is 16 bytes, IPv4 as IPv4-mapped. */
+bool	network_has(const struct network *network,
+	    const unsigned char address[16]);
+
+#endif

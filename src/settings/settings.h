@@ -1,0 +1,100 @@
+/*
+ * Copyright the consent-milter authors.
+ * SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The configuration file (libconfig) and the keys directory, read into one
+ * immutable struct.  Users of a snapshot count references; it may be shared
+ * by all threads.
+ */
+#ifndef SETTINGS_SETTINGS_H
+#define SETTINGS_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "base/fail.h"
+#include "consent/policy.h"
+#include "consent/token.h"
+
+enum recipients_form {		/* audit.recipients */
+	RECIPIENTS_MASKED,
+	RECIPIENTS_HASHED,
+	RECIPIENTS_CLEAR
+};
+
+struct settings {
+	char	*socket;		/* "unix:/path", "inet:port@host", … */
+	char	*socket_group;		/* NULL: left as made */
+	int	 socket_mode;		/* -1: left to the umask */
+	char	*user;			/* "": stay */
+	char	*keys;			/* directory */
+
+	struct {
+		char	*url;
+		char	*username;	/* NULL */
+		char	*password;	/* NULL; read from password_file */
+		int	 timeout_ms;
+	} redis;
+	struct {
+		char	*directory;
+		char	*ledger;	/* default: directory + "/ledger" */
+		enum recipients_form recipients;
+		uint64_t segment_bytes;
+	} audit;
+	struct {
+		char	*url;		/* https://…, the token is appended */
+		char	*mailto;	/* NULL, or u@host */
+		bool	 keep_existing;
+	} unsubscribe;
+	struct {
+		char *name, *address, *email, *dpo;	/* NULL when not set */
+	} controller;
+
+	struct policy policy;
+
+	/* Filled by settings_load_keys(), otherwise NULL and empty. */
+	struct crypto_hmac *pseudonym_key;
+	struct token_keys token_keys;
+};
+
+/*
+ * Reads a configuration file.  Every mistake goes as one line
+ * "file:line: what is wrong, and what would be right" to errors; nothing stops
+ * at the first, except syntax, where libconfig knows no further.
+ * Returns 0 with *out owned by the caller (one reference), or -1 when there is
+ * any line in errors.
+ */
+int	settings_load(const char *path, struct settings **out,
+	    struct buf *errors) __attribute__((warn_unused_result));
+/* Reads pseudonym.key and token-0.key … token-15.key (one line, 64 hex
+ * digits; not readable by `others', not writable by group or others) from the
+ * keys directory.  Only before the snapshot is shared.
+ * Returns 0, or -1 with FAIL_SETUP. */
+int	settings_load_keys(struct settings *settings, struct fail *fail)
+	    __attribute__((warn_unused_result));
+/*
+ * Makes the directory (0750) and the keys that are missing in it: a
+ * pseudonym.key and, when there is no token key at all, token-0.key; mode
+ * 0600.  Never touches one that is there.  Owned by settings->user when run as
+ * root.  Calls made for each file it made.  Returns 0, or -1 with FAIL_SETUP.
+ */
+int	settings_make_keys(const struct settings *settings,
+	    void (*made)(const char *path, void *context), void *context,
+	    struct fail *fail) __attribute__((warn_unused_result));
+
+/* Reference counting; _put frees (and wipes keys) with the last one. */
+struct settings *settings_get(struct settings *settings);
+void	settings_put(struct settings **settings);
+
+/* Adds the effective values, one "path = value" per line. */
+void	settings_dump(struct buf *out, const struct settings *settings);
+
+/* SYSCONFDIR/consent-milter/consent-milter.conf */
+const char *settings_default_path(void);
+/* For -V.  Static. */
+const char *settings_library_version(void);
+
+#endif

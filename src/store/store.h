@@ -1,0 +1,110 @@
+/*
+ * Copyright the consent-milter authors.
+ * SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The consent cache on Redis (record.h describes keys and values).  One
+ * connection serves all threads: each caller writes its own command, one
+ * thread of the store reads the replies, so that look-ups of many sessions
+ * share the connection, and a caller waits for one round trip at the most.
+ *
+ * Failure: a command that takes longer than timeout_ms fails and the
+ * connection is given up; while there is none, commands fail at once (the
+ * breaker) and the store's thread tries to connect again in the background,
+ * first at once, then each 100 ms to 1 s.  Between the loss of a working
+ * connection and the end of the first attempt to replace it, commands wait,
+ * within their time-out: a restart or an idle time-out of Redis that is quick
+ * costs nobody anything.
+ *
+ * Every failure is a failure: nothing here ever makes up a record.
+ */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/fail.h"
+#include "consent/event.h"
+#include "consent/record.h"
+#include "consent/subject.h"
+
+struct store_options {
+	/* "unix:/path" or "redis://host[:port][/db]" ("[::1]" for IPv6).
+	 * Database 0 to 15 may also follow a unix path as "?db=N". */
+	const char	*url;
+	const char	*username;	/* NULL: default user */
+	const char	*password;	/* NULL: no AUTH is sent */
+	int		 timeout_ms;	/* 1 to 60000, connecting included */
+	/* Called from the store's thread on each change between reachable and
+	 * not, once per change, with the reason; may be NULL. */
+	void		(*on_state)(bool reachable, const char *text,
+			    void *context);
+	void		*context;
+};
+
+/* Checks the form of a URL, for settings.  Returns 0, or -1 with FAIL_SETUP;
+ * rediss:// is refused with a text that says so. */
+int	store_url_check(const char *url, struct fail *fail)
+	    __attribute__((warn_unused_result));
+
+/*
+ * Starts the store's thread and waits for the first connection attempt to
+ * end, timeout_ms at most.  Everything in options is copied.
+ *
+ * Returns 0 with *out set whether or not Redis can be reached (then *fail, if
+ * not NULL, says why: class FAIL_TEMP, otherwise its text is ""), and -1 with
+ * FAIL_SETUP when it must not be used: it may evict keys (maxmemory-policy is
+ * not noeviction, read from INFO memory), it is older than 6.0, or the URL is
+ * bad.  All of this is checked again at each new connection, and the
+ * eviction policy each five seconds; a Redis that must not be used later
+ * counts as not reachable.  Thread-safe after _open.
+ */
+struct store;
+int	store_open(const struct store_options *options, struct store **out,
+	    struct fail *fail) __attribute__((warn_unused_result));
+/* Ends the thread.  No call may be running. */
+void	store_close(struct store **store);
+
+/*
+ * Reads what is known about a person for one list: HMGET key LIST *.
+ * Returns 1 with *out filled, 0 when nothing is recorded (*out all zero), -1
+ * with FAIL_TEMP when the store can't be asked or answers nonsense.
+ */
+int	store_lookup(struct store *store, const struct subject *subject,
+	    const char *list, struct record *out, struct fail *fail)
+	    __attribute__((warn_unused_result));
+/*
+ * The same for n persons with one round trip (pipelined; in chunks when n is
+ * large) and one time-out for all of them.  results[i] becomes 1, 0 or -1 as
+ * above.  Returns 0, or -1 when any of them failed (*fail: the first).
+ */
+int	store_lookup_many(struct store *store, const struct subject *subjects,
+	    size_t n, const char *list, struct record *out, int *results,
+	    struct fail *fail) __attribute__((warn_unused_result));
+
+/* Calls visit for each list field of a person and once with list "" before
+ * them (the person's own field; its times are in record in every call).
+ * evidence is NULL where none is kept.  Returns 1, 0 when nothing is recorded,
+ * -1 with FAIL_TEMP. */
+int	store_visit(struct store *store, const struct subject *subject,
+	    void (*visit)(const char *list, const struct record *record,
+	    const struct evidence *evidence, void *context), void *context,
+	    struct fail *fail) __attribute__((warn_unused_result));
+
+/*
+ * Merges events on the server (merge.lua through EVALSHA), pipelined, any
+ * number of them, in any order, as often as one likes.
+ * Returns 0 when Redis has confirmed all, else -1 with FAIL_TEMP (*applied,
+ * may be NULL, counts those at the front that are confirmed).
+ */
+int	store_apply(struct store *store, const struct event *events, size_t n,
+	    size_t *applied, struct fail *fail)
+	    __attribute__((warn_unused_result));
+
+/* Is the connection up now? */
+bool	store_is_reachable(struct store *store);
+/* For -V: hiredis' version.  Static. */
+const char *store_library_version(void);
+
+#endif
