@@ -269,6 +269,7 @@ decide_at_rcpt(struct message *m, struct recipient *r)
 	struct record record;
 	struct fail fail;
 	int64_t now_ms = clock_now_ms();
+	int result;
 
 	if (m->class.list->multiple_recipients != MULTIPLE_SHARED &&
 	    accepted_count(m) > 0) {
@@ -281,8 +282,8 @@ decide_at_rcpt(struct message *m, struct recipient *r)
 		r->decision = decide_unreadable();
 		return true;
 	}
-	if (store_lookup(m->snapshot->store, &r->subject, m->class.list->id,
-	    &record, &fail) == -1) {
+	if (runtime_lookup(m->runtime, m->snapshot, &r->subject, 1,
+	    m->class.list->id, &record, &result, &fail) == -1) {
 		log_warn("%s: look-up failed: %s", log_id(m), fail.text);
 		r->decision = decide_store_failure(policy_of(m));
 		return true;
@@ -359,7 +360,7 @@ decide_waiting(struct message *m)
 	for (size_t i = 0; i < m->count; i++)
 		if (!m->recipients[i].decided && m->recipients[i].has_subject)
 			subjects[n++] = m->recipients[i].subject;
-	if (n > 0 && store_lookup_many(m->snapshot->store, subjects, n,
+	if (n > 0 && runtime_lookup(m->runtime, m->snapshot, subjects, n,
 	    m->class.list->id, records, results, &fail) == -1)
 		log_warn("%s: look-up failed: %s", log_id(m), fail.text);
 	n = 0;

@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "base/xalloc.h"
+#include "milterd/unapplied.h"
 
 /* A decision is on disk this long after its answer, at the latest. */
 #define SYNC_INTERVAL_MS	500
@@ -34,6 +35,7 @@ struct runtime {
 	pthread_mutex_t	 lock;
 	struct counted_snapshot *current;
 	struct journal	*decisions;
+	struct unapplied *unapplied;
 	const char	*path;
 	char		 host[256];
 };
@@ -114,7 +116,8 @@ runtime_new(const char *path, struct settings *settings,
 		log_warn("the decision log in %s ended in half an entry: "
 		    "%llu bytes cut off", settings->audit.directory,
 		    (unsigned long long)recovered);
-	if (open_store(settings, &pool, fail) == -1) {
+	if (unapplied_new(settings->audit.ledger, &runtime->unapplied,
+	    fail) == -1 || open_store(settings, &pool, fail) == -1) {
 		journal_close(&runtime->decisions);
 		free(runtime);
 		return -1;
@@ -196,6 +199,7 @@ warn_of_restart(const struct settings *running, const struct settings *fresh)
 	if (!same_text(running->user, fresh->user))
 		log_warn(text, "user");
 	if (!same_text(running->audit.directory, fresh->audit.directory) ||
+	    !same_text(running->audit.ledger, fresh->audit.ledger) ||
 	    running->audit.segment_bytes != fresh->audit.segment_bytes)
 		log_warn(text, "audit");
 }
@@ -263,6 +267,35 @@ runtime_reload(struct runtime *runtime)
 	snapshot_put(&running);
 	if (old != NULL)
 		snapshot_put(&(struct snapshot *){ &old->public });
+}
+
+int
+runtime_lookup(struct runtime *runtime, const struct snapshot *snapshot,
+    const struct subject *subjects, size_t n, const char *list,
+    struct record *out, int *results, struct fail *fail)
+{
+	struct fail later;
+	int rc;
+
+	/* One recipient, the usual case, needs no array inside the store. */
+	if (n == 1) {
+		rc = store_lookup(snapshot->store, subjects, list, out, fail);
+		results[0] = rc;
+		rc = rc == -1 ? -1 : 0;
+	} else
+		rc = store_lookup_many(snapshot->store, subjects, n, list,
+		    out, results, fail);
+	for (size_t i = 0; i < n; i++) {
+		if (results[i] == -1)
+			continue;
+		results[i] = unapplied_apply(runtime->unapplied, &subjects[i],
+		    list, &out[i], &later);
+		if (results[i] == -1 && rc == 0) {
+			*fail = later;
+			rc = -1;
+		}
+	}
+	return rc;
 }
 
 struct journal *

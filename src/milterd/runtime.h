@@ -43,6 +43,16 @@ void	runtime_reload(struct runtime *runtime);
 struct snapshot *runtime_get(struct runtime *runtime);
 void	snapshot_put(struct snapshot **snapshot);
 
+/*
+ * Reads the record of each subject for one list: from the store, with what
+ * this host's ledger holds beyond it on top.  results[i] becomes 0, or -1 when
+ * the record isn't known.  Returns 0, or -1 when any isn't (*fail: the first).
+ */
+int	runtime_lookup(struct runtime *runtime,
+	    const struct snapshot *snapshot, const struct subject *subjects,
+	    size_t n, const char *list, struct record *out, int *results,
+	    struct fail *fail) __attribute__((warn_unused_result));
+
 struct journal *runtime_decisions(struct runtime *runtime);
 const char *runtime_host(const struct runtime *runtime);
 
