@@ -1,0 +1,198 @@
+/*
+ * Copyright the consent-milter authors.
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+#include "milterd/audit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/codec.h"
+#include "base/crypto.h"
+#include "base/date.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/utf8.h"
+#include "base/xalloc.h"
+#include "mail/address.h"
+
+#define RECIPIENT_TEXT_MAX	400
+
+void
+audit_make_ref(char ref[AUDIT_REF_LEN + 1])
+{
+	unsigned char bytes[8];
+	struct buf text = BUF_INIT(AUDIT_REF_LEN);
+
+	crypto_random(bytes, sizeof(bytes));
+	base32_format(&text, bytes, sizeof(bytes));
+	memcpy(ref, buf_get(&text), AUDIT_REF_LEN + 1);
+	buf_fini(&text);
+}
+
+void
+audit_add_recipient(struct buf *out, const struct settings *settings,
+    const char *recipient, const struct subject *subject)
+{
+	switch (settings->audit.recipients) {
+	case RECIPIENTS_MASKED:
+		address_add_masked(out, span_str(recipient));
+		break;
+	case RECIPIENTS_HASHED:
+		if (subject != NULL)
+			subject_format(out, subject);
+		else
+			buf_add_str(out, "unreadable-address");
+		break;
+	case RECIPIENTS_CLEAR:
+		address_add_printable(out, span_str(recipient),
+		    RECIPIENT_TEXT_MAX);
+		break;
+	}
+}
+
+void
+audit_add_sender(struct buf *out, const struct settings *settings,
+    const char *sender)
+{
+	struct span path = address_strip_brackets(span_str(sender));
+	ptrdiff_t at = span_rindex(path, '@');
+	struct span local = at == -1 ? path : span_head(path, (size_t)at);
+	size_t keep = 0;
+
+	while (keep < local.len && local.p[keep] != '+' &&
+	    local.p[keep] != '=')
+		keep++;
+	if (settings->audit.recipients == RECIPIENTS_CLEAR ||
+	    keep == local.len) {
+		address_add_printable(out, path, RECIPIENT_TEXT_MAX);
+		return;
+	}
+	address_add_printable(out, span_head(local, keep),
+	    RECIPIENT_TEXT_MAX / 2);
+	buf_add_str(out, "+***");
+	address_add_printable(out, span_from(path, local.len),
+	    RECIPIENT_TEXT_MAX / 2);
+}
+
+/* A member that is null when there is nothing to tell. */
+static void
+add_member(struct buf *out, const char *name, const char *value)
+{
+	if (value != NULL && value[0] != '\0')
+		json_add_member_str(out, name, value);
+	else {
+		json_add_name(out, name);
+		buf_add_str(out, "null");
+	}
+}
+
+static void
+add_action(struct buf *out, const struct settings *settings,
+    enum action action)
+{
+	if (settings->policy.observe)
+		buf_add_str(out, "would-");
+	buf_add_str(out, action_name(action));
+}
+
+/* The reply with the recipient in the form that the log may hold. */
+static void
+add_reply(struct buf *out, const struct audit_message *m,
+    const struct audit_decision *d, const char *recipient)
+{
+	struct reply reply;
+	char line[REPLY_TEXT_MAX + 16];
+
+	if (d->reply == REPLY_NONE) {
+		add_member(out, "reply", NULL);
+		return;
+	}
+	reply_format(&reply, d->reply, recipient, d->reply_others,
+	    m->class->list, d->ref);
+	(void)snprintf(line, sizeof(line), "%s %s %s", reply.code,
+	    reply.status, reply.text);
+	add_member(out, "reply", line);
+}
+
+static void
+add_entry(struct buf *out, const struct audit_message *m,
+    const struct audit_decision *d, int64_t now_ms)
+{
+	struct buf text = BUF_INIT(4096);
+	struct buf recipient = BUF_INIT(4096);
+
+	date_format(&text, now_ms);
+	buf_add_str(out, "\"time\":");
+	json_add_string(out, buf_span(&text));
+	add_member(out, "host", m->host);
+	add_member(out, "ref", d->ref);
+	add_member(out, "queue_id", m->queue_id);
+	add_member(out, "stage", d->stage == STAGE_RCPT ? "rcpt" : "eom");
+	add_member(out, "list",
+	    m->class->list != NULL ? m->class->list->id : NULL);
+	add_member(out, "rule", m->class->rule);
+	buf_clear(&text);
+	if (d->subject != NULL)
+		subject_format(&text, d->subject);
+	add_member(out, "subject", buf_get(&text));
+	audit_add_recipient(&recipient, m->settings, d->recipient, d->subject);
+	add_member(out, "recipient", buf_get(&recipient));
+	buf_clear(&text);
+	add_action(&text, m->settings, d->action);
+	add_member(out, "action", buf_get(&text));
+	add_member(out, "reason", reason_name(d->reason));
+	buf_clear(&text);
+	audit_add_sender(&text, m->settings, m->sender);
+	add_member(out, "sender", buf_get(&text));
+	add_member(out, "client", m->client);
+	add_member(out, "auth", m->auth);
+	add_member(out, "message_id", m->message_id);
+	add_reply(out, m, d, buf_get(&recipient));
+	buf_fini(&recipient);
+	buf_fini(&text);
+}
+
+static void
+mail_log(const struct audit_message *m, const struct audit_decision *d)
+{
+	struct buf to = BUF_INIT(4096);
+	struct buf action = BUF_INIT(64);
+
+	audit_add_recipient(&to, m->settings, d->recipient, d->subject);
+	add_action(&action, m->settings, d->action);
+	log_info("%s: list=%s, to=<%s>, action=%s, reason=%s, stage=%s, "
+	    "ref=%s", m->queue_id != NULL ? m->queue_id : "NOQUEUE",
+	    m->class->list != NULL ? m->class->list->id : "-", buf_get(&to),
+	    buf_get(&action), reason_name(d->reason),
+	    d->stage == STAGE_RCPT ? "rcpt" : "eom", d->ref);
+	buf_fini(&to);
+	buf_fini(&action);
+}
+
+int
+audit_write(struct journal *journal, const struct audit_message *message,
+    const struct audit_decision *decisions, size_t n, struct fail *fail)
+{
+	int64_t now_ms = clock_now_ms();
+	struct buf *bodies = xcalloc(n, sizeof(*bodies));
+	struct span *spans = xcalloc(n, sizeof(*spans));
+	int rc;
+
+	for (size_t i = 0; i < n; i++) {
+		buf_init(&bodies[i], JOURNAL_BODY_MAX);
+		add_entry(&bodies[i], message, &decisions[i], now_ms);
+		spans[i] = buf_span(&bodies[i]);
+	}
+	rc = journal_append_many(journal, "decision", spans, n, false, fail);
+	for (size_t i = 0; i < n; i++) {
+		if (rc == 0)
+			mail_log(message, &decisions[i]);
+		buf_fini(&bodies[i]);
+	}
+	free(bodies);
+	free(spans);
+	return rc;
+}

@@ -1,0 +1,372 @@
+/*
+ * Copyright the consent-milter authors.
+ * SPDX-License-Identifier: BSD-2-Clause
+ *
+ * consent-milter(8): lets mail of a list reach only those who opted in to it.
+ *
+ * Order of the start: options, settings and keys, socket (all of it possibly
+ * as root), privileges dropped, signals blocked, then the first threads.
+ */
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <libmilter/mfapi.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "base/crypto.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/privilege.h"
+#include "base/xalloc.h"
+#include "milterd/callbacks.h"
+#include "milterd/runtime.h"
+
+/* Sessions that wait for a store that hangs are answered within this. */
+#define DRAIN_MS	15000
+
+struct options {
+	const char *path;
+	bool foreground;
+	bool test;
+};
+
+static void
+usage(FILE *to)
+{
+	fputs("usage: consent-milter [-ftV] [-c file]\n"
+	    "  -c file  configuration file\n"
+	    "  -f       stay in the foreground, log to stderr as well\n"
+	    "  -t       test the configuration and exit: 0 good, 78 not\n"
+	    "  -V       print versions and exit\n", to);
+}
+
+static void
+print_versions(void)
+{
+	char milter[32];
+
+	callbacks_version(milter, sizeof(milter));
+	printf("consent-milter %s\nlibmilter %s\nhiredis %s\nlibconfig %s\n"
+	    "%s\n", PACKAGE_VERSION, milter, store_library_version(),
+	    settings_library_version(), crypto_version());
+}
+
+static void
+parse_options(int argc, char **argv, struct options *options)
+{
+	int c;
+
+	options->path = settings_default_path();
+	while ((c = getopt(argc, argv, "c:fthV")) != -1)
+		switch (c) {
+		case 'c':
+			options->path = optarg;
+			break;
+		case 'f':
+			options->foreground = true;
+			break;
+		case 't':
+			options->test = true;
+			break;
+		case 'V':
+			print_versions();
+			exit(EX_OK);
+		case 'h':
+			usage(stdout);
+			exit(EX_OK);
+		default:
+			usage(stderr);
+			exit(EX_USAGE);
+		}
+	if (optind != argc) {
+		usage(stderr);
+		exit(EX_USAGE);
+	}
+}
+
+static struct settings *
+load_settings(const char *path)
+{
+	struct buf errors = BUF_INIT(256 * 1024);
+	struct settings *settings;
+
+	if (settings_load(path, &settings, &errors) == -1) {
+		fputs(buf_get(&errors), stderr);
+		exit(EX_CONFIG);
+	}
+	buf_fini(&errors);
+	return settings;
+}
+
+static int
+test_configuration(const struct options *options)
+{
+	struct settings *settings = load_settings(options->path);
+	struct fail fail;
+
+	/* The keys are no part of the file, so this is said and no more. */
+	if (settings_load_keys(settings, &fail) == -1)
+		fprintf(stderr, "consent-milter: warning: %s\n", fail.text);
+	settings_put(&settings);
+	return EX_OK;
+}
+
+static void stop_on(const struct fail *fail) __attribute__((noreturn));
+
+static void
+stop_on(const struct fail *fail)
+{
+	log_error("%s", fail->text);
+	exit(fail_exit_code(fail->class));
+}
+
+/* The path of a UNIX socket in libmilter's notation, or NULL. */
+static const char *
+unix_path(const char *address)
+{
+	if (strncmp(address, "unix:", 5) == 0)
+		return address + 5;
+	if (strncmp(address, "local:", 6) == 0)
+		return address + 6;
+	return address[0] == '/' ? address : NULL;
+}
+
+/* Robustness: libmilter would take the socket away from a filter that runs. */
+static bool
+socket_is_alive(const char *path)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	bool alive;
+	int fd;
+
+	if (strlen(path) >= sizeof(sun.sun_path))
+		return false;
+	strcpy(sun.sun_path, path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd == -1)
+		return false;
+	alive = connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0;
+	(void)close(fd);
+	return alive;
+}
+
+static int
+set_socket_rights(const struct settings *settings, const char *path,
+    struct fail *fail)
+{
+	int mode = settings->socket_mode;
+	uid_t uid = (uid_t)-1;
+	gid_t gid = (gid_t)-1, unused;
+
+	if (settings->socket_group != NULL) {
+		if (privilege_group(settings->socket_group, &gid, fail) == -1)
+			return -1;
+		if (mode == -1)
+			mode = 0660;
+	}
+	if (geteuid() == 0 && settings->user[0] != '\0' &&
+	    privilege_user(settings->user, &uid, &unused, fail) == -1)
+		return -1;
+	if ((mode != -1 && chmod(path, (mode_t)mode) == -1) ||
+	    chown(path, uid, gid) == -1)
+		return fail_errno(fail, FAIL_SETUP, errno, "socket %s", path);
+	return 0;
+}
+
+static int
+open_socket(const struct settings *settings, struct fail *fail)
+{
+	const char *path = unix_path(settings->socket);
+	char *address = xstrdup(settings->socket);
+	mode_t mask = 0;
+	bool keep_mask = settings->socket_group == NULL &&
+	    settings->socket_mode == -1;
+	int rc = 0;
+
+	if (path != NULL && socket_is_alive(path))
+		rc = fail_set(fail, FAIL_SETUP, "%s is in use by a "
+		    "consent-milter that runs", path);
+	/* libmilter keeps the pointer it gets: the copy stays. */
+	if (rc == 0 && smfi_setconn(address) == MI_FAILURE)
+		rc = fail_set(fail, FAIL_SETUP, "socket \"%s\": libmilter "
+		    "can't read it", address);
+	/* Nobody gets in before the rights are set. */
+	if (!keep_mask)
+		mask = umask(0177);
+	if (rc == 0 && smfi_opensocket(true) == MI_FAILURE)
+		rc = fail_set(fail, FAIL_SETUP, "can't listen on %s: is its "
+		    "directory there, may we write to it, is the port free?",
+		    address);
+	if (!keep_mask)
+		(void)umask(mask);
+	if (rc == 0 && path != NULL)
+		rc = set_socket_rights(settings, path, fail);
+	return rc;
+}
+
+/* Made here as long as we may; the journal works in it as the user. */
+static int
+make_audit_directory(const struct settings *settings, struct fail *fail)
+{
+	const char *path = settings->audit.directory;
+	uid_t uid;
+	gid_t gid;
+
+	if (access(path, F_OK) == 0)
+		return 0;
+	if (file_make_directory(path, fail) == -1)
+		return -1;
+	if (geteuid() != 0 || settings->user[0] == '\0')
+		return 0;
+	if (privilege_user(settings->user, &uid, &gid, fail) == -1)
+		return -1;
+	if (chown(path, uid, gid) == -1)
+		return fail_errno(fail, FAIL_SETUP, errno, "%s", path);
+	return 0;
+}
+
+/*
+ * Goes to the background.  The parent stays until the child is ready or has
+ * given up, and leaves with its exit code, so that whoever started us knows.
+ * Returns the descriptor on which to say so.
+ */
+static int
+daemonize(void)
+{
+	unsigned char code;
+	int pipe_fds[2];
+	pid_t pid;
+
+	if (pipe2(pipe_fds, O_CLOEXEC) == -1 || (pid = fork()) == -1) {
+		perror("consent-milter: fork");
+		exit(EX_OSERR);
+	}
+	if (pid != 0) {
+		(void)close(pipe_fds[1]);
+		_exit(read(pipe_fds[0], &code, 1) == 1 ? EX_OK : EX_CONFIG);
+	}
+	(void)close(pipe_fds[0]);
+	(void)setsid();
+	return pipe_fds[1];
+}
+
+static void
+tell_ready(int ready_fd)
+{
+	int null;
+
+	(void)sd_notify(0, "READY=1");
+	if (ready_fd == -1)
+		return;
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null != -1) {
+		(void)dup2(null, STDIN_FILENO);
+		(void)dup2(null, STDOUT_FILENO);
+		(void)dup2(null, STDERR_FILENO);
+		(void)close(null);
+	}
+	(void)!write(ready_fd, "", 1);
+	(void)close(ready_fd);
+}
+
+static void *
+reload_on_signal(void *argument)
+{
+	struct runtime *runtime = argument;
+	sigset_t set;
+	int signal;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGUSR1);
+	for (;;)
+		if (sigwait(&set, &signal) == 0)
+			runtime_reload(runtime);
+	return NULL;
+}
+
+/* SIGUSR1 reloads.  SIGHUP, SIGTERM and SIGINT are libmilter's and stop it. */
+static void
+start_reload_thread(struct runtime *runtime)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, reload_on_signal, runtime) != 0) {
+		log_error("can't start a thread");
+		exit(EX_OSERR);
+	}
+	(void)pthread_detach(thread);
+}
+
+static void
+block_signals(void)
+{
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGUSR1);
+	(void)sigaddset(&set, SIGPIPE);
+	(void)pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+static int
+serve(const struct options *options, struct settings *settings, int ready_fd)
+{
+	struct runtime *runtime;
+	struct fail fail;
+	int rc;
+
+	if (runtime_new(options->path, settings, &runtime, &fail) == -1)
+		stop_on(&fail);
+	callbacks_start(runtime);
+	start_reload_thread(runtime);
+	tell_ready(ready_fd);
+	log_info("consent-milter %s listens on %s, mode %s", PACKAGE_VERSION,
+	    settings->socket, settings->policy.observe ? "observe" :
+	    "enforce");
+	rc = smfi_main();
+	(void)sd_notify(0, "STOPPING=1");
+	callbacks_drain(DRAIN_MS);
+	runtime_close(runtime);
+	log_info("stopped");
+	return rc == MI_SUCCESS ? EX_OK : EX_SOFTWARE;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct options options = { NULL, false, false };
+	struct settings *settings;
+	struct fail fail;
+	int ready_fd = -1;
+
+	parse_options(argc, argv, &options);
+	if (options.test)
+		return test_configuration(&options);
+	settings = load_settings(options.path);
+	if (!options.foreground)
+		ready_fd = daemonize();
+	/* Until it is ready, whoever started it sees what is wrong. */
+	log_open("consent-milter", true);
+	(void)privilege_raise_files();
+	if (settings_load_keys(settings, &fail) == -1 ||
+	    callbacks_register(&fail) == -1 ||
+	    open_socket(settings, &fail) == -1 ||
+	    make_audit_directory(settings, &fail) == -1 ||
+	    privilege_drop(settings->user, &fail) == -1)
+		stop_on(&fail);
+	(void)umask(027);
+	block_signals();
+	/* Sessions may still hold what we share: no clean-up, no exit(). */
+	_exit(serve(&options, settings, ready_fd));
+}

@@ -1,0 +1,55 @@
+/*
+ * Copyright the consent-milter authors.
+ * SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The words of an SMTP reply (RFC 5321 4.2, RFC 3463).  They never say why a
+ * person has no consent: that is the person's business; the reference finds
+ * the entry in the decision log, which does.  Pure.
+ */
+#ifndef MILTERD_REPLY_H
+#define MILTERD_REPLY_H
+
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "consent/decision.h"
+#include "consent/policy.h"
+
+/* RFC 5321 4.5.3.1.5: a reply line has 512 octets with code and CRLF. */
+#define REPLY_TEXT_MAX	490
+
+enum reply_kind {
+	REPLY_NONE,		/* nothing to say: the MTA goes on */
+	REPLY_NO_CONSENT,
+	REPLY_STORE_TEMPFAIL,
+	REPLY_STORE_REJECT,
+	REPLY_SECOND_TEMPFAIL,	/* the list takes one per message */
+	REPLY_SECOND_REJECT,
+	REPLY_BULK_REJECT,
+	REPLY_BULK_TEMPFAIL,
+	REPLY_UNRECORDED,	/* the decision log can't be written */
+	REPLY_TOO_MANY,		/* recipients in one message */
+	REPLY_INTERNAL		/* our own invariant broke */
+};
+
+struct reply {
+	enum reply_kind	 kind;
+	const char	*code;		/* "550"; static */
+	const char	*status;	/* "5.7.1", enhanced status; static */
+	char		 text[REPLY_TEXT_MAX + 1];	/* printable ASCII */
+};
+
+/*
+ * Words a reply.  recipient is the address as the log may show it or as the
+ * client gave it (either way printable ASCII, see address_add_printable);
+ * others is how many further recipients share the answer; list may be NULL
+ * where the kind names none.
+ */
+void	reply_format(struct reply *out, enum reply_kind kind,
+	    const char *recipient, size_t others, const struct list *list,
+	    const char *ref);
+
+/* The answer that a decision asks for; REPLY_NONE when it accepts. */
+enum reply_kind reply_for(struct decision decision);
+
+#endif

@@ -1,0 +1,311 @@
+/*
+ * Copyright the consent-milter authors.
+ * SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Snapshots and stores are counted separately, since a reload that leaves the
+ * redis group alone keeps the connection that it has.
+ */
+#include "milterd/runtime.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/xalloc.h"
+#include "milterd/unapplied.h"
+
+/* A decision is on disk this long after its answer, at the latest. */
+#define SYNC_INTERVAL_MS	500
+
+struct pooled_store {
+	struct store	*store;
+	unsigned	 refs;		/* under runtime->lock */
+};
+
+struct counted_snapshot {
+	struct snapshot	 public;	/* first: handed out as such */
+	struct runtime	*runtime;
+	struct pooled_store *pool;
+	unsigned	 refs;		/* under runtime->lock */
+};
+
+struct runtime {
+	pthread_mutex_t	 lock;
+	struct counted_snapshot *current;
+	struct journal	*decisions;
+	struct unapplied *unapplied;
+	const char	*path;
+	char		 host[256];
+};
+
+static void
+on_store_state(bool reachable, const char *text, void *context)
+{
+	(void)context;
+	if (reachable)
+		log_info("the consent store can be reached: %s", text);
+	else
+		log_error("the consent store can't be reached, mail to lists "
+		    "is answered as on_store_failure says: %s", text);
+}
+
+static int
+open_store(const struct settings *settings, struct pooled_store **out,
+    struct fail *fail)
+{
+	struct store_options options = {
+		.url = settings->redis.url,
+		.username = settings->redis.username,
+		.password = settings->redis.password,
+		.timeout_ms = settings->redis.timeout_ms,
+		.on_state = on_store_state,
+	};
+	struct pooled_store *pool = xcalloc(1, sizeof(*pool));
+
+	if (store_open(&options, &pool->store, fail) == -1) {
+		free(pool);
+		return -1;
+	}
+	*out = pool;
+	return 0;
+}
+
+static struct counted_snapshot *
+snapshot_new(struct runtime *runtime, struct settings *settings,
+    struct pooled_store *pool)
+{
+	struct counted_snapshot *snapshot = xcalloc(1, sizeof(*snapshot));
+
+	snapshot->public.settings = settings;
+	snapshot->public.store = pool->store;
+	snapshot->runtime = runtime;
+	snapshot->pool = pool;
+	snapshot->refs = 1;
+	pool->refs++;
+	return snapshot;
+}
+
+int
+runtime_new(const char *path, struct settings *settings,
+    struct runtime **out, struct fail *fail)
+{
+	struct runtime *runtime = xcalloc(1, sizeof(*runtime));
+	struct journal_options options = {
+		.directory = settings->audit.directory,
+		.name = "decisions",
+		.host = runtime->host,
+		.segment_bytes = settings->audit.segment_bytes,
+		.exclusive = true,
+		.sync_interval_ms = SYNC_INTERVAL_MS,
+	};
+	struct pooled_store *pool;
+	uint64_t recovered = 0;
+
+	runtime->path = path;
+	(void)pthread_mutex_init(&runtime->lock, NULL);
+	if (gethostname(runtime->host, sizeof(runtime->host) - 1) == -1)
+		(void)strcpy(runtime->host, "localhost");
+	if (journal_open(&options, &runtime->decisions, &recovered,
+	    fail) == -1) {
+		free(runtime);
+		return -1;
+	}
+	if (recovered != 0)
+		log_warn("the decision log in %s ended in half an entry: "
+		    "%llu bytes cut off", settings->audit.directory,
+		    (unsigned long long)recovered);
+	if (unapplied_new(settings->audit.ledger, &runtime->unapplied,
+	    fail) == -1 || open_store(settings, &pool, fail) == -1) {
+		journal_close(&runtime->decisions);
+		free(runtime);
+		return -1;
+	}
+	runtime->current = snapshot_new(runtime, settings, pool);
+	*out = runtime;
+	return 0;
+}
+
+void
+runtime_close(struct runtime *runtime)
+{
+	journal_close(&runtime->decisions);
+}
+
+struct snapshot *
+runtime_get(struct runtime *runtime)
+{
+	struct counted_snapshot *snapshot;
+
+	(void)pthread_mutex_lock(&runtime->lock);
+	snapshot = runtime->current;
+	snapshot->refs++;
+	(void)pthread_mutex_unlock(&runtime->lock);
+	return &snapshot->public;
+}
+
+void
+snapshot_put(struct snapshot **public)
+{
+	struct counted_snapshot *snapshot = (struct counted_snapshot *)*public;
+	struct pooled_store *dead_pool = NULL;
+	bool dead;
+
+	if (snapshot == NULL)
+		return;
+	*public = NULL;
+	(void)pthread_mutex_lock(&snapshot->runtime->lock);
+	dead = --snapshot->refs == 0;
+	if (dead && --snapshot->pool->refs == 0)
+		dead_pool = snapshot->pool;
+	(void)pthread_mutex_unlock(&snapshot->runtime->lock);
+	if (!dead)
+		return;
+	settings_put(&snapshot->public.settings);
+	free(snapshot);
+	if (dead_pool != NULL) {
+		store_close(&dead_pool->store);
+		free(dead_pool);
+	}
+}
+
+static bool
+same_text(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+static bool
+same_redis(const struct settings *a, const struct settings *b)
+{
+	return same_text(a->redis.url, b->redis.url) &&
+	    same_text(a->redis.username, b->redis.username) &&
+	    same_text(a->redis.password, b->redis.password) &&
+	    a->redis.timeout_ms == b->redis.timeout_ms;
+}
+
+/* What is bound or opened once is said to need a restart, not ignored. */
+static void
+warn_of_restart(const struct settings *running, const struct settings *fresh)
+{
+	static const char text[] =
+	    "%s changed: takes effect after a restart";
+
+	if (!same_text(running->socket, fresh->socket) ||
+	    !same_text(running->socket_group, fresh->socket_group) ||
+	    running->socket_mode != fresh->socket_mode)
+		log_warn(text, "socket");
+	if (!same_text(running->user, fresh->user))
+		log_warn(text, "user");
+	if (!same_text(running->audit.directory, fresh->audit.directory) ||
+	    !same_text(running->audit.ledger, fresh->audit.ledger) ||
+	    running->audit.segment_bytes != fresh->audit.segment_bytes)
+		log_warn(text, "audit");
+}
+
+static void
+log_lines(struct span text)
+{
+	while (text.len > 0) {
+		ptrdiff_t end = span_index(text, '\n');
+		struct span line = end == -1 ? text :
+		    span_head(text, (size_t)end);
+
+		log_error("%.*s", (int)line.len, (const char *)line.p);
+		text = span_from(text, line.len + 1);
+	}
+}
+
+static int
+read_settings(const char *path, struct settings **out)
+{
+	struct buf errors = BUF_INIT(64 * 1024);
+	struct fail fail;
+	int rc = settings_load(path, out, &errors);
+
+	if (rc == -1)
+		log_lines(buf_span(&errors));
+	else if (settings_load_keys(*out, &fail) == -1) {
+		log_error("%s", fail.text);
+		settings_put(out);
+		rc = -1;
+	}
+	buf_fini(&errors);
+	return rc;
+}
+
+void
+runtime_reload(struct runtime *runtime)
+{
+	struct settings *fresh = NULL;
+	struct snapshot *running;
+	struct counted_snapshot *old = NULL;
+	struct pooled_store *pool = NULL;
+	struct fail fail = { .text = "" };
+
+	if (read_settings(runtime->path, &fresh) == -1) {
+		log_error("reload refused, the running configuration stays");
+		return;
+	}
+	running = runtime_get(runtime);
+	warn_of_restart(running->settings, fresh);
+	if (same_redis(running->settings, fresh)) {
+		pool = ((struct counted_snapshot *)running)->pool;
+	} else if (open_store(fresh, &pool, &fail) == -1) {
+		log_error("reload refused, the running configuration stays: "
+		    "%s", fail.text);
+		settings_put(&fresh);
+	}
+	if (fresh != NULL) {
+		(void)pthread_mutex_lock(&runtime->lock);
+		old = runtime->current;
+		runtime->current = snapshot_new(runtime, fresh, pool);
+		(void)pthread_mutex_unlock(&runtime->lock);
+		log_info("configuration reloaded from %s", runtime->path);
+	}
+	snapshot_put(&running);
+	if (old != NULL)
+		snapshot_put(&(struct snapshot *){ &old->public });
+}
+
+int
+runtime_lookup(struct runtime *runtime, const struct snapshot *snapshot,
+    const struct subject *subjects, size_t n, const char *list,
+    struct record *out, int *results, struct fail *fail)
+{
+	struct fail later;
+	int rc;
+
+	/* One recipient, the usual case, needs no array inside the store. */
+	if (n == 1) {
+		rc = store_lookup(snapshot->store, subjects, list, out, fail);
+		results[0] = rc;
+		rc = rc == -1 ? -1 : 0;
+	} else
+		rc = store_lookup_many(snapshot->store, subjects, n, list,
+		    out, results, fail);
+	for (size_t i = 0; i < n; i++) {
+		if (results[i] == -1)
+			continue;
+		results[i] = unapplied_apply(runtime->unapplied, &subjects[i],
+		    list, &out[i], &later);
+		if (results[i] == -1 && rc == 0) {
+			*fail = later;
+			rc = -1;
+		}
+	}
+	return rc;
+}
+
+struct journal *
+runtime_decisions(struct runtime *runtime)
+{
+	return runtime->decisions;
+}
+
+const char *
+runtime_host(const struct runtime *runtime)
+{
+	return runtime->host;
+}
