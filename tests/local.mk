@@ -20,3 +20,29 @@ AM_TESTS_ENVIRONMENT = FUZZ_TARGETS='$(FUZZ_TARGETS)'; export FUZZ_TARGETS;
 #	tests_fuzz_fuzz_address_LDADD = $(FUZZMAIN) $(MAIL_LIBS)
 #	tests_fuzz_fuzz_address_LDFLAGS = $(FUZZLINK)
 # and its seeds to tests/fuzz/corpus/address/.
+
+# For run.sh.
+list-check-programs:
+	@echo $(check_PROGRAMS)
+list-fuzz-targets:
+	@echo $(FUZZ_TARGETS)
+.PHONY: list-check-programs list-fuzz-targets lint check-integration
+
+# Needs a build; prints what it finds.
+lint: all
+	python3 -B $(srcdir)/tests/lint/lint.py $(abs_srcdir) $(abs_builddir)
+# Needs root, Postfix, redis-server and what else run.sh installs.
+check-integration: all
+	python3 -B $(srcdir)/tests/integration/run.py -b $(abs_builddir)
+
+EXTRA_DIST += tests/run.sh tests/packages.sh tests/tsan.supp \
+	tests/lint/lint.py \
+	tests/rig/__init__.py tests/rig/dkim_verify.pl tests/rig/filter.py \
+	tests/rig/message.py tests/rig/milter.py tests/rig/opendkim.py \
+	tests/rig/postfix.py tests/rig/process.py tests/rig/redis.py \
+	tests/rig/sendmail.py tests/rig/sink.py tests/rig/smtp.py \
+	tests/rig/testcase.py \
+	tests/integration/run.py tests/integration/test_load.py \
+	tests/integration/test_postfix_basic.py tests/integration/test_rig.py \
+	tests/integration/test_sendmail_basic.py \
+	contrib/demo.sh contrib/demo/demo.py

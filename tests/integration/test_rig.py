@@ -116,7 +116,7 @@ class RigPostfix(TestCase):
             self.assertEqual(end.kind, "accept")
             self.assertEqual(end.actions[0][2], "DKIM-Signature")
         with MilterClient(self.dkim.socket) as client:
-            client.send_raw(b"\xff\xff\xff\xff")
+            client.send_raw(b"\xff\xff\xff\xffM")
             self.assertTrue(client.is_closed())
             with self.assertRaises(Closed):
                 client.read()

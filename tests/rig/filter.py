@@ -157,7 +157,8 @@ class Filter:
     def signal_reload(self):
         size = len(self.log())
         self.service.signal(signal.SIGUSR1)
-        wait_for(lambda: re.search("reload|configuration", self.log()[size:]),
+        wait_for(lambda: re.search(
+            "configuration reloaded from|reload refused", self.log()[size:]),
                  text="word of the reload in the log")
         time.sleep(0.05)
         return self.log()[size:]

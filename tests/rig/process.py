@@ -68,7 +68,8 @@ def _port_candidates():
 
 
 def descendants(root):
-    """Process ids below root, by /proc."""
+    """Process ids below root, by /proc; not those that only wait to be
+    collected."""
     children = {}
     for name in os.listdir("/proc"):
         if not name.isdigit():
@@ -78,7 +79,10 @@ def descendants(root):
                 stat = f.read()
         except OSError:
             continue
-        ppid = int(stat[stat.rindex(b")") + 2:].split()[1])
+        state, ppid = stat[stat.rindex(b")") + 2:].split()[:2]
+        if state == b"Z":
+            continue
+        ppid = int(ppid)
         children.setdefault(ppid, []).append(int(name))
     found, todo = [], [root]
     while todo:
