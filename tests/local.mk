@@ -45,4 +45,4 @@ EXTRA_DIST += tests/run.sh tests/packages.sh tests/tsan.supp \
 	tests/integration/run.py tests/integration/test_load.py \
 	tests/integration/test_postfix_basic.py tests/integration/test_rig.py \
 	tests/integration/test_sendmail_basic.py \
-	contrib/demo.sh contrib/demo/demo.py
+	contrib/demo.sh contrib/demo/consents.csv contrib/demo/demo.py

@@ -201,7 +201,7 @@ class PostfixBasic(TestCase):
         before = len(self.filter.log())
         self.postfix.send(SENDER, "bob@example.org", make_message())
         self.filter.wait_log(
-            r"NOQUEUE: list=weekly, to=<b\*\*\*@example\.org>, "
+            r"NOQUEUE: list=weekly, to=<bob@example\.org>, "
             r"action=reject, reason=no-consent, stage=rcpt", since=before)
 
 
@@ -230,3 +230,21 @@ class StoreDown(TestCase):
         wait_for(lambda: self.postfix.send(
             SENDER, "ann@example.org", make_message()).accepted,
             text="mail passes again", pause=0.1)
+
+
+class Masked(TestCase):
+    def test_logs_hold_no_address(self):
+        """audit.recipients is "masked" unless it is set."""
+        redis = Redis(self.rig)
+        filter = Filter(self.rig, redis, audit={"recipients": None})
+        with filter.client() as client:
+            client.connect()
+            client.helo()
+            client.mail(f"<{SENDER}>")
+            answer = client.rcpt("<bob@example.org>")
+        self.assert_refused(answer.text, "bob@example.org")
+        filter.wait_log(r"NOQUEUE: list=weekly, to=<b\*\*\*@example\.org>, "
+                        r"action=reject, reason=no-consent, stage=rcpt")
+        entry = filter.decisions()[0]
+        self.assertEqual(entry["recipient"], "b***@example.org")
+        self.assertNotIn("bob@", filter.log() + str(entry))

@@ -228,7 +228,8 @@ class Filter:
         entries = []
         for path in sorted(glob.glob(os.path.join(self.audit_dir,
                                                   "*.jsonl"))):
-            for line in read_text(path).splitlines():
+            # Without the last piece: nothing, or a line being written.
+            for line in read_text(path).split("\n")[:-1]:
                 entry = json.loads(line)
                 if entry.get("type") == "decision":
                     entries.append(entry)

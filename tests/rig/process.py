@@ -17,6 +17,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 _PR_SET_PDEATHSIG = 1
@@ -149,9 +150,13 @@ class Service:
         self.argv = argv
         self.log_path = log
         with open(log, "ab") as out:
+            # The signal comes when the thread that started it ends, so only
+            # the main thread asks for it.
+            main = threading.current_thread() is threading.main_thread()
             self.popen = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                start_new_session=True, preexec_fn=_die_with_parent, **popen)
+                start_new_session=True,
+                preexec_fn=_die_with_parent if main else None, **popen)
 
     @property
     def pid(self):

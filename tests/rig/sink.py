@@ -1,12 +1,13 @@
 # Copyright the consent-milter authors.
 # SPDX-License-Identifier: BSD-2-Clause
 """A capturing SMTP server in a thread: where the MTA delivers to."""
+import os
 import re
 import socketserver
 import threading
 
 from .message import Message
-from .process import wait_for
+from .process import wait_for, write_file
 
 
 class _Session(socketserver.StreamRequestHandler):
@@ -83,11 +84,14 @@ class Sink:
 
     refuse   {regular expression: reply}, searched in each recipient, for
              example {"bounce": "550 5.1.1 no such user"}
+    save     a directory for the messages as files, 0001.eml and so on
     """
 
-    def __init__(self, rig=None, refuse=None):
+    def __init__(self, rig=None, refuse=None, save=None):
         self.refuse = refuse or {}
+        self._save = save
         self._messages = []
+        self._taken = 0
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), _Session)
         self._server.sink = self
@@ -107,6 +111,10 @@ class Sink:
     def take(self, message):
         with self._lock:
             self._messages.append(message)
+            self._taken += 1
+            if self._save:
+                write_file(os.path.join(self._save, f"{self._taken:04d}.eml"),
+                           message.raw)
 
     @property
     def messages(self):
