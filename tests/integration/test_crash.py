@@ -1,0 +1,185 @@
+# Copyright the consent-milter authors.
+# SPDX-License-Identifier: BSD-2-Clause
+"""kill -9 in mid-campaign, and a decision log that can't be written."""
+import glob
+import hashlib
+import os
+import random
+import struct
+import subprocess
+import threading
+import time
+
+from rig import (Filter, Postfix, Redis, Sink, TestCase, make_message,
+                 wait_for)
+
+
+def verify_chain(directory):
+    """Recomputes the chain of a decision log, from its documentation in
+    journal.h alone.  Returns how many entries it has."""
+    chain, count, expected = bytes(32), 0, None
+
+    def text(data):
+        return struct.pack(">Q", len(data)) + data
+    for path in sorted(glob.glob(f"{directory}/decisions-*.jsonl")):
+        with open(path, "rb") as f:
+            lines = f.read().split(b"\n")
+        assert lines.pop() == b"", f"{path} ends in half a line"
+        for line in lines:
+            head, _, rest = line.partition(b',"type":"')
+            seq = int(head.removeprefix(b'{"seq":'))
+            kind, _, rest = rest.partition(b'",')
+            body, _, rest = rest.rpartition(b',"salt":"')
+            salt = bytes.fromhex(rest[:32].decode())
+            digest, _, rest = rest[32:].removeprefix(
+                b'","digest":"').partition(b'","chain":"')
+            made = hashlib.sha256(
+                text(b"consent-milter journal body v1\0") + text(salt) +
+                text(body)).digest()
+            assert made.hex() == digest.decode(), f"digest of {seq} in {path}"
+            chain = hashlib.sha256(
+                text(b"consent-milter journal chain v1\0") + text(chain) +
+                struct.pack(">Q", seq) + text(kind) + text(made)).digest()
+            assert rest == chain.hex().encode() + b'"}', \
+                f"chain of {seq} in {path}"
+            assert expected is None or seq == expected, f"{seq} in {path}"
+            expected = seq + 1
+            count += 1
+    return count
+
+
+class Crash(TestCase):
+    @classmethod
+    def set_up_rig(cls):
+        cls.redis = Redis(cls.rig, options=["appendonly yes",
+                                            "appendfsync always"])
+        cls.filter = Filter(cls.rig, cls.redis)
+        cls.sink = Sink(cls.rig)
+        cls.postfix = Postfix(cls.rig, cls.sink, [cls.filter])
+        cls.yes = [f"yes{i}@example.org" for i in range(40)]
+        cls.no = [f"no{i}@example.org" for i in range(40)]
+        cls.filter.grant(*cls.yes)
+
+    def campaign(self, disturb):
+        """One message each, again after a deferral, while `disturb' runs."""
+        random.seed(7)
+        left = [(a, i) for i, a in enumerate(self.yes + self.no)]
+        random.shuffle(left)
+        done, rounds = {}, 0
+        thread = threading.Thread(target=disturb)
+        thread.start()
+        while left and rounds < 200:
+            rounds += 1
+            later = []
+            for address, i in left:
+                try:
+                    sent = self.postfix.send(
+                        "n@news.example.com", address, make_message(
+                            to=address, fields=[("X-Number", str(i))]))
+                except OSError:         # Postfix itself is away
+                    later.append((address, i))
+                    time.sleep(0.05)
+                    continue
+                reply = sent.end or sent.rcpt.get(address) or sent.mail
+                if reply.code in (250, 550):
+                    done[address] = reply.code
+                else:
+                    later.append((address, i))
+            left = later
+        thread.join()
+        self.assertEqual(left, [])
+        return done
+
+    def check(self, done):
+        self.assertEqual({done[a] for a in self.yes}, {250})
+        self.assertEqual({done[a] for a in self.no}, {550})
+        wait_for(lambda: self.postfix.flush() or not self.postfix.queue(), 30,
+                 "the queue to empty")
+        got = sorted(r for m in self.sink.messages for r in m.recipients)
+        self.assertEqual(got, sorted(self.yes))
+        for message in self.sink.messages:
+            message.one("List-Unsubscribe-Post")
+
+    def setUp(self):
+        self.sink.clear()
+
+    def test_filter(self):
+        def disturb():
+            for _ in range(6):
+                time.sleep(0.3)
+                self.filter.kill9()
+                self.filter.start()
+        self.check(self.campaign(disturb))
+        self.filter.stop()
+        self.assertGreater(verify_chain(self.filter.audit_dir), 80)
+        self.filter.start()
+
+    def test_redis(self):
+        def disturb():
+            for _ in range(6):
+                time.sleep(0.3)
+                self.redis.kill9()
+                self.redis.start()
+        self.check(self.campaign(disturb))
+
+    def test_postfix(self):
+        def disturb():
+            for _ in range(3):
+                time.sleep(0.4)
+                self.postfix.kill9()
+                time.sleep(0.2)
+                self.postfix.start()
+        done = self.campaign(disturb)
+        # A client that lost its connection before the 250 has to send again:
+        # that one duplicate is SMTP's own (RFC 1047), so look at people.
+        self.assertEqual({done[a] for a in self.no}, {550})
+        wait_for(lambda: self.postfix.flush() or not self.postfix.queue(), 30,
+                 "the queue to empty")
+        got = {r for m in self.sink.messages for r in m.recipients}
+        self.assertEqual(got, set(self.yes))
+
+
+class DiskFull(TestCase):
+    @classmethod
+    def set_up_rig(cls):
+        cls.redis = Redis(cls.rig)
+        cls.filter = Filter(cls.rig, cls.redis, start=False)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs",
+                        cls.filter.audit_dir], check=True)
+        cls.rig.on_close(lambda: subprocess.run(
+            ["umount", "-l", cls.filter.audit_dir], check=False))
+        cls.filter.grant("ann@example.org")
+        cls.filter.start()
+
+    def rcpt(self, address):
+        with self.filter.client() as client:
+            client.mail("<n@news.example.com>")
+            return client.rcpt(address)
+
+    def test_deferred_until_there_is_room(self):
+        self.assertEqual(self.rcpt("<ann@example.org>").kind, "continue")
+        ballast = os.path.join(self.filter.audit_dir, "ballast")
+        with open(ballast, "wb") as f:
+            try:
+                while True:
+                    f.write(bytes(4096))
+                    f.flush()
+            except OSError:
+                pass
+        try:
+            seen = [self.rcpt("<ann@example.org>") for _ in range(30)]
+            self.assertEqual(seen[-1].text[:9], "451 4.3.0", seen[-1])
+            self.assertIn("decision can't be recorded", seen[-1].text)
+            self.assertEqual(self.rcpt("<bob@example.org>").text[:3], "451")
+            # an opt-out that can't be kept is not acknowledged
+            done = self.filter.ctl("withdraw", "--list", "weekly",
+                                   "ann@example.org", check=False)
+            self.assertNotEqual(done.returncode, 0)
+        finally:
+            os.unlink(ballast)
+        wait_for(lambda: self.rcpt("<ann@example.org>").kind == "continue", 5,
+                 "mail to go on")
+        self.assertEqual(self.rcpt("<bob@example.org>").text[:3], "550")
+        self.filter.stop()
+        verify_chain(self.filter.audit_dir)
+        self.filter.start()

@@ -1,0 +1,194 @@
+# Copyright the consent-milter authors.
+# SPDX-License-Identifier: BSD-2-Clause
+"""Observe mode, reload, and what a wrong configuration gets."""
+import os
+import subprocess
+
+from rig import (Filter, Postfix, Redis, Sink, Smtp, TestCase, make_message,
+                 program, run)
+
+
+class Observe(TestCase):
+    @classmethod
+    def set_up_rig(cls):
+        cls.redis = Redis(cls.rig)
+        cls.filter = Filter(cls.rig, cls.redis, mode="observe")
+        cls.sink = Sink(cls.rig)
+        cls.postfix = Postfix(cls.rig, cls.sink, [cls.filter])
+        cls.filter.grant("ann@example.org")
+
+    def setUp(self):
+        self.sink.clear()
+
+    def actions(self, sender):
+        return {e["recipient"]: (e["action"], e["reason"])
+                for e in self.filter.decisions(sender=sender)}
+
+    def test_everything_passes_untouched(self):
+        message = make_message(fields=[("List-Unsubscribe", "<mailto:a@b>")])
+        sent = self.postfix.send("n@news.example.com",
+                                 ["ann@example.org", "bob@example.org"],
+                                 message)
+        self.assertEqual({r.code for r in sent.rcpt.values()}, {250})
+        self.assertTrue(sent.accepted)
+        self.postfix.wait_idle()
+        for address in sent.rcpt:
+            got = self.sink.for_recipient(address)
+            self.assertEqual(got[0].below_received(), message)
+        self.assertEqual(self.actions("n@news.example.com"), {
+            "ann@example.org": ("would-accept", "granted"),
+            "bob@example.org": ("would-reject", "no-consent")})
+
+    def test_header_rules(self):
+        message = make_message(fields=[
+            ("List-Id", "<weekly.news.example.com>")])
+        sent = self.postfix.send("h@example.com",
+                                 ["ann@example.org", "bob@example.org"],
+                                 message)
+        self.assertTrue(sent.accepted)
+        self.postfix.wait_idle()
+        self.assertEqual(self.sink.for_recipient("bob@example.org")[0]
+                         .below_received(), message)
+        self.assertEqual(self.actions("h@example.com"), {
+            "ann@example.org": ("would-accept", "granted"),
+            "bob@example.org": ("would-remove", "no-consent")})
+
+    def test_unlisted_bulk_and_store_failure(self):
+        sent = self.postfix.send("u@example.com", "bob@example.org",
+                                 make_message(fields=[("Precedence",
+                                                       "bulk")]))
+        self.assertTrue(sent.accepted)
+        self.assertEqual(self.actions("u@example.com"), {
+            "bob@example.org": ("would-reject", "unlisted-bulk")})
+        self.redis.stop()
+        sent = self.postfix.send("f@news.example.com", "ann@example.org",
+                                 make_message())
+        self.redis.start()
+        self.assertTrue(sent.accepted)
+        self.assertEqual(self.actions("f@news.example.com"), {
+            "ann@example.org": ("would-tempfail", "store-failure")})
+
+    def test_would_word_is_in_the_mail_log(self):
+        self.postfix.send("l@news.example.com", "log@example.org",
+                          make_message())
+        self.filter.wait_log(r"(NOQUEUE|\w+): list=weekly, "
+                             r"to=<log@example.org>, action=would-reject, "
+                             r"reason=no-consent, stage=rcpt")
+
+
+class Reload(TestCase):
+    @classmethod
+    def set_up_rig(cls):
+        cls.redis = Redis(cls.rig)
+        cls.filter = Filter(cls.rig, cls.redis)
+        cls.sink = Sink(cls.rig)
+        cls.postfix = Postfix(cls.rig, cls.sink, [cls.filter])
+
+    def test_rules_hold_to_the_end_of_the_message(self):
+        self.filter.reload(mode="enforce")
+        with Smtp(self.postfix.smtp) as smtp:
+            smtp.mail("n@news.example.com")
+            self.assertEqual(smtp.rcpt("bob@example.org").code, 550)
+            self.filter.reload(mode="observe")
+            self.assertEqual(smtp.rcpt("cat@example.org").code, 550)
+            smtp.command("RSET")
+            # the session goes on, and the next message has the new rules
+            smtp.mail("n@news.example.com")
+            self.assertEqual(smtp.rcpt("cat@example.org").code, 250)
+        self.filter.reload(mode="enforce")
+
+    def test_a_bad_file_is_refused(self):
+        good = dict(self.filter.settings)
+        self.filter.write_config('mode = "enforec";\n')
+        log = self.filter.signal_reload()
+        self.assertIn("consent-milter.conf:1:", log)
+        self.filter.wait_log("reload refused")
+        sent = self.postfix.send("n@news.example.com", "bob@example.org",
+                                 make_message())
+        self.assert_refused(sent.rcpt["bob@example.org"], "bob@example.org")
+        self.filter.settings = good
+        self.filter.write_config()
+
+    def test_another_redis(self):
+        other = Redis(self.rig)
+        self.filter.reload(redis={"url": other.url})
+        self.filter.grant("new@example.org")
+        sent = self.postfix.send("n@news.example.com", "new@example.org",
+                                 make_message())
+        self.assertTrue(sent.accepted)
+        self.filter.reload(redis={"url": self.redis.url})
+
+
+class Configuration(TestCase):
+    @classmethod
+    def set_up_rig(cls):
+        cls.filter = Filter(cls.rig, start=False)
+
+    def check(self, text):
+        path = os.path.join(self.filter.dir, "test.conf")
+        with open(path, "w") as f:
+            f.write(text)
+        return path, run([program("consent-milter"), "-t", "-c", path],
+                         check=False)
+
+    def test_good(self):
+        done = run([program("consent-milter"), "-t", "-c",
+                    self.filter.config_path], check=False)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+    def test_every_mistake_at_once(self):
+        path, done = self.check('''mode = "observ";
+socket = "carrier-pigeon:3";
+redis = { url = "unix:/x"; timeout_ms = 0; timout_ms = 5; };
+audit = { directory = "/tmp/x"; recipients = "plain"; };
+unsubscribe = { url = "http://news.example.com/u/"; };
+lists = ( { id = "Weekly"; name = "W"; match = ( { sendr = "*@x"; } );
+  max_age = "2 fortnights"; } );
+''')
+        self.assertEqual(done.returncode, 78)
+        lines = done.stderr.strip().splitlines()
+        for number, word in ((1, "mode"), (2, "socket"), (3, "timeout_ms"),
+                             (3, "timout_ms"), (4, "recipients"),
+                             (5, "https"), (6, "id"), (6, "sender"),
+                             (7, "max_age")):
+            self.assertTrue(any(line.startswith(f"{path}:{number}: ") and
+                                word in line for line in lines),
+                            f"{number} {word}: {done.stderr}")
+
+    def test_missing_file(self):
+        done = run([program("consent-milter"), "-t", "-c", "/nonexistent"],
+                   check=False)
+        self.assertEqual(done.returncode, 78)
+        self.assertIn("/nonexistent", done.stderr)
+
+    def test_usage_and_version(self):
+        done = run([program("consent-milter"), "-x"], check=False)
+        self.assertEqual(done.returncode, 64)
+        done = run([program("consent-milter"), "-V"], check=False)
+        self.assertEqual(done.returncode, 0)
+        for word in ("consent-milter 0", "libmilter", "hiredis", "libconfig",
+                     "OpenSSL"):
+            self.assertIn(word, done.stdout)
+
+    def test_evicting_redis_is_refused(self):
+        redis = Redis(self.rig, options=["maxmemory 100mb"])
+        redis.call("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+        filter = Filter(self.rig, redis, start=False)
+        done = subprocess.run([program("consent-milter"), "-f", "-c",
+                               filter.config_path], capture_output=True,
+                              text=True, timeout=30)
+        self.assertEqual(done.returncode, 78)
+        self.assertIn("noeviction", done.stderr)
+
+    def test_second_instance_leaves_the_first_its_socket(self):
+        redis = Redis(self.rig)
+        filter = Filter(self.rig, redis)
+        done = subprocess.run([program("consent-milter"), "-f", "-c",
+                               filter.config_path], capture_output=True,
+                              text=True, timeout=30)
+        self.assertEqual(done.returncode, 78)
+        self.assertIn("in use", done.stderr)
+        with filter.client() as client:
+            client.mail("<n@news.example.com>")
+            self.assertEqual(client.rcpt("<bob@example.org>").text[:9],
+                             "550 5.7.1")
