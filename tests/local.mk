@@ -35,14 +35,8 @@ lint: all
 check-integration: all
 	python3 -B $(srcdir)/tests/integration/run.py -b $(abs_builddir)
 
-EXTRA_DIST += tests/run.sh tests/packages.sh tests/tsan.supp \
-	tests/lint/lint.py \
-	tests/rig/__init__.py tests/rig/dkim_verify.pl tests/rig/filter.py \
-	tests/rig/message.py tests/rig/milter.py tests/rig/opendkim.py \
-	tests/rig/postfix.py tests/rig/process.py tests/rig/redis.py \
-	tests/rig/sendmail.py tests/rig/sink.py tests/rig/smtp.py \
-	tests/rig/testcase.py \
-	tests/integration/run.py tests/integration/test_load.py \
-	tests/integration/test_postfix_basic.py tests/integration/test_rig.py \
-	tests/integration/test_sendmail_basic.py \
-	contrib/demo.sh contrib/demo/consents.csv contrib/demo/demo.py
+EXTRA_DIST += tests/run.sh tests/packages.sh tests/tsan.supp tests/lint \
+	tests/rig tests/integration contrib/demo.sh contrib/demo
+# Python leaves these in directories that are distributed as a whole.
+dist-hook:
+	find $(distdir) -name __pycache__ -prune -exec rm -rf {} +

@@ -174,7 +174,7 @@ stage_threads() {
 stage_distcheck() {
 	configure dist CC=gcc &&
 	    make -C "$build/dist" -s -j"$jobs" distcheck \
-	    DISTCHECK_CONFIGURE_FLAGS=-q AM_MAKEFLAGS="-j$jobs"
+	    DISTCHECK_CONFIGURE_FLAGS=-q
 	if [ $? -eq 0 ]; then
 		count="1 0"
 	else

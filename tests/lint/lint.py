@@ -339,15 +339,14 @@ def check_python(lint):
 def check_distributed(lint):
     """What tests and the demo need is in the tarball."""
     text = "".join(lint.read(p) for p in
-                   ["Makefile.am"] + lint.files("src/*/local.mk",
-                                                "tests/local.mk",
-                                                "tests/*/local.mk",
-                                                "contrib/local.mk"))
+                   ["Makefile.am"] + lint.files("*/local.mk", "src/*/local.mk",
+                                                "tests/*/local.mk"))
     problems = [f"{path} is in no EXTRA_DIST" for path in lint.files(
         "tests/rig/*.p[yl]", "tests/integration/*.py", "tests/lint/*.py",
         "tests/*.sh", "tests/*.supp", "contrib/**/*.py", "contrib/*.sh",
-        "src/**/*.[1-8]", "src/**/*.lua")
-        if path not in text]
+        "src/**/*.[1-8]", "src/**/*.lua", "tests/fuzz/corpus/*")
+        if not any(re.search(rf"(^|\s){re.escape(part)}(\s|$)", text)
+                   for part in (path, os.path.dirname(path)))]
     lint.report("distribution", problems)
 
 

@@ -248,7 +248,7 @@ class Postfix:
         try:
             self.service.wait_ready(lambda: accepts(self.plain))
         except RigError as e:
-            raise RigError(f"{e}\n{read_text(self.log_path)}")
+            raise RigError(f"{e}\n{read_text(self.log_path)}") from None
 
     def stop(self):
         # master passes TERM on to its process group.

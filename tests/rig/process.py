@@ -170,13 +170,13 @@ class Service:
         def ready():
             if not self.is_running():
                 raise RigError(
-                    f"{self.argv[0]} ended with {self.popen.returncode}:\n" +
-                    read_text(self.log_path)[-4000:])
+                    f"{self.argv[0]} ended with {self.popen.returncode}")
             return is_ready()
         try:
             wait_for(ready, timeout, f"{self.argv[0]} ready")
         except RigError as e:
-            raise RigError(f"{e}\n{read_text(self.log_path)[-4000:]}")
+            raise RigError(
+                f"{e}\n{read_text(self.log_path)[-4000:]}") from None
 
     def signal(self, number):
         self.popen.send_signal(number)

@@ -9,6 +9,7 @@ import fcntl
 import glob
 import os
 import pwd
+import re
 import shutil
 
 from .process import (RigError, Service, accepts, find_program, free_ports,
@@ -162,10 +163,14 @@ def fetch():
         shutil.rmtree(root, ignore_errors=True)
         debs = os.path.join(root, "debs")
         os.makedirs(debs)
-        # --download-only would also want to resolve conflicts.
-        run(["sh", "-c", 'cd "$1" && shift && exec apt-get '
-             '-o APT::Sandbox::User=root -q download "$@"', "sh", debs,
-             *_PACKAGES], timeout=300)
+        # "install --download-only" would want to resolve conflicts.  The
+        # package lists may be missing or old.
+        download = ["sh", "-c", 'cd "$1" && shift && exec apt-get '
+                    '-o APT::Sandbox::User=root -q download "$@"', "sh", debs,
+                    *_PACKAGES]
+        if run(download, check=False, timeout=300).returncode != 0:
+            run(["apt-get", "-q", "update"], timeout=300)
+            run(download, timeout=300)
         for deb in glob.glob(os.path.join(debs, "*.deb")):
             run(["dpkg", "-x", deb, root])
         found = [p for p in glob.glob(f"{root}/usr/**/sendmail",
@@ -185,7 +190,7 @@ def fetch():
 class Sendmail:
     """Sendmail(rig, sink, milters)
 
-    milters    as for Postfix, but "inet:port@host"
+    milters    as for Postfix
     flag       F= of INPUT_MAIL_FILTER: "T" tempfail, "R" reject, "4" shut
                down, None: mail passes unchecked when the filter fails
     extra      further lines of sendmail.mc
@@ -201,7 +206,9 @@ class Sendmail:
         ports = free_ports(2)
         self.smtp, self.submission = [("127.0.0.1", p) for p in ports]
         self._sink = getattr(sink, "address", sink)
-        self._milters = [getattr(m, "milter", m) for m in milters]
+        # Sendmail's own way to write a TCP socket.
+        self._milters = [re.sub(r"^inet:(.*):(\d+)$", r"inet:\2@\1",
+                                getattr(m, "milter", m)) for m in milters]
         self._flag = flag
         self._extra = extra
         self.service = None
@@ -267,7 +274,7 @@ class Sendmail:
             self.service.wait_ready(lambda: accepts(self.smtp) and
                                     accepts(self.submission))
         except RigError as e:
-            raise RigError(f"{e}\n{read_text(self.log_path)}")
+            raise RigError(f"{e}\n{read_text(self.log_path)}") from None
 
     def stop(self):
         self.service.stop()
