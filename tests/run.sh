@@ -86,7 +86,7 @@ stage_check() {
 	configure asan --with-sanitizers=address,undefined \
 	    CC=gcc CFLAGS='-g -O1' &&
 	    make -C "$build/asan" -s -j"$jobs" all || return
-	make -C "$build/asan" -s -j"$jobs" -k check
+	timeout 900 make -C "$build/asan" -s -j"$jobs" -k check
 	status=$?
 	count=$(sum_checks "$build/asan")
 	# A test that does not even compile.
@@ -161,7 +161,7 @@ stage_threads() {
 	make -C "$build/tsan" -s -j"$jobs" $programs || return
 	TSAN_OPTIONS="suppressions=$src/tests/tsan.supp"
 	export TSAN_OPTIONS
-	make -C "$build/tsan" -s -k check-TESTS TESTS="$(echo $programs)"
+	timeout 600 make -C "$build/tsan" -s -k check-TESTS TESTS="$(echo $programs)"
 	sums=$(sum_checks "$build/tsan")
 	python3 -B "$src/tests/integration/run.py" -b "$build/tsan" \
 	    test_load >"$logs/load.out" 2>&1
@@ -173,7 +173,7 @@ stage_threads() {
 
 stage_distcheck() {
 	configure dist CC=gcc &&
-	    make -C "$build/dist" -s -j"$jobs" distcheck \
+	    timeout 900 make -C "$build/dist" -s -j"$jobs" distcheck \
 	    DISTCHECK_CONFIGURE_FLAGS=-q
 	if [ $? -eq 0 ]; then
 		count="1 0"

@@ -98,10 +98,10 @@ class Demo:
                 "consent-milter between Postfix and Redis.")
         mailbox = os.path.join(self.work, "mailbox")
         os.mkdir(mailbox)
-        self.rig = Rig("demo")
+        self.rig = Rig("demo", self.work)
         self.redis = Redis(self.rig)
-        self.filter = Filter(self.rig, self.redis, lists=[LIST],
-                             redis={"timeout_ms": 200})
+        self.filter = Filter(self.rig, self.redis, start=False, keygen=False,
+                             lists=[LIST], redis={"timeout_ms": 200})
         self.sink = Sink(self.rig, save=mailbox)
         self.postfix = Postfix(self.rig, self.sink, [self.filter])
         show(run([program("consent-milter"), "-V"]).stdout)
@@ -114,11 +114,16 @@ class Demo:
         print("\nThe list, as the configuration describes it:\n")
         text = open(self.filter.config_path, encoding="utf-8").read()
         show(text[text.index("lists ="):text.index("bulk =")])
-        print("\nThe keys that make pseudonyms and unsubscribe links:\n")
-        # The rig had to make them for the filter to start.
-        done = self.ctl("keygen")
-        self.check("made" not in done.stdout,
-                   "keygen leaves keys alone that are there")
+        print("\nThe keys that make pseudonyms and unsubscribe links are made "
+              "once. Then the filter starts.\n")
+        self.ctl("keygen")
+        keys = os.listdir(self.filter.keys_dir)
+        self.check("pseudonym.key" in keys and "token-0.key" in keys,
+                   "keygen made a pseudonym key and a token key")
+        begun = time.monotonic()
+        self.filter.start()
+        print(f"    consent-milter is ready after "
+              f"{(time.monotonic() - begun) * 1000:.0f} ms")
 
     def import_people(self):
         section("People", "A file of consents, with the evidence of each, is "
@@ -346,10 +351,13 @@ def write_stop(demo):
     path = os.path.join(demo.work, "stop")
     write_file(path, f"""#!/bin/sh
 # Stops what demo.sh --keep left running and removes its directories.
-if grep -q demo.py /proc/{os.getpid()}/cmdline 2>/dev/null; then
-	kill {os.getpid()}
-	while [ -d {demo.rig.dir} ]; do sleep 0.1; done
-fi
+running() {{
+	grep -q demo.py /proc/{os.getpid()}/cmdline 2>/dev/null
+}}
+running && kill {os.getpid()}
+while running; do
+	sleep 0.1
+done
 rm -rf {demo.work}
 """, 0o755)
     return path
@@ -358,8 +366,9 @@ rm -rf {demo.work}
 def keep(demo):
     """Tells what runs and where, and stays until the stop script comes."""
     section("Left running")
-    print(f"""    send mail       swaks --server {demo.postfix.smtp[0]}:{demo.postfix.smtp[1]} \\
-                      --from {SENDER} --to ben@example.org
+    print(f"""    send mail       with any SMTP client, for example
+                      swaks --server {demo.postfix.smtp[0]}:{demo.postfix.smtp[1]} \\
+                        --from {SENDER} --to ben@example.org
     read mail       {demo.work}/mailbox/
     consentctl      {program('consentctl')} \\
                       -c {demo.filter.config_path} show ben@example.org

@@ -9,9 +9,9 @@ from rig import (Filter, Postfix, Redis, Sink, Smtp, TestCase, UNLISTED,
 
 SENDER = "news@news.example.com"
 UNSUBSCRIBE = re.compile(
-    r"<https://news\.example\.com/u/([A-Za-z0-9_-]{51})>, ?"
+    r"<https://news\.example\.com/u/([A-Za-z0-9_-]{51})>,\s*"
     r"<mailto:u\+([a-z2-7]{61})@news\.example\.com>|"
-    r"<mailto:u\+([a-z2-7]{61})@news\.example\.com>, ?"
+    r"<mailto:u\+([a-z2-7]{61})@news\.example\.com>,\s*"
     r"<https://news\.example\.com/u/([A-Za-z0-9_-]{51})>")
 
 

@@ -76,7 +76,8 @@ class Filter:
     """Filter(rig, redis, **settings): consent-milter on a UNIX socket.
 
     inet=True   listens on a loopback TCP port instead
-    start=False writes configuration and keys only
+    start=False writes configuration and keys only; keygen=False not even the
+                keys
     settings    keys of the configuration, over the defaults: groups are
                 merged, None takes a key away, for example
                     Filter(rig, redis, mode="observe",
@@ -88,7 +89,8 @@ class Filter:
     address     for MilterClient
     """
 
-    def __init__(self, rig, redis=None, inet=False, start=True, **settings):
+    def __init__(self, rig, redis=None, /, inet=False, start=True,
+                 keygen=True, **settings):
         self.rig = rig
         self.dir = rig.subdir("filter")
         self.log_path = os.path.join(self.dir, "filter.log")
@@ -127,7 +129,8 @@ class Filter:
         self.service = None
         self.write_config()
         rig.add_log("consent-milter", self.log_path)
-        self.ctl("keygen")
+        if keygen:
+            self.ctl("keygen")
         rig.on_close(self._close)
         if start:
             self.start()

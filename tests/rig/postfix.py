@@ -144,6 +144,8 @@ class Postfix:
         self.smtp, self.submission, self.xclient, self.plain = [
             ("127.0.0.1", p) for p in ports]
         self.service = None
+        if hasattr(sink, "sources"):
+            sink.sources.append(self)
         self._make_directories()
         self._start_auth()
         self.configure()
@@ -292,6 +294,13 @@ class Postfix:
         wait_for(lambda: not self.queue() and not os.listdir(
             os.path.join(self.spool, "maildrop")), timeout,
             "the queue of Postfix is empty")
+
+    def settle(self):
+        """Waits until nothing is under way; what is deferred may stay."""
+        if self.service.is_running():
+            wait_for(lambda: all(m["queue_name"] in ("deferred", "hold")
+                                 for m in self.queue()), 20,
+                     "Postfix has tried to deliver everything")
 
     def flush(self):
         run([find_program("postqueue"), "-c", self.config_dir, "-f"])

@@ -275,10 +275,10 @@ def find_program(name):
 class Rig:
     """A temporary directory and what runs in it."""
 
-    def __init__(self, name="rig"):
+    def __init__(self, name="rig", parent="/tmp"):
         adopt_orphans()
         name = re.sub("[^a-z0-9-]", "-", name.lower())
-        self.dir = tempfile.mkdtemp(prefix=f"cm-{name}-", dir="/tmp")
+        self.dir = tempfile.mkdtemp(prefix=f"cm-{name}-", dir=parent)
         os.chmod(self.dir, 0o755)       # the MTA's users pass through
         self.logs = []                  # (label, path)
         self._closers = []

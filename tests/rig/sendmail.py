@@ -212,6 +212,8 @@ class Sendmail:
         self._flag = flag
         self._extra = extra
         self.service = None
+        if hasattr(sink, "sources"):
+            sink.sources.append(self)
         self._prepare()
         rig.add_log("sendmail", self.log_path)
         rig.on_close(self.stop)
@@ -290,6 +292,13 @@ class Sendmail:
         wait_for(lambda: not [n for n in os.listdir(self._file("mqueue"))
                               if n[:2] in ("qf", "df", "tf")],
                  timeout, "the queue of Sendmail is empty")
+
+    def settle(self):
+        """Gives what is under way some time."""
+        try:
+            self.wait_idle(5)
+        except RigError:
+            pass                        # it is deferred, or Sendmail is away
 
     def log(self):
         return read_text(self.log_path)

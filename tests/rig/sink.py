@@ -90,6 +90,7 @@ class Sink:
     def __init__(self, rig=None, refuse=None, save=None):
         self.refuse = refuse or {}
         self._save = save
+        self.sources = []               # MTAs that deliver here
         self._messages = []
         self._taken = 0
         self._lock = threading.Lock()
@@ -123,6 +124,9 @@ class Sink:
             return list(self._messages)
 
     def clear(self):
+        """Forgets everything, also what the MTAs are about to deliver."""
+        for mta in self.sources:
+            mta.settle()
         with self._lock:
             self._messages.clear()
 
