@@ -43,7 +43,10 @@ class Result(unittest.TestResult):
 
     def _line(self, word, test):
         seconds = time.monotonic() - self._started
-        print(f"{word} {seconds:7.2f} s  {test.id()}", flush=True)
+        name = " ".join(test.id().split())
+        if len(name) > 150:
+            name = name[:147] + "..."
+        print(f"{word} {seconds:7.2f} s  {name}", flush=True)
 
     def _fail(self, test, text):
         self.failed += 1

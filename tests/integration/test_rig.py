@@ -89,7 +89,9 @@ class RigPostfix(TestCase):
             self.assertEqual(smtp.command("XCLIENT ADDR=192.0.2.7").code, 220)
             smtp.command("EHLO x.example")
             smtp.mail("a@example.net")
-            self.assertEqual(smtp.rcpt("x@example.org").code, 554)
+            smtp.rcpt("x@example.org")
+            self.assertEqual(smtp.data(make_message()).code, 250)
+        self.assertIn("[192.0.2.7]", self.sink.wait(1)[0].head)
 
     def test_sendmail_program(self):
         self.postfix.sendmail("a@example.net", ["x@example.org"],
