@@ -122,7 +122,8 @@ class Postfix:
     daemon_name  milter_macro_daemon_name of the submission port
 
     Addresses for Smtp() and send(): smtp; submission (AUTH, any user);
-    xclient (XCLIENT is allowed, and every client may relay); plain (no milter).
+    xclient (XCLIENT is allowed, and every client may relay); plain (no
+    milter).
     """
 
     def __init__(self, rig, sink, milters=(), main=None, master="",
@@ -232,7 +233,7 @@ class Postfix:
                  "  -o smtpd_sasl_auth_enable=yes\n")
         text += (f"{self.xclient[1]} inet n - n - - smtpd\n"
                  "  -o syslog_name=rig/xclient\n"
-                 "  -o smtpd_relay_restrictions=permit\n"
+                 "  -o mynetworks=0.0.0.0/0,[::]/0\n"
                  "  -o smtpd_authorized_xclient_hosts=127.0.0.0/8\n")
         text += (f"{self.plain[1]} inet n - n - - smtpd\n"
                  "  -o syslog_name=rig/plain\n"
