@@ -43,6 +43,9 @@ OTHER_PREFIXES = {
     "src/base/span.c": ["ascii_"],
     "src/base/xalloc.c": ["x"],
     "src/consent/decision.c": ["decide_"],
+    "src/consent/event.c": ["list_name_"],
+    "src/consent/record.c": ["evidence_"],
+    "src/mail/list_field.c": ["list_id_"],
 }
 
 MUTABLE_GLOBALS_MAX = 9
