@@ -70,6 +70,15 @@ sum_checks() {
 	echo "$good $bad"
 }
 
+# show_failed DIR: the logs of the tests that failed there.
+show_failed() {
+	grep -rLx --include='*.trs' ':test-result: PASS' "$1" |
+	    while read -r trs; do
+		echo "--- ${trs%.trs}.log"
+		tail -n 60 "${trs%.trs}.log"
+	done
+}
+
 # configure NAME OPTIONS...: an out-of-tree build, fresh.
 configure() {
 	dir=$build/$1
@@ -93,11 +102,7 @@ stage_check() {
 	if [ "$status" -ne 0 ] && [ "${count#* }" -eq 0 ]; then
 		count="${count% *} 1"
 	fi
-	find "$build/asan/tests" -name '*.log' -exec \
-	    grep -l 'FAIL\|Sanitizer\|runtime error' {} + | while read -r log; do
-		echo "--- $log"
-		tail -n 60 "$log"
-	done
+	show_failed "$build/asan"
 }
 
 stage_integration() {
@@ -137,6 +142,10 @@ stage_fuzz() {
 	    CC=clang CFLAGS='-g -O1' &&
 	    make -C "$build/fuzz" -s -j"$jobs" all || return
 	targets=$(make -C "$build/fuzz" -s list-fuzz-targets)
+	if [ -z "$targets" ]; then
+		echo "no fuzz targets found"
+		return
+	fi
 	make -C "$build/fuzz" -s -j"$jobs" $targets || return
 	cd "$build/fuzz" || return
 	running=0
@@ -149,7 +158,6 @@ stage_fuzz() {
 	cat "$logs/fuzz.out"
 	good=$(grep -c '^PASS fuzz' "$logs/fuzz.out")
 	count="$good $((running - good))"
-	[ "$running" -ne 0 ] || count="0 1"
 }
 
 stage_threads() {
@@ -167,6 +175,7 @@ stage_threads() {
 	export TSAN_OPTIONS
 	timeout 600 make -C "$build/tsan" -s -k check-TESTS TESTS="$(echo $programs)"
 	sums=$(sum_checks "$build/tsan")
+	show_failed "$build/tsan"
 	python3 -B "$src/tests/integration/run.py" -b "$build/tsan" \
 	    test_load >"$logs/load.out" 2>&1
 	cat "$logs/load.out"
