@@ -43,8 +43,11 @@ struct rule {
 	struct network client;
 	char	*header;	/* field name */
 	char	*value;		/* glob over the unfolded value; NULL any */
-	size_t	 header_slot;	/* number among all header rules of the policy,
-				   from 0; settings/ hands them out */
+	char	*without;	/* field name: must be absent */
+	/* Numbers for header and without, from one counter for the whole
+	 * policy; settings/ hands them out. */
+	size_t	 header_slot;
+	size_t	 without_slot;
 };
 
 struct list {
@@ -69,7 +72,7 @@ struct policy {
 	size_t	 list_count;
 	struct rule *exempt;		/* mail that is never bulk */
 	size_t	 exempt_count;
-	size_t	 header_slots;		/* header rules in the whole policy */
+	size_t	 header_slots;		/* how many numbers were handed out */
 };
 
 /* Borrowed; NULL when there is none. */

@@ -1,0 +1,163 @@
+/*
+ * Copyright the consent-milter authors.
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+#include "consent/decision.h"
+
+static const char *const reason_names[] = {
+	[REASON_GRANTED] = "granted",
+	[REASON_NO_CONSENT] = "no-consent",
+	[REASON_PENDING] = "pending",
+	[REASON_WITHDRAWN] = "withdrawn",
+	[REASON_EXPIRED] = "expired",
+	[REASON_OBJECTED] = "objected",
+	[REASON_ERASED] = "erased",
+	[REASON_RESTRICTED] = "restricted",
+	[REASON_UNPROVEN] = "unproven",
+	[REASON_STORE_FAILURE] = "store-failure",
+	[REASON_UNLISTED_BULK] = "unlisted-bulk",
+	[REASON_NOT_BULK] = "not-bulk",
+	[REASON_EXEMPT] = "exempt",
+	[REASON_SECOND_RECIPIENT] = "second-recipient",
+};
+
+static const char *const action_names[] = {
+	[ACTION_ACCEPT] = "accept",
+	[ACTION_REJECT] = "reject",
+	[ACTION_REMOVE] = "remove",
+	[ACTION_TEMPFAIL] = "tempfail",
+};
+
+const char *
+reason_name(enum reason reason)
+{
+	return reason_names[reason];
+}
+
+const char *
+action_name(enum action action)
+{
+	return action_names[action];
+}
+
+int
+reason_parse(struct span name, enum reason *out)
+{
+	size_t n = sizeof(reason_names) / sizeof(reason_names[0]);
+
+	for (size_t i = 0; i < n; i++)
+		if (span_is(name, span_str(reason_names[i]))) {
+			*out = (enum reason)i;
+			return 1;
+		}
+	return 0;
+}
+
+static int64_t
+later_of(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* Why there is no consent, when no grant is later than every opt-out. */
+static enum reason
+why_not(const struct record *r)
+{
+	int64_t withdraw_ms = later_of(r->withdraw_ms, r->all_withdraw_ms);
+	int64_t out_ms = later_of(withdraw_ms,
+	    later_of(r->object_ms, r->erase_ms));
+
+	if (r->unproven_ms > out_ms)
+		return REASON_UNPROVEN;
+	if (out_ms == 0)
+		return REASON_NO_CONSENT;
+	if (r->object_ms != 0 && r->object_ms >= r->grant_ms)
+		return REASON_OBJECTED;
+	if (r->erase_ms != 0 && r->erase_ms >= r->grant_ms)
+		return REASON_ERASED;
+	return REASON_WITHDRAWN;
+}
+
+enum reason
+consent_state(const struct list *list, const struct record *r, int64_t now_ms)
+{
+	int64_t latest_ok = now_ms + DECISION_CLOCK_SKEW_MS;
+	int64_t out_ms = later_of(later_of(r->withdraw_ms, r->all_withdraw_ms),
+	    later_of(r->object_ms, r->erase_ms));
+
+	if (r->restrict_ms != 0 && r->restrict_ms >= r->unrestrict_ms)
+		return REASON_RESTRICTED;
+	/* At equal times the opt-out wins. */
+	if (r->grant_ms == 0 || r->grant_ms <= out_ms)
+		return why_not(r);
+	if (r->grant_ms > latest_ok)
+		return REASON_NO_CONSENT;
+	if (duration_is_set(list->max_age) &&
+	    date_add(r->grant_ms, list->max_age) < now_ms)
+		return REASON_EXPIRED;
+	if (list->double_opt_in && (r->confirm_ms < r->grant_ms ||
+	    r->confirm_ms > latest_ok))
+		return REASON_PENDING;
+	return REASON_GRANTED;
+}
+
+struct decision
+decide_listed(const struct list *list, const struct record *record,
+    int64_t now_ms)
+{
+	enum reason reason = consent_state(list, record, now_ms);
+
+	return (struct decision){ reason == REASON_GRANTED ? ACTION_ACCEPT :
+	    ACTION_REJECT, reason };
+}
+
+struct decision
+decide_confirmation(const struct list *list, const struct record *record,
+    int64_t now_ms)
+{
+	enum reason reason = consent_state(list, record, now_ms);
+
+	if (reason == REASON_OBJECTED || reason == REASON_ERASED ||
+	    reason == REASON_RESTRICTED)
+		return (struct decision){ ACTION_REJECT, reason };
+	return (struct decision){ ACTION_ACCEPT, REASON_EXEMPT };
+}
+
+static enum action
+action_for(enum failure_action configured)
+{
+	switch (configured) {
+	case FAILURE_ACCEPT:
+		return ACTION_ACCEPT;
+	case FAILURE_REJECT:
+		return ACTION_REJECT;
+	case FAILURE_TEMPFAIL:
+		break;
+	}
+	return ACTION_TEMPFAIL;
+}
+
+struct decision
+decide_store_failure(const struct policy *policy)
+{
+	return (struct decision){ action_for(policy->on_store_failure),
+	    REASON_STORE_FAILURE };
+}
+
+struct decision
+decide_unlisted(const struct policy *policy, enum message_class class)
+{
+	switch (class) {
+	case CLASS_EXEMPT:
+		return (struct decision){ ACTION_ACCEPT, REASON_EXEMPT };
+	case CLASS_NOT_BULK:
+		return (struct decision){ ACTION_ACCEPT, REASON_NOT_BULK };
+	case CLASS_UNDECIDED:
+	case CLASS_LISTED:
+	case CLASS_CONFIRMATION:
+	case CLASS_UNLISTED_BULK:
+		break;
+	}
+	return (struct decision){ action_for(policy->unlisted_bulk),
+	    REASON_UNLISTED_BULK };
+}

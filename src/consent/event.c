@@ -1,0 +1,243 @@
+/*
+ * Copyright the consent-milter authors.
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+#include "consent/event.h"
+
+#include <string.h>
+
+#include "base/date.h"
+#include "base/utf8.h"
+
+static const struct {
+	const char *name;
+	bool list, person;
+} kinds[EVENT_KINDS] = {
+	[EVENT_GRANT] = { "grant", true, false },
+	[EVENT_UNPROVEN] = { "unproven", true, false },
+	[EVENT_CONFIRM] = { "confirm", true, false },
+	[EVENT_WITHDRAW] = { "withdraw", true, true },
+	[EVENT_OBJECT] = { "object", false, true },
+	[EVENT_ERASE] = { "erase", false, true },
+	[EVENT_RESTRICT] = { "restrict", false, true },
+	[EVENT_UNRESTRICT] = { "unrestrict", false, true },
+};
+
+static const struct {
+	const char *name;
+	size_t offset;
+} fields[EVIDENCE_FIELDS] = {
+	{ "source", offsetof(struct evidence, source) },
+	{ "notice", offsetof(struct evidence, notice) },
+	{ "language", offsetof(struct evidence, language) },
+	{ "method", offsetof(struct evidence, method) },
+	{ "basis", offsetof(struct evidence, basis) },
+	{ "guardian", offsetof(struct evidence, guardian) },
+	{ "ip", offsetof(struct evidence, ip) },
+};
+
+const char *
+event_kind_name(enum event_kind kind)
+{
+	return kinds[kind].name;
+}
+
+int
+event_kind_parse(struct span name, enum event_kind *out)
+{
+	for (unsigned i = 0; i < EVENT_KINDS; i++)
+		if (span_is(name, span_str(kinds[i].name))) {
+			*out = (enum event_kind)i;
+			return 1;
+		}
+	return 0;
+}
+
+bool
+event_kind_has_list(enum event_kind kind)
+{
+	return kinds[kind].list;
+}
+
+bool
+event_kind_has_person(enum event_kind kind)
+{
+	return kinds[kind].person;
+}
+
+bool
+list_name_is_valid(struct span name)
+{
+	if (name.len == 0 || name.len > LIST_NAME_MAX || name.p[0] == '-')
+		return false;
+	for (size_t i = 0; i < name.len; i++)
+		if (!(name.p[i] >= 'a' && name.p[i] <= 'z') &&
+		    !ascii_isdigit(name.p[i]) && name.p[i] != '-')
+			return false;
+	return true;
+}
+
+/* Compared without case, blanks, '-' and '_': "Pre Ticked" is pre-ticked. */
+static bool
+is_nearly(struct span method, const char *word)
+{
+	for (size_t i = 0; i < method.len; i++) {
+		unsigned char c = ascii_tolower(method.p[i]);
+
+		if (c == ' ' || c == '-' || c == '_')
+			continue;
+		if (c != (unsigned char)*word++)
+			return false;
+	}
+	return *word == '\0';
+}
+
+bool
+evidence_method_counts(struct span method)
+{
+	static const char *const none[] = {
+		"unknown", "preticked", "prechecked", "implied", "implicit",
+		"purchased", "bought", "scraped", "none"
+	};
+
+	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++)
+		if (is_nearly(method, none[i]))
+			return false;
+	return true;
+}
+
+const char *
+evidence_name(unsigned i)
+{
+	return fields[i].name;
+}
+
+const char *
+evidence_get(const struct evidence *evidence, unsigned i)
+{
+	return (const char *)evidence + fields[i].offset;
+}
+
+int
+evidence_set(struct evidence *evidence, const char *name, struct span value,
+    struct fail *fail)
+{
+	char *to = NULL;
+
+	for (unsigned i = 0; i < EVIDENCE_FIELDS; i++)
+		if (strcmp(fields[i].name, name) == 0)
+			to = (char *)evidence + fields[i].offset;
+	if (to == NULL)
+		return fail_set(fail, FAIL_INPUT,
+		    "there is no evidence called \"%s\"", name);
+	value = span_trim(value);
+	if (value.len > EVIDENCE_TEXT_MAX)
+		return fail_set(fail, FAIL_INPUT, "%s is longer than %d bytes",
+		    name, EVIDENCE_TEXT_MAX);
+	if (!utf8_is_valid(value))
+		return fail_set(fail, FAIL_INPUT, "%s is not UTF-8", name);
+	for (size_t i = 0; i < value.len; i++)
+		if (value.p[i] < 0x20 || value.p[i] == 0x7f)
+			return fail_set(fail, FAIL_INPUT,
+			    "%s has a control character", name);
+	if (value.len != 0)
+		memcpy(to, value.p, value.len);
+	to[value.len] = '\0';
+	return 0;
+}
+
+void
+event_format(struct buf *out, const struct event *event)
+{
+	struct buf text = BUF_INIT(64);
+
+	/* Members without braces: no comma before the first. */
+	buf_addf(out, "\"event\":\"%s\"", event_kind_name(event->kind));
+	if (event->list[0] != '\0')
+		json_add_member_str(out, "list", event->list);
+	subject_format(&text, &event->subject);
+	json_add_member(out, "subject", buf_span(&text));
+	buf_clear(&text);
+	date_format(&text, event->at_ms);
+	json_add_member(out, "at", buf_span(&text));
+	for (unsigned i = 0; i < EVIDENCE_FIELDS; i++)
+		if (evidence_get(&event->evidence, i)[0] != '\0')
+			json_add_member_str(out, evidence_name(i),
+			    evidence_get(&event->evidence, i));
+	buf_fini(&text);
+}
+
+/* A string member that has to be there. */
+static int
+need(const struct json_object *object, const char *name, struct span *out,
+    struct fail *fail)
+{
+	if (json_object_string(object, name, out) != 1)
+		return fail_set(fail, FAIL_INPUT,
+		    "the event has no text \"%s\"", name);
+	return 0;
+}
+
+static int
+parse_list(const struct json_object *object, struct event *out,
+    struct fail *fail)
+{
+	struct span list;
+	int rc = json_object_string(object, "list", &list);
+
+	if (rc == -1)
+		return fail_set(fail, FAIL_INPUT, "\"list\" is not a text");
+	if (rc == 0)
+		return event_kind_has_person(out->kind) ? 0 :
+		    fail_set(fail, FAIL_INPUT, "the event names no list");
+	if (!event_kind_has_list(out->kind))
+		return fail_set(fail, FAIL_INPUT,
+		    "an event of the person names a list");
+	if (!list_name_is_valid(list))
+		return fail_set(fail, FAIL_INPUT,
+		    "the event's list has no valid name");
+	memcpy(out->list, list.p, list.len);
+	return 0;
+}
+
+static int
+parse_evidence(const struct json_object *object, struct event *out,
+    struct fail *fail)
+{
+	for (unsigned i = 0; i < EVIDENCE_FIELDS; i++) {
+		struct span value;
+		int rc = json_object_string(object, evidence_name(i), &value);
+
+		if (rc == -1)
+			return fail_set(fail, FAIL_INPUT,
+			    "\"%s\" is not a text", evidence_name(i));
+		if (rc == 1 && evidence_set(&out->evidence, evidence_name(i),
+		    value, fail) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+int
+event_parse(const struct json_object *object, struct event *out,
+    struct fail *fail)
+{
+	struct span kind, subject, at;
+
+	memset(out, 0, sizeof(*out));
+	if (need(object, "event", &kind, fail) == -1 ||
+	    need(object, "subject", &subject, fail) == -1 ||
+	    need(object, "at", &at, fail) == -1)
+		return -1;
+	if (event_kind_parse(kind, &out->kind) == 0)
+		return fail_set(fail, FAIL_INPUT, "an event of unknown kind");
+	if (subject_parse(subject, &out->subject) == -1)
+		return fail_set(fail, FAIL_INPUT,
+		    "the event's subject is not 32 hexadecimal digits");
+	if (date_parse(at, &out->at_ms) == -1 || out->at_ms == 0)
+		return fail_set(fail, FAIL_INPUT,
+		    "the event's time is not RFC 3339");
+	if (parse_list(object, out, fail) == -1)
+		return -1;
+	return parse_evidence(object, out, fail);
+}

@@ -1,0 +1,75 @@
+/*
+ * Copyright the consent-milter authors.
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+#include "consent/policy.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+const struct list *
+policy_list(const struct policy *policy, struct span id)
+{
+	for (size_t i = 0; i < policy->list_count; i++)
+		if (span_is(span_str(policy->lists[i].id), id))
+			return &policy->lists[i];
+	return NULL;
+}
+
+/* Is any bit of address set at or behind position bits? */
+static bool
+has_host_bits(const unsigned char address[16], unsigned bits)
+{
+	for (unsigned i = bits; i < 128; i++)
+		if ((address[i / 8] >> (7 - i % 8) & 1) != 0)
+			return true;
+	return false;
+}
+
+int
+network_parse(struct span text, struct network *out, struct fail *fail)
+{
+	ptrdiff_t slash = span_index(text, '/');
+	struct span address = slash == -1 ? text :
+	    span_head(text, (size_t)slash);
+	struct network network = { { 0 }, 0 };
+	char host[INET6_ADDRSTRLEN];
+	unsigned offset;
+	uint64_t bits;
+
+	if (address.len >= sizeof(host) || span_index(address, '\0') != -1)
+		return fail_set(fail, FAIL_INPUT, "not an IP network");
+	memcpy(host, address.p, address.len);
+	host[address.len] = '\0';
+	if (inet_pton(AF_INET, host, network.address + 12) == 1) {
+		network.address[10] = network.address[11] = 0xff;
+		offset = 96;
+	} else if (inet_pton(AF_INET6, host, network.address) == 1)
+		offset = 0;
+	else
+		return fail_set(fail, FAIL_INPUT, "not an IP network: write "
+		    "192.0.2.0/24 or 2001:db8::/32");
+	bits = 128 - offset;
+	if (slash != -1 && (span_to_u64(span_from(text, (size_t)slash + 1),
+	    &bits) == -1 || bits > 128 - offset))
+		return fail_set(fail, FAIL_INPUT, "the prefix length behind "
+		    "the / is 0 to %u", 128 - offset);
+	network.prefix_bits = (unsigned)bits + offset;
+	if (has_host_bits(network.address, network.prefix_bits))
+		return fail_set(fail, FAIL_INPUT, "the address has bits "
+		    "behind its prefix of %u", (unsigned)bits);
+	*out = network;
+	return 0;
+}
+
+bool
+network_has(const struct network *network, const unsigned char address[16])
+{
+	unsigned bytes = network->prefix_bits / 8;
+	unsigned bits = network->prefix_bits % 8;
+
+	if (memcmp(network->address, address, bytes) != 0)
+		return false;
+	return bits == 0 || ((network->address[bytes] ^ address[bytes]) &
+	    (0xff << (8 - bits) & 0xff)) == 0;
+}
