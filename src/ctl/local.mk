@@ -12,3 +12,4 @@ src_ctl_consentctl_SOURCES = \
 src_ctl_consentctl_LDADD = src/settings/libsettings.a \
 	src/store/libstore.a src/journal/libjournal.a $(CONSENT_LIBS) \
 	$(LIBCONFIG_LIBS) $(HIREDIS_LIBS) $(CSV_LIBS)
+dist_man_MANS += src/ctl/consentctl.1

@@ -1,0 +1,293 @@
+/*
+ * Copyright the consent-milter authors.
+ * SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Events are merged by merge.lua, called by its digest.  Redis tells the
+ * digest when it is given the script, and forgets scripts when it restarts:
+ * then it says NOSCRIPT, and what it refused is sent once more.  A reader
+ * never sends the script, so its ACL user needs no right to run any.
+ *
+ * Calls go out in windows, two of them under way, so that Redis works on one
+ * while we write the next.
+ */
+#include "store/private.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/codec.h"
+#include "base/date.h"
+#include "base/xalloc.h"
+
+#define WINDOW_CALLS	256
+#define WINDOW_BYTES	((size_t)256 * 1024)
+/* What one call can add at the most: its events' evidence. */
+#define CALL_EVENTS	16
+#define CALL_BYTES	((size_t)CALL_EVENTS * 8 * 1024)
+/* Loading the script that often without getting further is enough. */
+#define LOADS_MAX	3
+
+static const char merge_script[] =
+#include "store/merge.inc"
+;
+
+struct window {
+	struct buf	 commands;
+	struct reply	*replies[WINDOW_CALLS];
+	size_t		 ends[WINDOW_CALLS];	/* event behind each call */
+	size_t		 calls;
+	struct request	 request;
+};
+
+static char
+letter_of(enum event_kind kind)
+{
+	switch (kind) {
+	case EVENT_GRANT:
+		return 'g';
+	case EVENT_UNPROVEN:
+		return 'u';
+	case EVENT_CONFIRM:
+		return 'c';
+	case EVENT_WITHDRAW:
+		return 'w';
+	case EVENT_OBJECT:
+		return 'o';
+	case EVENT_ERASE:
+		return 'e';
+	case EVENT_RESTRICT:
+		return 'r';
+	case EVENT_UNRESTRICT:
+		return 'l';
+	}
+	return '?';
+}
+
+static int
+check_event(const struct event *event, struct fail *fail)
+{
+	bool on_list = event->list[0] != '\0';
+
+	if (event->at_ms < 1 || event->at_ms > DATE_MAX_MS ||
+	    (on_list ? !event_kind_has_list(event->kind) ||
+	    !list_name_is_valid(span_str(event->list)) :
+	    !event_kind_has_person(event->kind)))
+		return fail_set(fail, FAIL_BUG,
+		    "an event that can't be: kind %d, list \"%.32s\", at %"
+		    PRId64, (int)event->kind, event->list, event->at_ms);
+	return 0;
+}
+
+static bool
+has_evidence(const struct event *event)
+{
+	if (event->kind != EVENT_GRANT)
+		return false;
+	for (unsigned i = 0; i < EVIDENCE_FIELDS; i++)
+		if (evidence_get(&event->evidence, i)[0] != '\0')
+			return true;
+	return false;
+}
+
+static void
+add_fact(struct buf *out, const struct event *event)
+{
+	char fact[24];
+	int len = snprintf(fact, sizeof(fact), "%c%" PRId64,
+	    letter_of(event->kind), event->at_ms);
+
+	command_add(out, span_str(event->list));
+	command_add(out, span_of(fact, (size_t)len));
+	if (has_evidence(event)) {
+		struct buf text = BUF_INIT(CALL_BYTES / CALL_EVENTS);
+
+		evidence_field_format(&text, event->at_ms, &event->evidence);
+		command_add(out, buf_span(&text));
+		buf_fini(&text);
+	} else {
+		command_add(out, span_of(NULL, 0));
+	}
+}
+
+/* How many events at the start are about the same person. */
+static size_t
+same_person(const struct event *events, size_t n)
+{
+	size_t i = 1;
+
+	while (i < n && i < CALL_EVENTS &&
+	    subject_is(&events[i].subject, &events[0].subject))
+		i++;
+	return i;
+}
+
+static void
+fill_window(struct window *w, const char *sha, const struct event *events,
+    size_t from, size_t n)
+{
+	buf_clear(&w->commands);
+	w->calls = 0;
+	while (from < n && w->calls < WINDOW_CALLS &&
+	    w->commands.len < WINDOW_BYTES) {
+		size_t k = same_person(events + from, n - from);
+
+		command_begin(&w->commands, 4 + 3 * k);
+		command_add(&w->commands, SPAN("EVALSHA"));
+		command_add(&w->commands, span_str(sha));
+		command_add(&w->commands, SPAN("1"));
+		command_key(&w->commands, &events[from].subject);
+		for (size_t i = 0; i < k; i++)
+			add_fact(&w->commands, &events[from + i]);
+		from += k;
+		w->ends[w->calls++] = from;
+	}
+}
+
+static void
+start_window(struct link *link, struct window *w)
+{
+	w->request = (struct request){
+		.bytes = buf_span(&w->commands),
+		.expected = w->calls,
+		.replies = w->replies,
+		.max_bytes = LINK_REPLY_SMALL,
+		.deadline_ms = link_deadline(link),
+	};
+	link_start(link, &w->request);
+}
+
+/* Returns 1 when all calls of the window are confirmed, 0 when Redis does not
+ * know the script, -1 otherwise.  *applied moves on over those at the front. */
+static int
+finish_window(struct link *link, struct window *w, size_t *applied,
+    struct fail *fail)
+{
+	int rc = link_finish(link, &w->request, fail) == 0 ? 1 : -1;
+
+	for (size_t i = 0; i < w->request.received && rc == 1; i++) {
+		const struct reply *reply = w->replies[i];
+
+		if (reply->type == REPLY_INTEGER && reply->integer == 1)
+			*applied = w->ends[i];
+		else {
+			rc = reply_is_error(reply, "NOSCRIPT") ? 0 : -1;
+			(void)reply_fail(reply, fail);
+		}
+	}
+	request_clear(&w->request);
+	return rc;
+}
+
+/* Sends events from *applied on until all are confirmed or one is not.
+ * Returns as finish_window(). */
+static int
+send_events(struct link *link, const char *sha, const struct event *events,
+    size_t n, struct window *windows, size_t *applied, struct fail *fail)
+{
+	struct window *ahead = NULL, *w = &windows[0];
+	struct fail later;
+	size_t from = *applied, ignored;
+	int rc = 1;
+
+	while (rc == 1 && (from < n || ahead != NULL)) {
+		struct window *behind = ahead;
+
+		ahead = NULL;
+		if (from < n) {
+			fill_window(w, sha, events, from, n);
+			start_window(link, w);
+			from = w->ends[w->calls - 1];
+			ahead = w;
+			w = &windows[w == &windows[0]];
+		}
+		if (behind != NULL)
+			rc = finish_window(link, behind, applied, fail);
+	}
+	if (ahead != NULL)
+		(void)finish_window(link, ahead, &ignored, &later);
+	return rc;
+}
+
+static int
+load_script(struct link *link, struct script *script, char *sha,
+    struct fail *fail)
+{
+	struct buf command = BUF_INIT(LINK_REPLY_SMALL);
+	struct reply *reply = NULL;
+	struct request request = {
+		.expected = 1,
+		.replies = &reply,
+		.max_bytes = LINK_REPLY_SMALL,
+		.deadline_ms = link_deadline(link),
+	};
+	unsigned char digest[SCRIPT_SHA_LEN / 2];
+	int rc;
+
+	command_format(&command, "SCRIPT", "LOAD", merge_script, (char *)NULL);
+	request.bytes = buf_span(&command);
+	rc = link_ask(link, &request, fail);
+	buf_fini(&command);
+	if (rc == 0 && (reply->type != REPLY_STRING ||
+	    hex_parse(reply_span(reply), digest, sizeof(digest)) == -1)) {
+		rc = reply_fail(reply, fail);
+	} else if (rc == 0) {
+		memcpy(sha, reply->text, SCRIPT_SHA_LEN + 1);
+		(void)pthread_mutex_lock(&script->lock);
+		memcpy(script->sha, sha, SCRIPT_SHA_LEN + 1);
+		(void)pthread_mutex_unlock(&script->lock);
+	}
+	request_clear(&request);
+	return rc;
+}
+
+static int
+apply_windows(struct link *link, struct script *script,
+    const struct event *events, size_t n, struct window *windows,
+    size_t *applied, struct fail *fail)
+{
+	char sha[SCRIPT_SHA_LEN + 1];
+	size_t loads = 0, before;
+	int rc;
+
+	(void)pthread_mutex_lock(&script->lock);
+	memcpy(sha, script->sha, sizeof(sha));
+	(void)pthread_mutex_unlock(&script->lock);
+	for (;;) {
+		if (sha[0] == '\0' || loads > 0) {
+			if (load_script(link, script, sha, fail) == -1)
+				return -1;
+		}
+		before = *applied;
+		rc = send_events(link, sha, events, n, windows, applied, fail);
+		if (rc != 0)
+			return rc == 1 ? 0 : -1;
+		loads = *applied > before ? 1 : loads + 1;
+		if (loads > LOADS_MAX)
+			return -1;
+	}
+}
+
+int
+apply_events(struct link *link, struct script *script,
+    const struct event *events, size_t n, size_t *applied, struct fail *fail)
+{
+	struct window *windows;
+	int rc;
+
+	*applied = 0;
+	for (size_t i = 0; i < n; i++)
+		if (check_event(&events[i], fail) == -1)
+			return -1;
+	if (n == 0)
+		return 0;
+	windows = xcalloc(2, sizeof(*windows));
+	for (size_t i = 0; i < 2; i++)
+		buf_init(&windows[i].commands, WINDOW_BYTES + CALL_BYTES);
+	rc = apply_windows(link, script, events, n, windows, applied, fail);
+	for (size_t i = 0; i < 2; i++)
+		buf_fini(&windows[i].commands);
+	free(windows);
+	return rc;
+}

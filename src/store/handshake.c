@@ -1,0 +1,234 @@
+/*
+ * Copyright the consent-milter authors.
+ * SPDX-License-Identifier: BSD-2-Clause
+ *
+ * All questions go out together and cost one round trip: who we are, which
+ * database, which Redis this is, whether it may evict keys, and, with a
+ * look-up of a key that nobody has, whether it answers look-ups (it does not
+ * while it loads its data, or when our ACL user may not).
+ *
+ * Security: a Redis that evicts keys loses withdrawals and objections without
+ * a word.  It must not be used, not even when it would be the only one.
+ */
+#include "store/private.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define VERSION_MIN	6
+#define STEPS_MAX	5
+
+enum step {
+	STEP_AUTH,
+	STEP_SELECT,
+	STEP_VERSION,
+	STEP_POLICY,
+	STEP_LOOKUP
+};
+
+struct line {
+	int		 fd;
+	int		 stop_fd;
+	int64_t		 deadline_ms;
+	struct reply_reader *reader;
+};
+
+static int
+send_all(const struct line *line, struct span bytes, struct fail *fail)
+{
+	while (bytes.len > 0) {
+		ssize_t n = send(line->fd, bytes.p, bytes.len, MSG_NOSIGNAL);
+
+		if (n >= 0)
+			bytes = span_from(bytes, (size_t)n);
+		else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+			if (dial_wait(line->fd, POLLOUT, line->stop_fd,
+			    line->deadline_ms, fail) == -1)
+				return -1;
+		} else if (errno != EINTR)
+			return fail_errno(fail, FAIL_TEMP, errno,
+			    "writing to Redis");
+	}
+	return 0;
+}
+
+static int
+read_reply(const struct line *line, struct reply **out, struct fail *fail)
+{
+	char bytes[4096];
+	ssize_t n;
+	int rc;
+
+	while ((rc = reply_reader_next(line->reader, LINK_REPLY_SMALL, out,
+	    fail)) == 0) {
+		if (dial_wait(line->fd, POLLIN, line->stop_fd,
+		    line->deadline_ms, fail) == -1)
+			return -1;
+		n = recv(line->fd, bytes, sizeof(bytes), 0);
+		if (n == 0)
+			return fail_set(fail, FAIL_TEMP,
+			    "Redis closed the new connection");
+		if (n == -1 && errno != EAGAIN && errno != EINTR)
+			return fail_errno(fail, FAIL_TEMP, errno,
+			    "reading from Redis");
+		if (n > 0 && reply_reader_feed(line->reader, bytes, (size_t)n,
+		    fail) == -1)
+			return -1;
+	}
+	return rc == 1 ? 0 : -1;
+}
+
+/* The value behind "name:" at the start of a line. */
+static struct span
+info_value(const struct reply *reply, const char *name)
+{
+	struct span rest = reply_span(reply);
+	size_t name_len = strlen(name);
+
+	while (rest.len > 0) {
+		ptrdiff_t end = span_index(rest, '\n');
+		struct span line = end == -1 ? rest :
+		    span_head(rest, (size_t)end);
+
+		if (span_has_prefix(line, span_str(name)) &&
+		    line.len > name_len && line.p[name_len] == ':')
+			return span_trim(span_from(line, name_len + 1));
+		rest = span_from(rest, line.len + 1);
+	}
+	return span_of(NULL, 0);
+}
+
+static int
+fail_info(const struct reply *reply, struct fail *fail)
+{
+	if (reply_is_error(reply, "NOPERM"))
+		return fail_set(fail, FAIL_SETUP, "the Redis user may not use "
+		    "INFO, which tells whether Redis evicts keys: add +info to "
+		    "its ACL rule");
+	return reply_fail(reply, fail);
+}
+
+int
+handshake_check_version(const struct reply *reply, char *version, size_t size,
+    struct fail *fail)
+{
+	struct span text;
+	uint64_t major;
+	size_t digits = 0;
+
+	if (reply->type != REPLY_STRING)
+		return fail_info(reply, fail);
+	text = info_value(reply, "redis_version");
+	while (digits < text.len && ascii_isdigit(text.p[digits]))
+		digits++;
+	if (span_to_u64(span_head(text, digits), &major) == -1)
+		return fail_set(fail, FAIL_SETUP,
+		    "Redis does not tell its redis_version");
+	text = span_head(text, size - 1);
+	for (size_t i = 0; i < text.len; i++)
+		version[i] = (char)(ascii_isprint(text.p[i]) ? text.p[i] : '?');
+	version[text.len] = '\0';
+	if (major < VERSION_MIN)
+		return fail_set(fail, FAIL_SETUP,
+		    "Redis %s is too old: 6.0 or later is needed", version);
+	return 0;
+}
+
+int
+handshake_check_policy(const struct reply *reply, struct fail *fail)
+{
+	struct span text;
+
+	if (reply->type != REPLY_STRING)
+		return fail_info(reply, fail);
+	text = info_value(reply, "maxmemory_policy");
+	if (text.len == 0)
+		return fail_set(fail, FAIL_SETUP,
+		    "Redis does not tell its maxmemory_policy");
+	if (!span_is(text, SPAN("noeviction")))
+		return fail_set(fail, FAIL_SETUP, "Redis may evict keys, and "
+		    "withdrawals with them: set maxmemory-policy to "
+		    "noeviction");
+	return 0;
+}
+
+static size_t
+write_steps(struct buf *out, const struct handshake *h, enum step *steps)
+{
+	char database[16];
+	size_t n = 0;
+
+	if (h->password != NULL) {
+		steps[n++] = STEP_AUTH;
+		if (h->username != NULL)
+			command_format(out, "AUTH", h->username, h->password,
+			    (char *)NULL);
+		else
+			command_format(out, "AUTH", h->password,
+			    (char *)NULL);
+	}
+	if (h->database != 0) {
+		steps[n++] = STEP_SELECT;
+		(void)snprintf(database, sizeof(database), "%u", h->database);
+		command_format(out, "SELECT", database, (char *)NULL);
+	}
+	steps[n++] = STEP_VERSION;
+	command_format(out, "INFO", "server", (char *)NULL);
+	steps[n++] = STEP_POLICY;
+	command_format(out, "INFO", "memory", (char *)NULL);
+	steps[n++] = STEP_LOOKUP;
+	command_format(out, "HMGET", "c:", "-", "*", (char *)NULL);
+	return n;
+}
+
+static int
+check_step(enum step step, const struct reply *reply, struct handshake *h,
+    struct fail *fail)
+{
+	struct record ignored;
+
+	switch (step) {
+	case STEP_AUTH:
+	case STEP_SELECT:
+		return reply->type == REPLY_STATUS ? 0 :
+		    reply_fail(reply, fail);
+	case STEP_VERSION:
+		return handshake_check_version(reply, h->version,
+		    sizeof(h->version), fail);
+	case STEP_POLICY:
+		return handshake_check_policy(reply, fail);
+	case STEP_LOOKUP:
+		break;
+	}
+	return reply_to_record(reply, &ignored, fail) == -1 ? -1 : 0;
+}
+
+int
+handshake_run(int fd, struct reply_reader *reader, struct handshake *h,
+    int stop_fd, int64_t deadline_ms, struct fail *fail)
+{
+	struct line line = { fd, stop_fd, deadline_ms, reader };
+	struct buf out = BUF_INIT(LINK_REPLY_SMALL);
+	enum step steps[STEPS_MAX];
+	size_t n = write_steps(&out, h, steps);
+	int rc = out.overflow ? fail_set(fail, FAIL_SETUP,
+	    "the Redis password is too long") : 0;
+
+	if (rc == 0)
+		rc = send_all(&line, buf_span(&out), fail);
+	if (out.data != NULL)
+		explicit_bzero(out.data, out.size);
+	buf_fini(&out);
+	for (size_t i = 0; i < n && rc == 0; i++) {
+		struct reply *reply = NULL;
+
+		rc = read_reply(&line, &reply, fail);
+		if (rc == 0)
+			rc = check_step(steps[i], reply, h, fail);
+		reply_free(&reply);
+	}
+	return rc;
+}

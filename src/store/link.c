@@ -1,0 +1,892 @@
+/*
+ * Copyright the consent-milter authors.
+ * SPDX-License-Identifier: BSD-2-Clause
+ *
+ * One connection for all threads.  Replies come in the order of the commands,
+ * so a queue of requests is all it takes to tell whose they are.
+ *
+ * A caller appends its request to the queue and its bytes to `out', and sends
+ * `out' itself unless another caller is just doing so, who then sends these
+ * bytes as well; the store's thread need not wake up for it.  That thread
+ * connects, reads, and hands replies over.  The lock is never held across a
+ * system call that could block.
+ *
+ *	CONNECTING  after start and after a loss, while the first attempt to
+ *		    connect lasts: requests wait in `waiting'
+ *	UP	    requests are in `sent' until they have all their replies
+ *	DOWN	    requests fail at once; attempts go on in the background
+ *
+ * A connection that Redis closed (restart, idle time-out, CLIENT KILL) is no
+ * news for callers: what was under way is sent again, once, for every command
+ * we have may be repeated.  A connection on which Redis kept someone waiting
+ * for too long, or talked nonsense, is given up with all that was under way.
+ * Nothing is ever read from a connection that was given up, so a late reply
+ * can't be taken for the answer to something else.
+ */
+#include "store/private.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/xalloc.h"
+
+#define QUEUE_MAX		16384	/* requests under way */
+#define OUT_MAX			((size_t)64 * 1024 * 1024)
+#define READ_BYTES		LINK_REPLY_SMALL
+#define BATCH			128	/* replies handed over at a time */
+#define TRIES_MAX		2
+#define SEND_ROUNDS		16	/* of others' bytes, for one caller */
+#define CHECK_INTERVAL_MS	5000
+#define DELAY_MIN_MS		100
+#define DELAY_MAX_MS		1000
+/* A connection that does not last this long, this many times in a row, is no
+ * better than none. */
+#define SHORT_MS		1000
+#define SHORT_MAX		3
+
+enum state {
+	STATE_CONNECTING,
+	STATE_UP,
+	STATE_DOWN
+};
+
+/* What the owner was told last. */
+enum told {
+	TOLD_NOTHING,
+	TOLD_UP,
+	TOLD_DOWN
+};
+
+TAILQ_HEAD(request_list, request);
+
+struct link {
+	/* Immutable, or of the store's thread alone. */
+	struct url	 url;
+	char		*where;		/* the URL, for people */
+	char		*username;
+	char		*password;
+	int		 timeout_ms;
+	void		(*on_state)(bool, const char *, void *);
+	void		*context;
+	pthread_t	 thread;
+	int		 wake_fd;
+	enum told	 told;
+	struct reply_reader *reader;
+	char		*read_buffer;
+	struct request	 check;		/* INFO memory */
+	struct reply	*check_reply;
+	int64_t		 next_check_ms;
+
+	pthread_mutex_t	 lock;		/* for all that follows */
+	pthread_cond_t	 changed;	/* `first_ended', `sending' */
+	enum state	 state;
+	bool		 stop;
+	bool		 first_ended;
+	bool		 first_awaited;	/* store_open() is still there */
+	struct fail	 fail;		/* why there is no connection */
+	int		 fd;		/* -1: none */
+	struct request_list waiting;
+	struct request_list sent;
+	size_t		 queued;	/* requests in both lists */
+	size_t		 queued_bytes;	/* and their commands */
+	struct buf	 out;		/* nobody sends these yet */
+	struct buf	 wire;		/* of whoever has set `sending' */
+	bool		 sending;
+	bool		 blocked;	/* the socket is full */
+};
+
+static void
+wake(struct link *link)
+{
+	uint64_t one = 1;
+
+	/* Can only fail when there are 2^64-2 wake-ups to come already. */
+	(void)!write(link->wake_fd, &one, sizeof(one));
+}
+
+static void
+drain(struct link *link)
+{
+	uint64_t count;
+
+	(void)!read(link->wake_fd, &count, sizeof(count));
+}
+
+bool
+link_is_up(struct link *link)
+{
+	bool up;
+
+	(void)pthread_mutex_lock(&link->lock);
+	up = link->state == STATE_UP;
+	(void)pthread_mutex_unlock(&link->lock);
+	return up;
+}
+
+int64_t
+link_deadline(const struct link *link)
+{
+	return clock_monotonic_ms() + link->timeout_ms;
+}
+
+/*
+ * Requests.  Whoever sets `done' posts; from then on the request is the
+ * caller's again.
+ */
+
+static void
+drop_replies(struct request *r)
+{
+	for (size_t i = 0; i < r->received; i++)
+		reply_free(&r->replies[i]);
+	r->received = 0;
+}
+
+void
+request_clear(struct request *r)
+{
+	drop_replies(r);
+}
+
+static void
+unqueue(struct link *link, struct request_list *list, struct request *r)
+{
+	TAILQ_REMOVE(list, r, entry);
+	link->queued--;
+	link->queued_bytes -= r->bytes.len;
+}
+
+/* Of a request that is in no list any more. */
+static void
+fail_request(struct link *link, struct request *r, const struct fail *fail)
+{
+	if (r == &link->check) {
+		r->queued = false;
+		drop_replies(r);
+		return;
+	}
+	r->failed = true;
+	r->fail = *fail;
+	r->fail.class = FAIL_TEMP;
+	atomic_store_explicit(&r->done, true, memory_order_release);
+	(void)sem_post(&r->posted);
+}
+
+static void
+fail_all(struct link *link, struct request_list *list, const struct fail *fail)
+{
+	struct request *r;
+
+	while ((r = TAILQ_FIRST(list)) != NULL) {
+		unqueue(link, list, r);
+		fail_request(link, r, fail);
+	}
+}
+
+/* Ends the use of the connection from any thread; the store's thread sees it,
+ * closes and connects again. */
+static void
+give_up(struct link *link, enum state state, const struct fail *fail)
+{
+	link->state = state;
+	link->fail = *fail;
+	if (link->fd != -1)
+		(void)shutdown(link->fd, SHUT_RDWR);
+	wake(link);
+	fail_all(link, &link->sent, fail);
+	if (state == STATE_DOWN)
+		fail_all(link, &link->waiting, fail);
+}
+
+/*
+ * Sending.  Called and returns with the lock held, which it gives away while
+ * it sends.
+ */
+
+/* Returns how many bytes of the wire went out. */
+static size_t
+send_wire(struct link *link)
+{
+	ssize_t n;
+
+	(void)pthread_mutex_unlock(&link->lock);
+	do
+		n = send(link->fd, link->wire.data, link->wire.len,
+		    MSG_DONTWAIT | MSG_NOSIGNAL);
+	while (n == -1 && errno == EINTR);
+	(void)pthread_mutex_lock(&link->lock);
+	return n > 0 ? (size_t)n : 0;
+}
+
+static void
+flush(struct link *link)
+{
+	int rounds = 0;
+
+	link->sending = true;
+	while (link->state == STATE_UP && !link->blocked) {
+		if (link->wire.len == 0) {
+			struct buf empty = link->wire;
+
+			link->wire = link->out;
+			link->out = empty;
+		}
+		if (link->wire.len == 0)
+			break;
+		buf_consume(&link->wire, send_wire(link));
+		/* A full socket, or a broken one: the store's thread sees
+		 * which.  It also relieves a caller who would be sending for
+		 * others for ever. */
+		if (link->wire.len > 0 || ++rounds == SEND_ROUNDS) {
+			link->blocked = true;
+			wake(link);
+		}
+	}
+	link->sending = false;
+	if (link->state != STATE_UP)
+		(void)pthread_cond_broadcast(&link->changed);
+}
+
+static void
+enqueue_sent(struct link *link, struct request *r)
+{
+	r->waiting = false;
+	r->tries++;
+	TAILQ_INSERT_TAIL(&link->sent, r, entry);
+	buf_add_span(&link->out, r->bytes);
+}
+
+void
+link_start(struct link *link, struct request *r)
+{
+	r->received = 0;
+	r->tries = 0;
+	r->failed = false;
+	atomic_init(&r->done, false);
+	(void)sem_init(&r->posted, 0, 0);
+	(void)pthread_mutex_lock(&link->lock);
+	r->queued = false;
+	if (link->state == STATE_DOWN) {
+		r->failed = true;
+		r->fail = link->fail;
+		r->fail.class = FAIL_TEMP;
+	} else if (link->queued >= QUEUE_MAX ||
+	    r->bytes.len > OUT_MAX - link->queued_bytes) {
+		r->failed = true;
+		(void)fail_set(&r->fail, FAIL_TEMP,
+		    "too many requests to Redis are under way");
+	} else {
+		r->queued = true;
+		link->queued++;
+		link->queued_bytes += r->bytes.len;
+		if (link->state == STATE_CONNECTING) {
+			r->waiting = true;
+			TAILQ_INSERT_TAIL(&link->waiting, r, entry);
+		} else {
+			enqueue_sent(link, r);
+			if (!link->sending && !link->blocked)
+				flush(link);
+		}
+	}
+	(void)pthread_mutex_unlock(&link->lock);
+}
+
+static void
+expire(struct link *link, struct request *r)
+{
+	struct fail fail;
+
+	(void)fail_set(&fail, FAIL_TEMP, "Redis did not answer within %d ms",
+	    link->timeout_ms);
+	(void)pthread_mutex_lock(&link->lock);
+	if (atomic_load_explicit(&r->done, memory_order_acquire)) {
+		/* Its reply came just now. */
+	} else if (r->waiting) {
+		unqueue(link, &link->waiting, r);
+		(void)fail_prefix(&fail, "%s: not connected", link->where);
+		fail_request(link, r, &fail);
+	} else {
+		give_up(link, STATE_CONNECTING, &fail);
+	}
+	(void)pthread_mutex_unlock(&link->lock);
+}
+
+static void
+wait_until(struct link *link, struct request *r)
+{
+	struct timespec ts = {
+		.tv_sec = (time_t)(r->deadline_ms / 1000),
+		.tv_nsec = (long)(r->deadline_ms % 1000) * 1000000,
+	};
+
+	while (sem_clockwait(&r->posted, CLOCK_MONOTONIC, &ts) == -1) {
+		if (errno == EINTR)
+			continue;
+		expire(link, r);
+		/* Now it is posted, or about to be. */
+		while (sem_wait(&r->posted) == -1)
+			continue;
+		break;
+	}
+	/* The semaphore orders this for the machine, the load for the
+	 * language. */
+	while (!atomic_load_explicit(&r->done, memory_order_acquire))
+		continue;
+}
+
+int
+link_finish(struct link *link, struct request *r, struct fail *fail)
+{
+	if (r->queued)
+		wait_until(link, r);
+	(void)sem_destroy(&r->posted);
+	if (!r->failed)
+		return 0;
+	*fail = r->fail;
+	return -1;
+}
+
+int
+link_ask(struct link *link, struct request *r, struct fail *fail)
+{
+	link_start(link, r);
+	return link_finish(link, r, fail);
+}
+
+/*
+ * The store's thread.
+ */
+
+static void
+tell(struct link *link, bool reachable, const char *text)
+{
+	enum told told = reachable ? TOLD_UP : TOLD_DOWN;
+
+	if (link->told == told)
+		return;
+	link->told = told;
+	if (link->on_state != NULL)
+		link->on_state(reachable, text, link->context);
+}
+
+/* Sends what waited for the connection, oldest first. */
+static void
+go_up(struct link *link)
+{
+	struct request *r;
+
+	(void)pthread_mutex_lock(&link->lock);
+	link->state = STATE_UP;
+	while ((r = TAILQ_FIRST(&link->waiting)) != NULL) {
+		TAILQ_REMOVE(&link->waiting, r, entry);
+		enqueue_sent(link, r);
+	}
+	link->first_ended = true;
+	(void)pthread_cond_broadcast(&link->changed);
+	flush(link);
+	(void)pthread_mutex_unlock(&link->lock);
+}
+
+/* Returns whether the one who opens the store hears that this Redis must not be
+ * used; then there is nothing more to do. */
+static bool
+go_down(struct link *link, const struct fail *fail)
+{
+	bool refused;
+
+	(void)pthread_mutex_lock(&link->lock);
+	link->state = STATE_DOWN;
+	link->fail = *fail;
+	fail_all(link, &link->waiting, fail);
+	refused = link->first_awaited && !link->first_ended &&
+	    fail->class == FAIL_SETUP;
+	link->first_ended = true;
+	(void)pthread_cond_broadcast(&link->changed);
+	(void)pthread_mutex_unlock(&link->lock);
+	return refused;
+}
+
+static int
+attempt(struct link *link, char *version, size_t size, struct fail *fail)
+{
+	struct handshake handshake = {
+		.username = link->username,
+		.password = link->password,
+		.database = link->url.database,
+	};
+	int64_t deadline_ms;
+	int fd = dial_open(&link->url, link->timeout_ms, link->wake_fd, fail);
+
+	if (fd == -1)
+		return -1;
+	deadline_ms = clock_monotonic_ms() + link->timeout_ms;
+	link->reader = reply_reader_new();
+	if (handshake_run(fd, link->reader, &handshake, link->wake_fd,
+	    deadline_ms, fail) == -1) {
+		(void)fail_prefix(fail, "%s", link->where);
+		reply_reader_free(&link->reader);
+		(void)close(fd);
+		return -1;
+	}
+	memcpy(version, handshake.version, size);
+	(void)pthread_mutex_lock(&link->lock);
+	link->fd = fd;
+	(void)pthread_mutex_unlock(&link->lock);
+	return 0;
+}
+
+/* Closes the connection; what was under way on it waits for the next one. */
+static void
+hang_up(struct link *link)
+{
+	struct request_list again = TAILQ_HEAD_INITIALIZER(again);
+	struct request *r;
+	struct fail fail;
+
+	(void)fail_set(&fail, FAIL_TEMP, "%s: the connection was closed",
+	    link->where);
+	(void)pthread_mutex_lock(&link->lock);
+	if (link->state == STATE_UP) {
+		link->state = STATE_CONNECTING;
+		link->fail = fail;
+	}
+	while (link->sending)
+		(void)pthread_cond_wait(&link->changed, &link->lock);
+	while ((r = TAILQ_FIRST(&link->sent)) != NULL) {
+		if (r->tries < TRIES_MAX && r != &link->check) {
+			TAILQ_REMOVE(&link->sent, r, entry);
+			drop_replies(r);
+			r->waiting = true;
+			TAILQ_INSERT_TAIL(&again, r, entry);
+		} else {
+			unqueue(link, &link->sent, r);
+			fail_request(link, r, &fail);
+		}
+	}
+	/* They are older than those that came since. */
+	TAILQ_CONCAT(&again, &link->waiting, entry);
+	TAILQ_CONCAT(&link->waiting, &again, entry);
+	(void)close(link->fd);
+	link->fd = -1;
+	link->blocked = false;
+	buf_fini(&link->out);
+	buf_fini(&link->wire);
+	if (!link->stop)
+		drain(link);
+	(void)pthread_mutex_unlock(&link->lock);
+	reply_reader_free(&link->reader);
+}
+
+/*
+ * Gives replies to the requests they belong to.  Those that got their last one
+ * are posted without the lock, for their callers will want it.
+ */
+static int
+deliver(struct link *link, struct reply **batch, size_t n)
+{
+	struct request *complete[BATCH], *r;
+	size_t completed = 0, i;
+	bool checked = false;
+	struct fail fail;
+
+	(void)pthread_mutex_lock(&link->lock);
+	for (i = 0; i < n && link->state == STATE_UP; i++) {
+		r = TAILQ_FIRST(&link->sent);
+		if (r == NULL) {
+			(void)fail_set(&fail, FAIL_TEMP, "Redis broke the "
+			    "protocol: an answer that nobody asked for");
+			give_up(link, STATE_CONNECTING, &fail);
+			break;
+		}
+		r->replies[r->received++] = batch[i];
+		if (r->received < r->expected)
+			continue;
+		unqueue(link, &link->sent, r);
+		if (r == &link->check) {
+			checked = true;
+			continue;
+		}
+		atomic_store_explicit(&r->done, true, memory_order_release);
+		complete[completed++] = r;
+	}
+	(void)pthread_mutex_unlock(&link->lock);
+	for (; i < n; i++)
+		reply_free(&batch[i]);
+	for (i = 0; i < completed; i++)
+		(void)sem_post(&complete[i]->posted);
+	if (!checked)
+		return 0;
+	link->check.queued = false;
+	if (handshake_check_policy(link->check_reply, &fail) == 0) {
+		drop_replies(&link->check);
+		return 0;
+	}
+	drop_replies(&link->check);
+	(void)fail_prefix(&fail, "%s", link->where);
+	(void)pthread_mutex_lock(&link->lock);
+	give_up(link, STATE_DOWN, &fail);
+	(void)pthread_mutex_unlock(&link->lock);
+	return -1;
+}
+
+/* How long the reply may be that comes next.  Replies behind it in the same
+ * batch get the same limit, which is never less than what one read brings. */
+static size_t
+next_max_bytes(struct link *link)
+{
+	struct request *r;
+	size_t max_bytes;
+
+	(void)pthread_mutex_lock(&link->lock);
+	r = TAILQ_FIRST(&link->sent);
+	max_bytes = r == NULL ? LINK_REPLY_SMALL : r->max_bytes;
+	(void)pthread_mutex_unlock(&link->lock);
+	return max_bytes;
+}
+
+static int
+parse_replies(struct link *link)
+{
+	struct reply *batch[BATCH];
+	struct fail fail;
+	size_t n;
+	int rc;
+
+	do {
+		size_t max_bytes = next_max_bytes(link);
+
+		for (n = 0; n < BATCH; n++)
+			if ((rc = reply_reader_next(link->reader, max_bytes,
+			    &batch[n], &fail)) != 1)
+				break;
+		if (n > 0 && deliver(link, batch, n) == -1)
+			return -1;
+	} while (n == BATCH);
+	if (rc == 0)
+		return 0;
+	(void)pthread_mutex_lock(&link->lock);
+	if (link->state == STATE_UP)
+		give_up(link, STATE_CONNECTING, &fail);
+	(void)pthread_mutex_unlock(&link->lock);
+	return -1;
+}
+
+/* Returns -1 when the connection is of no use any more. */
+static int
+receive(struct link *link)
+{
+	struct fail fail;
+	ssize_t n = recv(link->fd, link->read_buffer, READ_BYTES, 0);
+
+	if (n == -1 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	if (n <= 0)
+		return -1;
+	if (reply_reader_feed(link->reader, link->read_buffer, (size_t)n,
+	    &fail) == -1)
+		return -1;
+	return parse_replies(link);
+}
+
+static void
+start_check(struct link *link)
+{
+	struct request *r = &link->check;
+
+	r->queued = true;
+	r->received = 0;
+	r->tries = 0;
+	r->deadline_ms = link_deadline(link);
+	link->queued++;
+	link->queued_bytes += r->bytes.len;
+	enqueue_sent(link, r);
+	if (!link->sending && !link->blocked)
+		flush(link);
+}
+
+/*
+ * What is due by the clock.  Returns how long there is nothing more to do, or
+ * -1 when the connection is over.
+ */
+static int
+keep_time(struct link *link, short *events)
+{
+	struct request *r;
+	int64_t now_ms = clock_monotonic_ms(), next_ms;
+	struct fail fail;
+	int wait_ms = -1;
+
+	(void)pthread_mutex_lock(&link->lock);
+	if (now_ms >= link->next_check_ms && !link->check.queued &&
+	    link->state == STATE_UP) {
+		link->next_check_ms = now_ms + CHECK_INTERVAL_MS;
+		start_check(link);
+	}
+	r = TAILQ_FIRST(&link->sent);
+	/* Callers look at the clock themselves, a moment earlier; this is for
+	 * our own question. */
+	if (r != NULL && now_ms > r->deadline_ms &&
+	    link->state == STATE_UP) {
+		(void)fail_set(&fail, FAIL_TEMP,
+		    "Redis did not answer within %d ms", link->timeout_ms);
+		give_up(link, STATE_CONNECTING, &fail);
+	}
+	if (link->state == STATE_UP && !link->stop) {
+		next_ms = link->next_check_ms;
+		if (r != NULL && r->deadline_ms + 1 < next_ms)
+			next_ms = r->deadline_ms + 1;
+		wait_ms = next_ms > now_ms ? (int)(next_ms - now_ms) : 0;
+		*events = link->blocked && !link->sending ?
+		    POLLIN | POLLOUT : POLLIN;
+	}
+	(void)pthread_mutex_unlock(&link->lock);
+	return wait_ms;
+}
+
+static void
+serve(struct link *link)
+{
+	struct pollfd fds[2] = {
+		{ .fd = link->fd },
+		{ .fd = link->wake_fd, .events = POLLIN },
+	};
+	int wait_ms;
+
+	link->next_check_ms = clock_monotonic_ms() + CHECK_INTERVAL_MS;
+	while ((wait_ms = keep_time(link, &fds[0].events)) != -1) {
+		if (poll(fds, 2, wait_ms) <= 0)
+			continue;
+		if (fds[1].revents != 0)
+			drain(link);
+		if (fds[0].revents & POLLOUT) {
+			(void)pthread_mutex_lock(&link->lock);
+			link->blocked = false;
+			if (!link->sending)
+				flush(link);
+			(void)pthread_mutex_unlock(&link->lock);
+		}
+		if (fds[0].revents & ~POLLOUT && receive(link) == -1)
+			break;
+	}
+}
+
+static bool
+is_stopping(struct link *link)
+{
+	bool stop;
+
+	(void)pthread_mutex_lock(&link->lock);
+	stop = link->stop;
+	(void)pthread_mutex_unlock(&link->lock);
+	return stop;
+}
+
+/* While there is no connection, only link_close() wakes us. */
+static void
+pause_for(struct link *link, int ms)
+{
+	struct pollfd p = { .fd = link->wake_fd, .events = POLLIN };
+
+	(void)poll(&p, 1, ms);
+}
+
+/* Uses a connection until it is lost.  Returns how long it lasted. */
+static int64_t
+use_connection(struct link *link, const char *version)
+{
+	int64_t since_ms = clock_monotonic_ms();
+	char text[sizeof(((struct fail *)0)->text)];
+
+	(void)snprintf(text, sizeof(text), "Redis %s at %s", version,
+	    link->where);
+	go_up(link);
+	tell(link, true, text);
+	serve(link);
+	hang_up(link);
+	return clock_monotonic_ms() - since_ms;
+}
+
+/* Goes down and waits before the next attempt.  Returns false when there shall
+ * be none. */
+static bool
+rest(struct link *link, int *delay_ms, const struct fail *fail)
+{
+	if (go_down(link, fail))
+		return false;
+	tell(link, false, fail->text);
+	*delay_ms = *delay_ms == 0 ? DELAY_MIN_MS : *delay_ms * 2;
+	if (*delay_ms > DELAY_MAX_MS)
+		*delay_ms = DELAY_MAX_MS;
+	pause_for(link, *delay_ms);
+	return true;
+}
+
+static bool
+is_down(struct link *link, struct fail *why)
+{
+	bool down;
+
+	(void)pthread_mutex_lock(&link->lock);
+	down = link->state == STATE_DOWN;
+	*why = link->fail;
+	(void)pthread_mutex_unlock(&link->lock);
+	return down;
+}
+
+static void *
+run(void *context)
+{
+	struct link *link = context;
+	int delay_ms = 0, short_lived = 0;
+	char version[sizeof(((struct handshake *)0)->version)];
+	struct fail fail;
+
+	while (!is_stopping(link)) {
+		if (attempt(link, version, sizeof(version), &fail) == -1) {
+			if (is_stopping(link) || !rest(link, &delay_ms, &fail))
+				break;
+			continue;
+		}
+		if (use_connection(link, version) >= SHORT_MS)
+			delay_ms = short_lived = 0;
+		else
+			short_lived++;
+		if (is_stopping(link))
+			break;
+		if (is_down(link, &fail) || short_lived >= SHORT_MAX)
+			(void)rest(link, &delay_ms, &fail);
+	}
+	return NULL;
+}
+
+static void
+init_link(struct link *link, const struct store_options *options)
+{
+	pthread_condattr_t attr;
+
+	link->where = xstrdup(options->url);
+	if (options->username != NULL)
+		link->username = xstrdup(options->username);
+	if (options->password != NULL)
+		link->password = xstrdup(options->password);
+	link->timeout_ms = options->timeout_ms;
+	link->on_state = options->on_state;
+	link->context = options->context;
+	link->fd = -1;
+	link->read_buffer = xcalloc(READ_BYTES, 1);
+	link->check.bytes = SPAN("*2\r\n$4\r\nINFO\r\n$6\r\nmemory\r\n");
+	link->check.expected = 1;
+	link->check.replies = &link->check_reply;
+	link->check.max_bytes = LINK_REPLY_SMALL;
+	TAILQ_INIT(&link->waiting);
+	TAILQ_INIT(&link->sent);
+	buf_init(&link->out, OUT_MAX);
+	buf_init(&link->wire, OUT_MAX);
+	(void)pthread_mutex_init(&link->lock, NULL);
+	(void)pthread_condattr_init(&attr);
+	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&link->changed, &attr);
+	(void)pthread_condattr_destroy(&attr);
+}
+
+static void
+free_link(struct link *link)
+{
+	if (link->wake_fd != -1)
+		(void)close(link->wake_fd);
+	(void)pthread_cond_destroy(&link->changed);
+	(void)pthread_mutex_destroy(&link->lock);
+	buf_fini(&link->out);
+	buf_fini(&link->wire);
+	free(link->read_buffer);
+	free(link->username);
+	if (link->password != NULL)
+		explicit_bzero(link->password, strlen(link->password));
+	free(link->password);
+	free(link->where);
+	free(link);
+}
+
+/* Waits for the end of the first attempt.  Returns -1 when it was refused. */
+static int
+await_first(struct link *link, struct fail *fail)
+{
+	int64_t deadline_ms = link_deadline(link);
+	struct timespec ts = {
+		.tv_sec = (time_t)(deadline_ms / 1000),
+		.tv_nsec = (long)(deadline_ms % 1000) * 1000000,
+	};
+	int rc = 0;
+
+	(void)pthread_mutex_lock(&link->lock);
+	while (!link->first_ended && rc == 0)
+		rc = pthread_cond_timedwait(&link->changed, &link->lock, &ts);
+	link->first_awaited = false;
+	fail->text[0] = '\0';
+	rc = 0;
+	if (!link->first_ended)
+		(void)fail_set(fail, FAIL_TEMP,
+		    "%s: no answer within %d ms", link->where,
+		    link->timeout_ms);
+	else if (link->state == STATE_DOWN) {
+		rc = link->fail.class == FAIL_SETUP ? -1 : 0;
+		*fail = link->fail;
+	}
+	(void)pthread_mutex_unlock(&link->lock);
+	return rc;
+}
+
+int
+link_open(const struct store_options *options, struct link **out,
+    struct fail *fail)
+{
+	struct link *link = xcalloc(1, sizeof(*link));
+	int err;
+
+	if (url_parse(options->url, &link->url, fail) == -1) {
+		free(link);
+		return -1;
+	}
+	init_link(link, options);
+	link->first_awaited = true;
+	link->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	err = link->wake_fd == -1 ? errno :
+	    pthread_create(&link->thread, NULL, run, link);
+	if (err != 0) {
+		free_link(link);
+		return fail_errno(fail, FAIL_SETUP, err,
+		    "starting the store's thread");
+	}
+	if (await_first(link, fail) == -1) {
+		link_close(&link);
+		return -1;
+	}
+	*out = link;
+	return 0;
+}
+
+void
+link_close(struct link **linkp)
+{
+	struct link *link = *linkp;
+
+	if (link == NULL)
+		return;
+	(void)pthread_mutex_lock(&link->lock);
+	link->stop = true;
+	wake(link);
+	(void)pthread_mutex_unlock(&link->lock);
+	(void)pthread_join(link->thread, NULL);
+	free_link(link);
+	*linkp = NULL;
+}
