@@ -85,6 +85,8 @@ class Demo:
         print("    $ consentctl " + " ".join(args))
         done = self.filter.ctl(*args, check=False, input=input)
         show(done.stdout + done.stderr)
+        if want != 0:
+            print(f"    (exit {done.returncode})")
         self.check(done.returncode == want,
                    f"consentctl {args[0]} exits with {want} "
                    f"(it was {done.returncode})")
@@ -145,7 +147,7 @@ class Demo:
         show(open(path, encoding="utf-8").read())
         print()
         done = self.ctl("import", path, want=1)
-        self.check("9" in done.stdout + done.stderr,
+        self.check("consents.csv:9: " in done.stderr,
                    "the import names line 9, the broken one")
         self.ctl("withdraw", "--list", "weekly", "emil@example.org")
         self.ctl("object", "gus@example.org")
