@@ -178,7 +178,7 @@ command_change(struct ctl *ctl, int argc, char **argv)
 		given[n] = argv[i];
 		events[n++] = make_event(&c, &subject);
 	}
-	rc = n == 0 ? EX_OK : apply_events(ctl, events, n, &recorded);
+	rc = n == 0 ? EX_OK : ledger_record(ctl, events, n, &recorded);
 	for (size_t i = 0; rc == EX_OK && i < n; i++)
 		say_state(ctl, &c, given[i], &events[i].subject);
 	free(events);

@@ -65,7 +65,7 @@ int	ctl_subject(const struct ctl *ctl, const char *text,
 /* RFC 3339, or a length of time meaning that long ago.  Returns 0 or -1. */
 int	ctl_time(const struct ctl *ctl, const char *text, int64_t *ms);
 
-/* -- apply.c: the ledger first, then Redis -- */
+/* -- ledger.c: the ledger first, then Redis -- */
 
 /*
  * Writes events to the ledger, durably, then brings Redis up to the ledger's
@@ -73,11 +73,11 @@ int	ctl_time(const struct ctl *ctl, const char *text, int64_t *ms);
  * they are recorded and Redis has to wait (*recorded is true); another code
  * when nothing is recorded.  Says why on stderr.
  */
-int	apply_events(struct ctl *ctl, const struct event *events, size_t n,
+int	ledger_record(struct ctl *ctl, const struct event *events, size_t n,
 	    bool *recorded);
 /* Brings Redis up to the ledger's end.  Returns 0 or -1 with *fail. */
-int	apply_pending(struct ctl *ctl, struct fail *fail);
-void	apply_close(struct ctl *ctl);
+int	ledger_apply(struct ctl *ctl, struct fail *fail);
+void	ledger_close(struct ctl *ctl);
 
 /* -- the commands -- */
 int	command_keygen(struct ctl *ctl, int argc, char **argv);

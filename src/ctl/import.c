@@ -281,7 +281,7 @@ flush_batch(struct import *im)
 	else if (rc == 0)
 		n += late;
 	if (rc == 0 && n > 0 && !im->dry_run) {
-		int code = apply_events(im->ctl, events, n, &recorded);
+		int code = ledger_record(im->ctl, events, n, &recorded);
 
 		if (code != EX_OK)
 			rc = stop(im, code, NULL);
@@ -654,7 +654,7 @@ run(struct import *im)
 	    (rc = open_file(im)) != EX_OK)
 		return rc;
 	/* Opt-outs that wait count when rows without a time are judged. */
-	if (!im->dry_run && (rc = apply_events(im->ctl, NULL, 0,
+	if (!im->dry_run && (rc = ledger_record(im->ctl, NULL, 0,
 	    &recorded)) != EX_OK && rc != EX_TEMPFAIL && rc != EX_DATAERR)
 		return rc;
 	if (start_csv(im) == -1)

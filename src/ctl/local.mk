@@ -1,6 +1,6 @@
 bin_PROGRAMS += src/ctl/consentctl
 src_ctl_consentctl_SOURCES = \
-	src/ctl/apply.c \
+	src/ctl/ledger.c \
 	src/ctl/change.c \
 	src/ctl/ctl.h \
 	src/ctl/explain.c \

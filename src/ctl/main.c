@@ -353,7 +353,7 @@ main(int argc, char **argv)
 	argv += optind;
 	optind = 0;		/* GNU: start anew, with another argv */
 	rc = command->run(&ctl, argc, argv);
-	apply_close(&ctl);
+	ledger_close(&ctl);
 	if (ctl.ledger != NULL)
 		journal_close(&ctl.ledger);
 	if (ctl.store != NULL)

@@ -25,7 +25,7 @@
 struct reader {
 	struct settings		*settings;
 	struct problems		*problems;
-	const char		*directory;
+	const struct source	*source;
 	const config_setting_t	*root;
 };
 
@@ -66,22 +66,21 @@ static void
 mistake(struct reader *reader, const config_setting_t *setting,
     const char *fmt, ...)
 {
-	const char *file = config_setting_source_file(setting);
-	char *resolved = file == NULL ? NULL :
-	    source_resolve(reader->directory, file);
 	struct buf path = BUF_INIT(300);
 	char text[600];
+	const char *file;
+	unsigned line;
 	va_list ap;
 
 	add_path(&path, setting);
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	problems_add(reader->problems, resolved,
-	    config_setting_source_line(setting), "%s%s%s", buf_get(&path),
+	source_locate(reader->source, config_setting_source_line(setting),
+	    &file, &line);
+	problems_add(reader->problems, file, line, "%s%s%s", buf_get(&path),
 	    path.len > 0 ? ": " : "", text);
 	buf_fini(&path);
-	free(resolved);
 }
 
 static const char *
@@ -500,12 +499,10 @@ complete(struct settings *settings)
 static void
 add_syntax_error(struct reader *reader, const config_t *config)
 {
-	const char *file = config_error_file(config);
 	const char *text = config_error_text(config);
-	char *resolved = file == NULL ? NULL :
-	    source_resolve(reader->directory, file);
-	int line = config_error_line(config);
-	const char *hint = "";
+	int where = config_error_line(config);
+	const char *hint = "", *file;
+	unsigned line;
 
 	if (text == NULL)
 		text = "syntax error";
@@ -514,9 +511,9 @@ add_syntax_error(struct reader *reader, const config_t *config)
 		    "missing here or on the line before?";
 	else if (strncmp(text, "duplicate", 9) == 0)
 		hint = ", each key may stand once";
-	problems_add(reader->problems, resolved, line > 0 ? (unsigned)line : 0,
-	    "%s%s", text, hint);
-	free(resolved);
+	source_locate(reader->source, where > 0 ? (unsigned)where : 0, &file,
+	    &line);
+	problems_add(reader->problems, file, line, "%s%s", text, hint);
 }
 
 static void
@@ -535,22 +532,20 @@ void
 reader_read(struct span text, struct settings *settings,
     struct problems *problems)
 {
-	char *directory = source_directory(problems->main_file);
-	struct reader reader = { settings, problems, directory, NULL };
-	char *copy = xmemdupz(text.p, text.len);
+	struct source source;
+	struct reader reader = { settings, problems, &source, NULL };
 	config_t config;
 
-	source_check(text, directory, problems);
+	source_init(&source, text, problems);
 	/* Robustness: libconfig sees only what it survives. */
 	if (problems->count == 0) {
 		config_init(&config);
-		config_set_include_dir(&config, directory);
-		if (config_read_string(&config, copy) == CONFIG_TRUE)
+		if (config_read_string(&config, buf_get(&source.text)) ==
+		    CONFIG_TRUE)
 			read_root(&reader, &config);
 		else
 			add_syntax_error(&reader, &config);
 		config_destroy(&config);
 	}
-	free(copy);
-	free(directory);
+	source_fini(&source);
 }

@@ -22,13 +22,15 @@
 #define HEX_MAX_LEN	9	/* 0x and seven digits */
 
 struct scan {
-	const char	*file;		/* NULL: the main file */
-	const char	*directory;
+	struct source	*source;
+	const char	*file;
+	const char	*directory;	/* of the main file */
 	struct problems	*problems;
 	size_t		*total_bytes;	/* of all files so far */
 	unsigned	 includes;	/* how deep in files */
 	struct span	 text;
 	size_t		 at;
+	size_t		 taken;		/* of text into the whole text */
 	unsigned	 line;
 	unsigned	 depth;		/* of brackets */
 	bool		 too_deep;	/* said so already */
@@ -36,8 +38,9 @@ struct scan {
 
 static void scan_text(struct scan *scan);
 
-char *
-source_directory(const char *path)
+/* The directory of a file; relative paths of @include start there. */
+static char *
+directory_of(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 
@@ -47,8 +50,8 @@ source_directory(const char *path)
 	    xmemdupz(path, (size_t)(slash - path));
 }
 
-char *
-source_resolve(const char *directory, const char *file)
+static char *
+resolve(const char *directory, const char *file)
 {
 	struct buf path = BUF_INIT(SOURCE_MAX * 2);
 
@@ -56,6 +59,38 @@ source_resolve(const char *directory, const char *file)
 		buf_addf(&path, "%s/", directory);
 	buf_add_str(&path, file);
 	return buf_take(&path);
+}
+
+/* What is added to the whole text from now on comes from this line. */
+static void
+add_piece(struct scan *scan)
+{
+	struct source *source = scan->source;
+	struct source_piece *piece;
+	unsigned line = 1;
+
+	if (source->count > 0) {
+		piece = &source->pieces[source->count - 1];
+		line = piece->line;
+	}
+	for (size_t i = source->lines_counted; i < source->text.len; i++)
+		line += source->text.data[i] == '\n';
+	source->lines_counted = source->text.len;
+	source->pieces = xrealloc(source->pieces, source->count + 1,
+	    sizeof(*source->pieces));
+	piece = &source->pieces[source->count++];
+	piece->line = line;
+	piece->file = xstrdup(scan->file);
+	piece->file_line = scan->line;
+}
+
+/* Adds what was scanned and not yet added. */
+static void
+take_text(struct scan *scan)
+{
+	buf_add(&scan->source->text, scan->text.p + scan->taken,
+	    scan->at - scan->taken);
+	scan->taken = scan->at;
 }
 
 /* The byte that many places ahead, or -1 at the end. */
@@ -175,7 +210,7 @@ read_included(const char *path, struct buf *content, struct fail *fail)
 static void
 include(struct scan *scan, const char *name)
 {
-	char *path = source_resolve(scan->directory, name);
+	char *path = resolve(scan->directory, name);
 	struct buf content = BUF_INIT(SOURCE_MAX);
 	struct scan inner = *scan;
 	struct fail fail;
@@ -192,7 +227,7 @@ include(struct scan *scan, const char *name)
 	else {
 		inner.file = path;
 		inner.text = buf_span(&content);
-		inner.at = 0;
+		inner.at = inner.taken = 0;
 		inner.line = 1;
 		inner.includes++;
 		scan_text(&inner);
@@ -203,10 +238,7 @@ include(struct scan *scan, const char *name)
 	free(path);
 }
 
-/*
- * ^[ \t]*@include[ \t]+"path", the '@' being next.  libconfig prints to
- * stdout any backslash in it that escapes neither itself nor a quote.
- */
+/* ^[ \t]*@include[ \t]+"path", the '@' being next. */
 static void
 scan_include(struct scan *scan)
 {
@@ -214,6 +246,7 @@ scan_include(struct scan *scan)
 	unsigned line = scan->line;
 	int c;
 
+	take_text(scan);
 	scan->at += strlen("@include");
 	while (peek(scan, 0) == ' ' || peek(scan, 0) == '\t')
 		scan->at++;
@@ -236,6 +269,11 @@ scan_include(struct scan *scan)
 		scan->at++;
 	else
 		skip_line(scan);
+	scan->taken = scan->at;
+	/* What stands behind it is on a line of its own, so that each line
+	 * comes from one file. */
+	buf_add_char(&scan->source->text, '\n');
+	add_piece(scan);
 	buf_fini(&path);
 }
 
@@ -290,6 +328,7 @@ scan_text(struct scan *scan)
 	const unsigned char *nul = scan->text.len == 0 ? NULL :
 	    memchr(scan->text.p, '\0', scan->text.len);
 
+	add_piece(scan);
 	*scan->total_bytes += scan->text.len;
 	if (*scan->total_bytes > SOURCE_MAX)
 		problems_add(scan->problems, scan->file, 0, "more than %d "
@@ -302,14 +341,18 @@ scan_text(struct scan *scan)
 	else
 		while (peek(scan, 0) != -1)
 			scan_token(scan);
+	take_text(scan);
 }
 
 void
-source_check(struct span text, const char *directory,
+source_init(struct source *source, struct span text,
     struct problems *problems)
 {
+	char *directory = directory_of(problems->main_file);
 	size_t total_bytes = 0;
 	struct scan scan = {
+		.source = source,
+		.file = problems->main_file,
 		.directory = directory,
 		.problems = problems,
 		.total_bytes = &total_bytes,
@@ -317,5 +360,32 @@ source_check(struct span text, const char *directory,
 		.line = 1,
 	};
 
+	memset(source, 0, sizeof(*source));
+	buf_init(&source->text, 2 * SOURCE_MAX);
 	scan_text(&scan);
+	free(directory);
+}
+
+void
+source_fini(struct source *source)
+{
+	for (size_t i = 0; i < source->count; i++)
+		free(source->pieces[i].file);
+	free(source->pieces);
+	buf_fini(&source->text);
+}
+
+void
+source_locate(const struct source *source, unsigned line, const char **file,
+    unsigned *file_line)
+{
+	const struct source_piece *piece = &source->pieces[0];
+
+	for (size_t i = 1; i < source->count; i++)
+		if (source->pieces[i].line <= line)
+			piece = &source->pieces[i];
+	*file = piece->file;
+	/* Line 0 is the file as a whole. */
+	*file_line = line < piece->line ? 0 :
+	    piece->file_line + (line - piece->line);
 }

@@ -2,14 +2,17 @@
  * Copyright the consent-milter authors.
  * SPDX-License-Identifier: BSD-2-Clause
  *
- * A look at the text of a configuration before libconfig gets it, for what
- * libconfig 1.5 does not survive or silently gets wrong: it ends the process
- * when an included file is a directory, recurses without bound, takes a comment
- * that never ends for a good one, stops at NUL and cuts large numbers.
+ * The text of a configuration, with included files in their places, and where
+ * each line comes from.  libconfig does not include files for us: version 1.5
+ * ends the process when one is a directory, and takes no absolute path where
+ * relative ones are to work.  Also found here is what it silently gets wrong:
+ * a comment that never ends, bytes behind a NUL, large numbers, and nesting
+ * without bound.
  */
 #ifndef SETTINGS_SOURCE_H
 #define SETTINGS_SOURCE_H
 
+#include "base/buf.h"
 #include "base/span.h"
 #include "settings/problems.h"
 
@@ -17,16 +20,27 @@
 #define SOURCE_DEPTH_MAX	32		/* brackets within brackets */
 #define SOURCE_INCLUDES_MAX	8		/* files within files */
 
-/* The directory of a file, which relative @include paths start from; owned by
- * the caller. */
-char	*source_directory(const char *path)
-	    __attribute__((returns_nonnull, warn_unused_result));
-/* file as it stands in an @include, seen from directory; owned by the
- * caller. */
-char	*source_resolve(const char *directory, const char *file)
-	    __attribute__((returns_nonnull, warn_unused_result));
-/* Adds what is wrong with the text and the files that it includes. */
-void	source_check(struct span text, const char *directory,
+/* From this line of the whole text on, lines are those of a file. */
+struct source_piece {
+	unsigned	 line;
+	char		*file;
+	unsigned	 file_line;
+};
+
+struct source {
+	struct buf		 text;	/* for libconfig */
+	struct source_piece	*pieces;
+	size_t			 count;
+	size_t			 lines_counted;	/* bytes of text */
+};
+
+/* Takes the text of the problems' main file and adds what is wrong with it and
+ * the files that it includes.  Usable only when nothing was. */
+void	source_init(struct source *source, struct span text,
 	    struct problems *problems);
+void	source_fini(struct source *source);
+/* Where a line of the whole text stands.  file is borrowed. */
+void	source_locate(const struct source *source, unsigned line,
+	    const char **file, unsigned *file_line);
 
 #endif

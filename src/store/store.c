@@ -172,8 +172,8 @@ store_lookup(struct store *store, const struct subject *subject,
 {
 	int result;
 
-	(void)store_lookup_many(store, subject, 1, list, out, &result, fail);
-	return result;
+	return store_lookup_many(store, subject, 1, list, out, &result,
+	    fail) == -1 ? -1 : result;
 }
 
 int

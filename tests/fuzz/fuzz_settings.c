@@ -12,6 +12,16 @@
 #include "settings/load.h"
 
 int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+const char *__lsan_default_suppressions(void)
+	    __attribute__((visibility("default")));
+
+/* libconfig 1.5 loses the text it has just scanned when the next token is an
+ * error of syntax. */
+const char *
+__lsan_default_suppressions(void)
+{
+	return "leak:libconfig.so\n";
+}
 
 static void
 require(bool condition)

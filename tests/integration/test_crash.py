@@ -122,13 +122,12 @@ class DiskFull(TestCase):
     def test_deferred_until_there_is_room(self):
         self.assertEqual(self.rcpt("<ann@example.org>").kind, "continue")
         ballast = os.path.join(self.filter.audit_dir, "ballast")
-        with open(ballast, "wb") as f:
-            try:
-                while True:
-                    f.write(bytes(4096))
-                    f.flush()
-            except OSError:
-                pass
+        fd = os.open(ballast, os.O_WRONLY | os.O_CREAT)
+        try:
+            while True:
+                os.write(fd, bytes(4096))
+        except OSError:
+            os.close(fd)
         try:
             seen = [self.rcpt("<ann@example.org>") for _ in range(30)]
             self.assertEqual(seen[-1].text[:9], "451 4.3.0", seen[-1])

@@ -97,6 +97,7 @@ class DecisionLog(TestCase):
         self.assertEqual([e["ref"] for e in found], [entry["ref"]])
 
     def test_chain(self):
+        self.refuse("n@news.example.com", "sooner@example.org")
         self.filter.stop()
         self.assertGreater(verify_chain(self.filter.audit_dir), 1)
         self.filter.start()

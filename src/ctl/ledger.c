@@ -75,7 +75,7 @@ open_applier(struct ctl *ctl, struct fail *fail)
 }
 
 void
-apply_close(struct ctl *ctl)
+ledger_close(struct ctl *ctl)
 {
 	struct applier *a = ctl->applier;
 
@@ -230,7 +230,7 @@ apply_from(struct ctl *ctl, uint64_t from, bool keep_cursor,
 }
 
 int
-apply_pending(struct ctl *ctl, struct fail *fail)
+ledger_apply(struct ctl *ctl, struct fail *fail)
 {
 	struct applier *a;
 	int rc;
@@ -301,7 +301,7 @@ write_ledger(struct ctl *ctl, const struct event *events, size_t n,
 }
 
 int
-apply_events(struct ctl *ctl, const struct event *events, size_t n,
+ledger_record(struct ctl *ctl, const struct event *events, size_t n,
     bool *recorded)
 {
 	struct fail fail;
@@ -316,7 +316,7 @@ apply_events(struct ctl *ctl, const struct event *events, size_t n,
 	}
 	*recorded = true;
 	rc = ctl_need_store(ctl);
-	if (rc == EX_OK && apply_pending(ctl, &fail) == -1) {
+	if (rc == EX_OK && ledger_apply(ctl, &fail) == -1) {
 		ctl_warn("recorded on disk, but Redis does not have it yet: "
 		    "%s", fail.text);
 		ctl_warn("the filter on this host goes by it already; the "
