@@ -6,8 +6,7 @@ import os
 import re
 
 from rig import (Filter, Postfix, Redis, Sink, TestCase, make_message,
-                 read_text)
-from test_crash import verify_chain
+                 read_text, verify_chain)
 
 FIELDS = ["time", "host", "ref", "queue_id", "stage", "list", "rule",
           "subject", "recipient", "action", "reason", "sender", "client",

@@ -39,6 +39,7 @@ gethostbyname strerror rand srand tmpnam mktemp system popen""".split())
 
 # Families of names with a prefix that is not their file's, room's or type's.
 OTHER_PREFIXES = {
+    "src/ctl/": ["command_"],
     "src/base/codec.c": ["hex_", "base32_", "base64url_"],
     "src/base/span.c": ["ascii_"],
     "src/base/xalloc.c": ["x"],
@@ -48,7 +49,18 @@ OTHER_PREFIXES = {
     "src/mail/list_field.c": ["list_id_"],
 }
 
-MUTABLE_GLOBALS_MAX = 9
+# The variables that outlive a call and can change.
+MUTABLE = {
+    "src/base/log.c": {"sink"},
+    "src/ctl/main.c": {"ctl"},
+    # libmilter has no other way to reach our state; the rest are constants
+    # for which it wants char *.
+    "src/milterd/callbacks.c": {"application", "in_flight", "name",
+                                "connect_macros", "mail_macros",
+                                "rcpt_macros", "end_macros"},
+    # Constant, but hiredis takes it without const.
+    "src/store/reply.c": {"functions"},
+}
 
 
 class Lint:
@@ -182,6 +194,7 @@ def check_names(lint):
         allowed = [f"{prefix}_" for prefix in
                    {stem, room, stem.rstrip("s"), *own_types(lint, source)}]
         allowed += OTHER_PREFIXES.get(source, [])
+        allowed += OTHER_PREFIXES.get(f"src/{room}/", [])
         for kind, name in symbols(path, "-g", "--defined-only"):
             if is_compilers(name) or kind in "VWvw" or \
                     name in ("main", stem, room):
@@ -204,21 +217,26 @@ def own_types(lint, source):
 
 
 def check_clashes(lint):
-    """No external name of ours may stand in a library that we link: the
-    library would silently call ours."""
-    ours = {}
+    """No external name of ours may stand twice, in two rooms or in a library
+    that we link: of two, the linker silently takes one for both."""
+    ours, problems = {}, []
     for source, path in lint.objects():
-        if path is not None:
-            for kind, name in symbols(path, "-g", "--defined-only"):
-                if name != "main" and not is_compilers(name):
-                    ours[name] = source
+        if path is None:
+            continue
+        for kind, name in symbols(path, "-g", "--defined-only"):
+            if name == "main" or is_compilers(name):
+                continue
+            if name in ours:
+                problems.append(f"{source}: {name} is also in {ours[name]}")
+            ours[name] = source
     libraries = set()
     for program in programs(lint):
         for line in output(["ldd", program]).splitlines():
             found = re.search(r"=> (/\S+)", line)
             if found and not re.search(r"lib(asan|ubsan|tsan)", line):
                 libraries.add(found.group(1))
-    problems = [] if libraries else ["no program is built"]
+    if not libraries:
+        problems.append("no program is built")
     for library in sorted(libraries):
         for _, name in symbols(library, "-D", "--defined-only"):
             name = name.split("@")[0]
@@ -238,8 +256,8 @@ def programs(lint):
 
 
 def check_globals(lint):
-    """File-scope variables that can change: those in .data and .bss."""
-    found = []
+    """Variables that can change: those in .data and .bss."""
+    problems, n = [], 0
     for source, path in lint.objects():
         if path is None:
             continue
@@ -255,10 +273,12 @@ def check_globals(lint):
             if section.startswith(".data.rel.ro") or re.match(
                     r"__|\*\.L|\.L", name):
                 continue
-            found.append(f"{source}: {name}")
-    over = found if len(found) > MUTABLE_GLOBALS_MAX else []
-    lint.report("mutable globals", over,
-                f"{len(found)}: " + ", ".join(found) if found else "none")
+            n += 1
+            # A variable inside a function has a number behind its name.
+            name = re.sub(r"\.\d+$", "", name)
+            if name not in MUTABLE.get(source, ()):
+                problems.append(f"{source}: {name}")
+    lint.report("mutable variables", problems, f"{n}, all of them known")
 
 
 def check_headers(lint):

@@ -62,6 +62,8 @@ What there is (each class says more):
     Smtp(address)          one SMTP session, step by step; .transcript
     send(address, sender, recipients, message, auth, xclient)
                            one message: .mail .rcpt{} .end .accepted
+    verify_chain(filter.audit_dir)
+                           recomputes the decision log's hash chain
     wait_for(what)         instead of sleeping
     in_threads(n, work)    n at the same time
 
@@ -70,6 +72,7 @@ postfix.wait_idle() everything that was accepted has been delivered, so what
 is not in the sink then will not come.
 """
 from .filter import Filter, WEEKLY, in_threads, libconfig, merge, program
+from .journal import verify_chain
 from .message import Message, make_message
 from .milter import Answer, Closed, MilterClient
 from .opendkim import OpenDkim

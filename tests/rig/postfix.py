@@ -243,6 +243,7 @@ class Postfix:
     def start(self):
         # master(8) itself, not postfix(1): its process id is known then, and
         # it ends with us.  -d keeps it in the foreground.
+        size = len(self.log())
         self.service = Service(
             [f"{_DAEMONS}/master", "-c", self.config_dir, "-d"],
             os.path.join(self.dir, "master.out"),
@@ -250,7 +251,9 @@ class Postfix:
                  "MAIL_CONFIG": self.config_dir,
                  "MAIL_LOGTAG": "rig", "LANG": "C"})
         try:
-            self.service.wait_ready(lambda: accepts(self.plain))
+            # The ports are open before master catches its signals.
+            self.service.wait_ready(lambda: accepts(self.plain) and
+                                    "daemon started" in self.log()[size:])
         except RigError as e:
             raise RigError(f"{e}\n{read_text(self.log_path)}") from None
 
@@ -267,7 +270,7 @@ class Postfix:
 
     def reload(self):
         """Like `postfix reload'."""
-        size = os.path.getsize(self.log_path)
+        size = len(self.log())
         self.service.signal(signal.SIGHUP)
         wait_for(lambda: "reload" in self.log()[size:], text="postfix reload")
         wait_for(lambda: accepts(self.plain), text="postfix after its reload")
