@@ -23,6 +23,7 @@
 #define MAILTO_LOCAL_MAX	2	/* 64 octets, less '+' and a token */
 #define PASSWORD_MAX		1024
 #define REDIS_DATABASE_MAX	15
+#define REDIS_HOST_MAX		253
 
 /* UTF-8 without line ends and other control characters. */
 int
@@ -151,6 +152,9 @@ check_redis_unix(struct span rest, struct fail *fail)
 	    SPAN("?db=")) || !is_database(number)))
 		return fail_set(fail, FAIL_SETUP, "behind the path only ?db=N "
 		    "may stand, N from 0 to %d", REDIS_DATABASE_MAX);
+	if (span_index(path, ' ') != -1 || !span_is_ascii(path))
+		return fail_set(fail, FAIL_SETUP, "the path of the socket "
+		    "must be ASCII without blanks");
 	if (path.len < 2 || path.p[0] != '/')
 		return fail_set(fail, FAIL_SETUP, "no absolute path behind "
 		    "unix:, want one such as \"unix:/run/redis/redis.sock\"");
@@ -160,26 +164,35 @@ check_redis_unix(struct span rest, struct fail *fail)
 	return 0;
 }
 
+static bool
+is_redis_host(struct span host)
+{
+	bool brackets = host.len > 2 && host.p[0] == '[' &&
+	    host.p[host.len - 1] == ']';
+
+	if (brackets)
+		host = span_head(span_from(host, 1), host.len - 2);
+	for (size_t i = 0; i < host.len; i++)
+		if (!ascii_isalnum(host.p[i]) &&
+		    (host.p[i] == '\0' || strchr(brackets ? ".:%" : ".-_",
+		    host.p[i]) == NULL))
+			return false;
+	return host.len > 0 && host.len <= REDIS_HOST_MAX;
+}
+
 /* Cuts ":port" off the end of a host; IPv6 stands in brackets. */
 static int
 check_redis_host(struct span host, struct fail *fail)
 {
 	ptrdiff_t colon = span_rindex(host, ':');
 	ptrdiff_t bracket = span_rindex(host, ']');
-	bool ok = true;
 
-	if (colon > bracket) {
-		ok = is_port(span_from(host, (size_t)colon + 1));
-		host = span_head(host, (size_t)colon);
-	}
-	if (!ok)
+	if (colon > bracket && !is_port(span_from(host, (size_t)colon + 1)))
 		return fail_set(fail, FAIL_SETUP, "the port must be a number "
 		    "from 1 to 65535, as in \"redis://127.0.0.1:6379/0\"");
-	if (host.len > 0 && host.p[0] == '[')
-		ok = host.len > 2 && host.p[host.len - 1] == ']';
-	else
-		ok = span_index(host, ':') == -1;
-	if (!ok || !is_host(host))
+	if (colon > bracket)
+		host = span_head(host, (size_t)colon);
+	if (!is_redis_host(host))
 		return fail_set(fail, FAIL_SETUP, "no host between // and "
 		    "port, want one as in \"redis://127.0.0.1:6379/0\" or "
 		    "\"redis://[::1]:6379/0\"");

@@ -19,3 +19,28 @@ src/store/merge.inc: src/store/merge.lua
 	    -e 's/^/"/' -e 's/$$/\\n"/' $(srcdir)/src/store/merge.lua >$@.tmp \
 	    && mv $@.tmp $@
 src/store/apply.$(OBJEXT): src/store/merge.inc
+
+check_PROGRAMS += tests/unit/test_store tests/unit/test_store_redis \
+	tests/unit/test_store_faults
+TESTS += tests/unit/test_store tests/unit/test_store_redis \
+	tests/unit/test_store_faults
+tests_unit_test_store_SOURCES = tests/unit/test_store.c tests/unit/check.h
+tests_unit_test_store_LDADD = $(STORE_LIBS)
+tests_unit_test_store_redis_SOURCES = tests/unit/test_store_redis.c \
+	tests/unit/check.h tests/unit/redis_server.h
+tests_unit_test_store_redis_LDADD = $(STORE_LIBS)
+tests_unit_test_store_faults_SOURCES = tests/unit/test_store_faults.c \
+	tests/unit/check.h tests/unit/redis_server.h
+tests_unit_test_store_faults_LDADD = $(STORE_LIBS)
+EXTRA_DIST += conf/redis-acl.conf
+
+FUZZ_TARGETS += tests/fuzz/fuzz_redis_reply
+tests_fuzz_fuzz_redis_reply_SOURCES = tests/fuzz/fuzz_redis_reply.c
+tests_fuzz_fuzz_redis_reply_LDADD = $(FUZZMAIN) $(STORE_LIBS)
+tests_fuzz_fuzz_redis_reply_LDFLAGS = $(FUZZLINK)
+EXTRA_DIST += tests/fuzz/corpus/redis_reply
+
+# Numbers only: make tests/bench/bench_store
+EXTRA_PROGRAMS += tests/bench/bench_store
+tests_bench_bench_store_SOURCES = tests/bench/bench_store.c
+tests_bench_bench_store_LDADD = $(STORE_LIBS)

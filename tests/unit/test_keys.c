@@ -17,7 +17,9 @@
 #include "settings/load.h"
 
 #define N(table)	(sizeof(table) / sizeof((table)[0]))
-#define DIGITS	"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+#define DIGITS								\
+	"000102030405060708090a0b0c0d0e0f"				\
+	"101112131415161718191a1b1c1d1e1f"
 
 static char root[] = "/tmp/test_keys.XXXXXX";
 

@@ -104,7 +104,8 @@ test_defaults(void)
 
 static const char full[] =
     "mode = \"observe\";\n"
-    "socket = \"local:/run/x/s\"; socket_group = \"\"; socket_mode = \"660\";\n"
+    "socket = \"local:/run/x/s\"; socket_group = \"\";\n"
+    "socket_mode = \"660\";\n"
     "user = \"\"; keys = \"/k\";\n"
     "redis = { url = \"unix:/r?db=3\"; timeout_ms = 10000; };\n"
     "on_store_failure = \"reject\";\n"
@@ -122,7 +123,8 @@ static const char full[] =
     "    confirmation = ( { header = \"X-S\"; without = \"X-C\"; } );\n"
     "    max_age = \"2 years\"; double_opt_in = true;\n"
     "    multiple_recipients = \"single\"; },\n"
-    "  { id = \"b\"; name = \"B\"; match = ( { client = \"2001:db8::/32\"; } );\n"
+    "  { id = \"b\"; name = \"B\";\n"
+    "    match = ( { client = \"2001:db8::/32\"; } );\n"
     "    max_age = \"36 hours\"; multiple_recipients = \"reject\"; } );\n"
     "exempt = ( { without = \"X-A\"; }, { header = \"X-B\"; } );\n"
     "bulk = { unlisted = \"accept\"; };\n";
@@ -270,8 +272,8 @@ test_mistakes(void)
 		{ HEAD "socket = \"inet:0@::1\";", "c:1: socket: "
 		  "\"inet:0@::1\": the port must be a number from 1 to 65535, "
 		  "as in \"inet:8892@127.0.0.1\"\n" },
-		{ HEAD "socket = \"inet6:1@\";", "c:1: socket: \"inet6:1@\": no "
-		  "host behind the @, want one as in "
+		{ HEAD "socket = \"inet6:1@\";", "c:1: socket: "
+		  "\"inet6:1@\": no host behind the @, want one as in "
 		  "\"inet:8892@127.0.0.1\"\n" },
 		{ HEAD "socket = \"unix:run/x\";", "c:1: socket: \"run/x\" is "
 		  "not the absolute path of a socket, such as "
@@ -280,8 +282,8 @@ test_mistakes(void)
 		  "1234567890123456789012345678901234567890123456789012345678"
 		  "901234567\";", "c:1: socket: the path of the socket has 108 "
 		  "bytes, the system takes 107\n" },
-		{ HEAD "socket = \"inet:1@h\";\nsocket_mode = \"0600\";", "c:2: "
-		  "socket_mode: only a UNIX socket has a mode, and socket is "
+		{ HEAD "socket = \"inet:1@h\";\nsocket_mode = \"0600\";",
+		  "c:2: socket_mode: only a UNIX socket has a mode, and socket is "
 		  "\"inet:1@h\"\n" },
 		{ HEAD "socket_mode = \"0800\";", "c:1: socket_mode: \"0800\" "
 		  "is no mode, want three or four octal digits in quotes, such "
@@ -305,6 +307,12 @@ test_mistakes(void)
 		  "no host between // and port, want one as in "
 		  "\"redis://127.0.0.1:6379/0\" or "
 		  "\"redis://[::1]:6379/0\"\n" },
+		{ HEAD "redis = { url = \"redis://a b\"; };", "c:1: redis.url: "
+		  "no host between // and port, want one as in "
+		  "\"redis://127.0.0.1:6379/0\" or "
+		  "\"redis://[::1]:6379/0\"\n" },
+		{ HEAD "redis = { url = \"unix:/a b\"; };", "c:1: redis.url: "
+		  "the path of the socket must be ASCII without blanks\n" },
 		{ HEAD "redis = { url = \"unix:/r?db=16\"; };", "c:1: "
 		  "redis.url: behind the path only ?db=N may stand, N from 0 "
 		  "to 15\n" },
