@@ -166,16 +166,16 @@ stage_threads() {
 	    make -C "$build/tsan" -s -j"$jobs" all || return
 	programs=$(make -C "$build/tsan" -s list-check-programs |
 	    tr ' ' '\n' | grep -E '^tests/unit/test_(journal|store)')
-	if [ -z "$programs" ]; then
-		echo "no thread tests found"
-		return
-	fi
-	make -C "$build/tsan" -s -j"$jobs" $programs || return
 	TSAN_OPTIONS="suppressions=$src/tests/tsan.supp"
 	export TSAN_OPTIONS
-	timeout 600 make -C "$build/tsan" -s -k check-TESTS TESTS="$(echo $programs)"
-	sums=$(sum_checks "$build/tsan")
-	show_failed "$build/tsan"
+	sums="0 1"
+	if [ -n "$programs" ] && make -C "$build/tsan" -s -j"$jobs" $programs
+	then
+		timeout 600 make -C "$build/tsan" -s -k check-TESTS \
+		    TESTS="$(echo $programs)"
+		sums=$(sum_checks "$build/tsan")
+		show_failed "$build/tsan"
+	fi
 	python3 -B "$src/tests/integration/run.py" -b "$build/tsan" \
 	    test_load >"$logs/load.out" 2>&1
 	cat "$logs/load.out"
