@@ -47,6 +47,9 @@ test_network_parse(void)
 		{ SPAN("fe80::1%eth0"), -1 }, { SPAN("[::1]"), -1 },
 		{ SPAN("localhost"), -1 }, { SPAN("/24"), -1 },
 		{ SPAN(""), -1 },
+		/* as long as an address can be with its NUL, and longer */
+		{ SPAN("1111:2222:3333:4444:5555:6666:7777:8888:9999:a"),
+		    -1 },
 		{ SPAN("1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa"),
 		    -1 },
 	};

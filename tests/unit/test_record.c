@@ -316,6 +316,11 @@ test_evidence_parse(void)
 		{ SPAN("g5 source=a%20b&ip=::1"), 0, "a b", "::1" },
 		{ SPAN("g5 source=%C3%BC&ip="), 0, "\xc3\xbc", "" },
 		{ SPAN("g5 source=a=b"), 0, "a=b", "" },
+		{ SPAN("g5 source=%4A%4F%AF"), -1, NULL, NULL },
+		{ SPAN("g5 source=%4A%4F%C3%AF"), 0, "JO\xc3\xaf", "" },
+		/* the span ends before the digit that lies behind it */
+		{ { (const unsigned char *)"g5 source=%41", 12 }, -1, NULL,
+		    NULL },
 		{ SPAN("g5 "), -1, NULL, NULL },
 		{ SPAN("g5 &"), -1, NULL, NULL },
 		{ SPAN("g5 source=a&"), -1, NULL, NULL },
