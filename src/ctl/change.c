@@ -143,7 +143,7 @@ make_event(const struct change *c, const struct subject *subject)
 	    .at_ms = c->at_ms, .evidence = c->evidence };
 
 	if (c->list != NULL)
-		strcpy(event.list, c->list->id);
+		memcpy(event.list, c->list->id, sizeof(event.list));
 	if (c->kind == EVENT_GRANT &&
 	    !evidence_method_counts(span_str(c->evidence.method)))
 		event.kind = EVENT_UNPROVEN;

@@ -243,7 +243,7 @@ add_late_withdrawals(struct import *im, struct record *records,
 		event->kind = EVENT_WITHDRAW;
 		event->subject = row->subject;
 		event->at_ms = im->ctl->now_ms;
-		strcpy(event->list, row->list->id);
+		memcpy(event->list, row->list->id, sizeof(event->list));
 		added++;
 	}
 	return added;
@@ -523,6 +523,7 @@ static int
 read_all(struct import *im)
 {
 	struct buf pending = BUF_INIT(ROW_BYTES_MAX + 2 * READ_BYTES);
+	struct fail fail;
 	bool skipping = false;
 	ssize_t n = 1;
 	int rc = 0;
@@ -536,9 +537,9 @@ read_all(struct import *im)
 			continue;
 		}
 		if (n == -1) {
-			ctl_warn("%s: %s", im->file, strerror(errno));
-			im->code = EX_IOERR;
-			rc = -1;
+			(void)fail_errno(&fail, FAIL_TEMP, errno, "%s",
+			    im->file);
+			rc = stop(im, EX_IOERR, fail.text);
 			break;
 		}
 		pending.len += (size_t)n;
@@ -603,6 +604,7 @@ parse(struct import *im, int argc, char **argv)
 static int
 open_file(struct import *im)
 {
+	struct fail fail;
 	struct stat st;
 
 	if (strcmp(im->file, "-") == 0) {
@@ -611,7 +613,8 @@ open_file(struct import *im)
 	} else
 		im->fd = open(im->file, O_RDONLY | O_CLOEXEC);
 	if (im->fd == -1) {
-		ctl_warn("%s: %s", im->file, strerror(errno));
+		(void)fail_errno(&fail, FAIL_INPUT, errno, "%s", im->file);
+		ctl_warn("%s", fail.text);
 		return EX_NOINPUT;
 	}
 	if (fstat(im->fd, &st) == 0 && S_ISREG(st.st_mode))

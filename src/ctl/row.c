@@ -86,7 +86,7 @@ add_event(struct row_events *out, enum event_kind kind, int64_t at_ms)
 	event->subject = out->subject;
 	event->at_ms = at_ms;
 	if (event_kind_has_list(kind))
-		strcpy(event->list, out->list->id);
+		memcpy(event->list, out->list->id, sizeof(event->list));
 	return event;
 }
 

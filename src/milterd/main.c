@@ -152,7 +152,7 @@ socket_is_alive(const char *path)
 
 	if (strlen(path) >= sizeof(sun.sun_path))
 		return false;
-	strcpy(sun.sun_path, path);
+	memcpy(sun.sun_path, path, strlen(path) + 1);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd == -1)
 		return false;
