@@ -13,3 +13,10 @@ src_ctl_consentctl_LDADD = src/settings/libsettings.a \
 	src/store/libstore.a src/journal/libjournal.a $(CONSENT_LIBS) \
 	$(LIBCONFIG_LIBS) $(HIREDIS_LIBS) $(CSV_LIBS)
 dist_man_MANS += src/ctl/consentctl.1
+
+FUZZ_TARGETS += tests/fuzz/fuzz_import_row
+tests_fuzz_fuzz_import_row_SOURCES = tests/fuzz/fuzz_import_row.c \
+	src/ctl/row.c src/ctl/row.h
+tests_fuzz_fuzz_import_row_LDADD = $(FUZZMAIN) $(CONSENT_LIBS)
+tests_fuzz_fuzz_import_row_LDFLAGS = $(FUZZLINK)
+EXTRA_DIST += tests/fuzz/corpus/import_row
