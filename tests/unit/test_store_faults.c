@@ -517,12 +517,15 @@ fake_serve(struct fake *f, int fd)
 			continue;
 		if (recv(fd, bytes, sizeof(bytes), 0) <= 0)
 			break;
-		sleep_ms(text == f->hello ? 0 : f->delay_ms);
+		if (text != f->hello) {
+			text = atomic_load(&f->answer);
+			sleep_ms(f->delay_ms);
+		}
 		say(fd, text);
 		if (text[0] != '\0' &&
 		    text[strlen(text) - 1] == HANG_UP[0])
 			break;
-		text = atomic_load(&f->answer);
+		text = "";
 	}
 	(void)close(fd);
 }

@@ -525,8 +525,10 @@ test_threads(void)
 		(void)pthread_create(&workers[i].thread, NULL, look_up_mine,
 		    &workers[i]);
 	}
-	for (int i = 0; i < 20; i++)
+	for (int i = 0; i < 20; i++) {
 		CHECK_STR(SERVER_ASK(&server, "SCRIPT", "FLUSH"), "OK");
+		sleep_ms(2);
+	}
 	for (size_t i = 0; i < WORKERS; i++) {
 		(void)pthread_join(workers[i].thread, NULL);
 		CHECK_INT(workers[i].wrong, 0);
