@@ -482,7 +482,7 @@ struct fake {
 	const char	*hello;
 	_Atomic(const char *) answer;
 	atomic_bool	 stop;
-	int		 delay_ms;
+	atomic_int	 delay_ms;
 };
 
 static void
@@ -519,7 +519,7 @@ fake_serve(struct fake *f, int fd)
 			break;
 		if (text != f->hello) {
 			text = atomic_load(&f->answer);
-			sleep_ms(f->delay_ms);
+			sleep_ms(atomic_load(&f->delay_ms));
 		}
 		say(fd, text);
 		if (text[0] != '\0' &&
@@ -700,11 +700,11 @@ test_late(void)
 	struct store *store;
 
 	fake_start(&f, HELLO, "*2\r\n$2\r\ng9\r\n$-1\r\n");
-	f.delay_ms = TIMEOUT_MS + 100;
+	atomic_store(&f.delay_ms, TIMEOUT_MS + 100);
 	store = open_store(&f.place);
 	CHECK_INT(look_up(store, 1, "within"), -1);
 	atomic_store(&f.answer, GOOD);
-	f.delay_ms = 0;
+	atomic_store(&f.delay_ms, 0);
 	sleep_ms(50);
 	for (int i = 0; i < 10; i++) {
 		CHECK_INT(look_up(store, 1, NULL), 1);
