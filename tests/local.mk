@@ -20,3 +20,23 @@ AM_TESTS_ENVIRONMENT = FUZZ_TARGETS='$(FUZZ_TARGETS)'; export FUZZ_TARGETS;
 #	tests_fuzz_fuzz_address_LDADD = $(FUZZMAIN) $(MAIL_LIBS)
 #	tests_fuzz_fuzz_address_LDFLAGS = $(FUZZLINK)
 # and its seeds to tests/fuzz/corpus/address/.
+
+# For run.sh.
+list-check-programs:
+	@echo $(check_PROGRAMS)
+list-fuzz-targets:
+	@echo $(FUZZ_TARGETS)
+.PHONY: list-check-programs list-fuzz-targets lint check-integration
+
+# Needs a build; prints what it finds.
+lint: all
+	python3 -B $(srcdir)/tests/lint/lint.py $(abs_srcdir) $(abs_builddir)
+# Needs root, Postfix, redis-server and what else run.sh installs.
+check-integration: all
+	python3 -B $(srcdir)/tests/integration/run.py -b $(abs_builddir)
+
+EXTRA_DIST += tests/run.sh tests/packages.sh tests/tsan.supp tests/lint \
+	tests/rig tests/integration contrib/demo.sh contrib/demo
+# Python leaves these in directories that are distributed as a whole.
+dist-hook:
+	find $(distdir) -name __pycache__ -prune -exec rm -rf {} +

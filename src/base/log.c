@@ -42,6 +42,9 @@ sanitise(char *line)
 			*line = '?';
 }
 
+static void emit(int level, const char *word, const char *fmt, va_list ap)
+	    __attribute__((format(printf, 3, 0)));
+
 static void
 emit(int level, const char *word, const char *fmt, va_list ap)
 {

@@ -15,12 +15,14 @@
 #include "mail/address.h"
 #include "mail/field.h"
 
+#define COUNT(array)	(sizeof(array) / sizeof((array)[0]))
+
 struct header_facts {
 	const struct policy *policy;
 	unsigned char	*seen;		/* a bit for each slot */
 	const char	*bulk_mark;	/* the first; NULL: none */
 	const char	*exempt_mark;	/* the first; NULL: none */
-	struct buf	 value;		/* scratch */
+	struct buf	 value;		/* scratch: the field, unfolded */
 };
 
 /* Fields that only bulk mail has, whatever their value. */
@@ -33,10 +35,11 @@ static const char *const bulk_fields[] = {
 	"X-BeenThere", "X-Google-Group-Id", "X-Listserver",
 };
 
-/* Campaign tools in X-Mailer.  PHPMailer and its like send all sorts. */
+/* Campaign tools, by the first word of X-Mailer: further words are free text
+ * ("SendYourMail 2" is no Sendy).  PHPMailer and its like send all sorts. */
 static const char *const campaign_mailers[] = {
-	"*sendy*", "*mailchimp*", "*phplist*", "*mailpoet*", "*mailman*",
-	"*listmonk*", "*mailtrain*", "*sympa*",
+	"Sendy", "Mailchimp", "phpList", "MailPoet", "Mailman", "listmonk",
+	"Mailtrain", "Sympa",
 };
 
 static bool
@@ -215,17 +218,17 @@ mark(struct header_facts *facts, size_t slot)
 	facts->seen[slot / 8] |= (unsigned char)(1u << slot % 8);
 }
 
+/* Any instance of a field will do, so a slot once marked costs no more. */
 static void
 look_for_rules(struct header_facts *facts, const struct rule *rules, size_t n,
-    struct span name)
+    struct span name, struct span value)
 {
 	for (size_t i = 0; i < n; i++) {
 		const struct rule *rule = &rules[i];
 
-		if (rule->header != NULL &&
+		if (rule->header != NULL && !seen(facts, rule->header_slot) &&
 		    span_is_nocase(name, span_str(rule->header)) &&
-		    (rule->value == NULL ||
-		    glob(rule->value, buf_span(&facts->value))))
+		    (rule->value == NULL || glob(rule->value, value)))
 			mark(facts, rule->header_slot);
 		if (rule->without != NULL &&
 		    span_is_nocase(name, span_str(rule->without)))
@@ -233,13 +236,26 @@ look_for_rules(struct header_facts *facts, const struct rule *rules, size_t n,
 	}
 }
 
-static bool
-is_any(struct span word, const char *const *words, size_t n)
+/* The one of the n words that this is, as we spell it, or NULL. */
+static const char *
+find_word(struct span word, const char *const *words, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		if (span_is_nocase(word, span_str(words[i])))
-			return true;
-	return false;
+			return words[i];
+	return NULL;
+}
+
+static bool
+is_campaign_mailer(struct span value)
+{
+	struct span word = field_keyword(value);
+	size_t len = 0;
+
+	while (len < word.len && ascii_isalnum(word.p[len]))
+		len++;
+	return find_word(span_head(word, len), campaign_mailers,
+	    COUNT(campaign_mailers)) != NULL;
 }
 
 /* The name of the mark of bulk mail that this field is, or NULL. */
@@ -248,19 +264,12 @@ bulk_mark(struct span name, struct span value)
 {
 	static const char *const bulk[] = { "bulk", "list", "junk" };
 
-	for (size_t i = 0; i < sizeof(bulk_fields) / sizeof(bulk_fields[0]);
-	    i++)
-		if (span_is_nocase(name, span_str(bulk_fields[i])))
-			return bulk_fields[i];
-	if (span_is_nocase(name, SPAN("Precedence")) &&
-	    is_any(field_keyword(value), bulk, 3))
-		return "Precedence";
+	if (span_is_nocase(name, SPAN("Precedence")))
+		return find_word(field_keyword(value), bulk, COUNT(bulk)) !=
+		    NULL ? "Precedence" : NULL;
 	if (span_is_nocase(name, SPAN("X-Mailer")))
-		for (size_t i = 0; i < sizeof(campaign_mailers) /
-		    sizeof(campaign_mailers[0]); i++)
-			if (glob(campaign_mailers[i], value))
-				return "X-Mailer";
-	return NULL;
+		return is_campaign_mailer(value) ? "X-Mailer" : NULL;
+	return find_word(name, bulk_fields, COUNT(bulk_fields));
 }
 
 /* RFC 3834 (automatic replies), RFC 6522 (reports), Mailman (administration):
@@ -294,11 +303,13 @@ header_facts_add(struct header_facts *facts, struct span name,
 	for (size_t i = 0; i < policy->list_count; i++) {
 		const struct list *list = &policy->lists[i];
 
-		look_for_rules(facts, list->match, list->match_count, name);
+		look_for_rules(facts, list->match, list->match_count, name,
+		    value);
 		look_for_rules(facts, list->confirmation,
-		    list->confirmation_count, name);
+		    list->confirmation_count, name, value);
 	}
-	look_for_rules(facts, policy->exempt, policy->exempt_count, name);
+	look_for_rules(facts, policy->exempt, policy->exempt_count, name,
+	    value);
 	if (facts->bulk_mark == NULL)
 		facts->bulk_mark = bulk_mark(name, value);
 	if (facts->exempt_mark == NULL)

@@ -59,44 +59,56 @@ later_of(int64_t a, int64_t b)
 	return a > b ? a : b;
 }
 
-/* Why there is no consent, when no grant is later than every opt-out. */
-static enum reason
-why_not(const struct record *r)
+/* Written so that no clock can overflow it: times of a record are >= 0. */
+static bool
+is_future(int64_t at_ms, int64_t now_ms)
 {
-	int64_t withdraw_ms = later_of(r->withdraw_ms, r->all_withdraw_ms);
-	int64_t out_ms = later_of(withdraw_ms,
-	    later_of(r->object_ms, r->erase_ms));
+	return at_ms - DECISION_CLOCK_SKEW_MS > now_ms;
+}
 
-	if (r->unproven_ms > out_ms)
-		return REASON_UNPROVEN;
-	if (out_ms == 0)
-		return REASON_NO_CONSENT;
-	if (r->object_ms != 0 && r->object_ms >= r->grant_ms)
+static int64_t
+withdrawn_ms(const struct record *r)
+{
+	return later_of(r->withdraw_ms, r->all_withdraw_ms);
+}
+
+static int64_t
+latest_opt_out(const struct record *r)
+{
+	return later_of(withdrawn_ms(r), later_of(r->object_ms, r->erase_ms));
+}
+
+/* The gravest opt-out that a grant of this time does not outlive. */
+static enum reason
+opt_out_since(const struct record *r, int64_t grant_ms)
+{
+	if (r->object_ms != 0 && r->object_ms >= grant_ms)
 		return REASON_OBJECTED;
-	if (r->erase_ms != 0 && r->erase_ms >= r->grant_ms)
+	if (r->erase_ms != 0 && r->erase_ms >= grant_ms)
 		return REASON_ERASED;
-	return REASON_WITHDRAWN;
+	if (withdrawn_ms(r) != 0 && withdrawn_ms(r) >= grant_ms)
+		return REASON_WITHDRAWN;
+	return REASON_NO_CONSENT;
 }
 
 enum reason
 consent_state(const struct list *list, const struct record *r, int64_t now_ms)
 {
-	int64_t latest_ok = now_ms + DECISION_CLOCK_SKEW_MS;
-	int64_t out_ms = later_of(later_of(r->withdraw_ms, r->all_withdraw_ms),
-	    later_of(r->object_ms, r->erase_ms));
+	int64_t out_ms = latest_opt_out(r);
 
 	if (r->restrict_ms != 0 && r->restrict_ms >= r->unrestrict_ms)
 		return REASON_RESTRICTED;
-	/* At equal times the opt-out wins. */
-	if (r->grant_ms == 0 || r->grant_ms <= out_ms)
-		return why_not(r);
-	if (r->grant_ms > latest_ok)
+	/* At equal times the opt-out wins; 0 against 0: nothing is known. */
+	if (r->grant_ms <= out_ms)
+		return r->unproven_ms > out_ms ? REASON_UNPROVEN :
+		    opt_out_since(r, r->grant_ms);
+	if (is_future(r->grant_ms, now_ms))
 		return REASON_NO_CONSENT;
 	if (duration_is_set(list->max_age) &&
 	    date_add(r->grant_ms, list->max_age) < now_ms)
 		return REASON_EXPIRED;
 	if (list->double_opt_in && (r->confirm_ms < r->grant_ms ||
-	    r->confirm_ms > latest_ok))
+	    is_future(r->confirm_ms, now_ms)))
 		return REASON_PENDING;
 	return REASON_GRANTED;
 }
@@ -117,6 +129,12 @@ decide_confirmation(const struct list *list, const struct record *record,
 {
 	enum reason reason = consent_state(list, record, now_ms);
 
+	/* Security: a claim without proof, or a grant that no clock has
+	 * reached, must not reopen the way to somebody who objected. */
+	if (reason == REASON_UNPROVEN)
+		reason = opt_out_since(record, record->grant_ms);
+	else if (reason == REASON_NO_CONSENT)
+		reason = opt_out_since(record, 0);
 	if (reason == REASON_OBJECTED || reason == REASON_ERASED ||
 	    reason == REASON_RESTRICTED)
 		return (struct decision){ ACTION_REJECT, reason };

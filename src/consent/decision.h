@@ -71,8 +71,11 @@ enum reason consent_state(const struct list *list,
 /* The answer for one recipient of a LISTED message. */
 struct decision decide_listed(const struct list *list,
 	    const struct record *record, int64_t now_ms);
-/* ... of a CONFIRMATION: everybody but those who objected, were erased or are
- * restricted since their last grant; reason EXEMPT when accepted. */
+/*
+ * ... of a CONFIRMATION: everybody but those who are restricted, or objected
+ * or were erased since their last grant; reason EXEMPT when accepted.  An
+ * unproven claim and a grant from the future lift neither.
+ */
 struct decision decide_confirmation(const struct list *list,
 	    const struct record *record, int64_t now_ms);
 /* ... when the store could not be asked, or answered nonsense. */

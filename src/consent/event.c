@@ -79,17 +79,20 @@ list_name_is_valid(struct span name)
 
 /* Compared without case, blanks, '-' and '_': "Pre Ticked" is pre-ticked. */
 static bool
-is_nearly(struct span method, const char *word)
+is_nearly(struct span method, struct span word)
 {
+	size_t same = 0;
+
 	for (size_t i = 0; i < method.len; i++) {
 		unsigned char c = ascii_tolower(method.p[i]);
 
-		if (c == ' ' || c == '-' || c == '_')
+		if (ascii_isspace(c) || c == '-' || c == '_')
 			continue;
-		if (c != (unsigned char)*word++)
+		if (same == word.len || c != word.p[same])
 			return false;
+		same++;
 	}
-	return *word == '\0';
+	return same == word.len;
 }
 
 bool
@@ -101,7 +104,7 @@ evidence_method_counts(struct span method)
 	};
 
 	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++)
-		if (is_nearly(method, none[i]))
+		if (is_nearly(method, span_str(none[i])))
 			return false;
 	return true;
 }
@@ -116,6 +119,17 @@ const char *
 evidence_get(const struct evidence *evidence, unsigned i)
 {
 	return (const char *)evidence + fields[i].offset;
+}
+
+/* C0, DEL, or C1 (U+0080 to U+009F in UTF-8). */
+static bool
+has_control(struct span s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (s.p[i] < 0x20 || s.p[i] == 0x7f || (s.p[i] == 0xc2 &&
+		    i + 1 < s.len && s.p[i + 1] < 0xa0))
+			return true;
+	return false;
 }
 
 int
@@ -136,10 +150,9 @@ evidence_set(struct evidence *evidence, const char *name, struct span value,
 		    name, EVIDENCE_TEXT_MAX);
 	if (!utf8_is_valid(value))
 		return fail_set(fail, FAIL_INPUT, "%s is not UTF-8", name);
-	for (size_t i = 0; i < value.len; i++)
-		if (value.p[i] < 0x20 || value.p[i] == 0x7f)
-			return fail_set(fail, FAIL_INPUT,
-			    "%s has a control character", name);
+	if (has_control(value))
+		return fail_set(fail, FAIL_INPUT, "%s has a control character",
+		    name);
 	if (value.len != 0)
 		memcpy(to, value.p, value.len);
 	to[value.len] = '\0';
@@ -222,22 +235,25 @@ int
 event_parse(const struct json_object *object, struct event *out,
     struct fail *fail)
 {
+	struct event event = { .at_ms = 0 };
 	struct span kind, subject, at;
 
-	memset(out, 0, sizeof(*out));
 	if (need(object, "event", &kind, fail) == -1 ||
 	    need(object, "subject", &subject, fail) == -1 ||
 	    need(object, "at", &at, fail) == -1)
 		return -1;
-	if (event_kind_parse(kind, &out->kind) == 0)
+	if (event_kind_parse(kind, &event.kind) == 0)
 		return fail_set(fail, FAIL_INPUT, "an event of unknown kind");
-	if (subject_parse(subject, &out->subject) == -1)
+	if (subject_parse(subject, &event.subject) == -1)
 		return fail_set(fail, FAIL_INPUT,
 		    "the event's subject is not 32 hexadecimal digits");
-	if (date_parse(at, &out->at_ms) == -1 || out->at_ms == 0)
+	/* 0 is how a record says `never'. */
+	if (date_parse(at, &event.at_ms) == -1 || event.at_ms == 0)
 		return fail_set(fail, FAIL_INPUT,
 		    "the event's time is not RFC 3339");
-	if (parse_list(object, out, fail) == -1)
+	if (parse_list(object, &event, fail) == -1 ||
+	    parse_evidence(object, &event, fail) == -1)
 		return -1;
-	return parse_evidence(object, out, fail);
+	*out = event;
+	return 0;
 }

@@ -33,7 +33,7 @@ enum event_kind {
 #define EVENT_KINDS	8
 
 /* How a grant was given (GDPR Art. 7(1)).  Empty means not recorded.  Text is
- * UTF-8 without control characters; evidence_check() says so. */
+ * UTF-8 without control characters; evidence_set() sees to that. */
 #define EVIDENCE_TEXT_MAX	200	/* bytes, each */
 struct evidence {
 	char source[EVIDENCE_TEXT_MAX + 1];	/* form, shop, import file */
@@ -84,7 +84,7 @@ const char *evidence_get(const struct evidence *evidence, unsigned i);
  */
 void	event_format(struct buf *out, const struct event *event);
 /* Reads a whole JSON object that holds these members among others.  Returns 0,
- * or -1 with FAIL_INPUT. */
+ * or -1 with FAIL_INPUT and *out untouched. */
 int	event_parse(const struct json_object *object, struct event *out,
 	    struct fail *fail) __attribute__((warn_unused_result));
 

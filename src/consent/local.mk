@@ -7,3 +7,44 @@ src_consent_libconsent_a_SOURCES = \
 	src/consent/record.c src/consent/record.h \
 	src/consent/subject.c src/consent/subject.h \
 	src/consent/token.c src/consent/token.h
+
+CONSENT_TESTS = tests/unit/test_classify tests/unit/test_decision \
+	tests/unit/test_event tests/unit/test_policy tests/unit/test_record \
+	tests/unit/test_subject tests/unit/test_token
+check_PROGRAMS += $(CONSENT_TESTS)
+TESTS += $(CONSENT_TESTS)
+tests_unit_test_classify_SOURCES = tests/unit/test_classify.c \
+	tests/unit/check.h
+tests_unit_test_classify_LDADD = $(CONSENT_LIBS)
+tests_unit_test_decision_SOURCES = tests/unit/test_decision.c \
+	tests/unit/check.h tests/unit/some_events.h
+tests_unit_test_decision_LDADD = $(CONSENT_LIBS)
+tests_unit_test_event_SOURCES = tests/unit/test_event.c tests/unit/check.h
+tests_unit_test_event_LDADD = $(CONSENT_LIBS)
+tests_unit_test_policy_SOURCES = tests/unit/test_policy.c tests/unit/check.h
+tests_unit_test_policy_LDADD = $(CONSENT_LIBS)
+tests_unit_test_record_SOURCES = tests/unit/test_record.c \
+	tests/unit/check.h tests/unit/some_events.h
+tests_unit_test_record_LDADD = $(CONSENT_LIBS)
+tests_unit_test_subject_SOURCES = tests/unit/test_subject.c \
+	tests/unit/check.h
+tests_unit_test_subject_LDADD = $(CONSENT_LIBS)
+tests_unit_test_token_SOURCES = tests/unit/test_token.c tests/unit/check.h
+tests_unit_test_token_LDADD = $(CONSENT_LIBS)
+
+FUZZ_TARGETS += tests/fuzz/fuzz_classify tests/fuzz/fuzz_event \
+	tests/fuzz/fuzz_record tests/fuzz/fuzz_token
+tests_fuzz_fuzz_classify_SOURCES = tests/fuzz/fuzz_classify.c
+tests_fuzz_fuzz_classify_LDADD = $(FUZZMAIN) $(CONSENT_LIBS)
+tests_fuzz_fuzz_classify_LDFLAGS = $(FUZZLINK)
+tests_fuzz_fuzz_event_SOURCES = tests/fuzz/fuzz_event.c
+tests_fuzz_fuzz_event_LDADD = $(FUZZMAIN) $(CONSENT_LIBS)
+tests_fuzz_fuzz_event_LDFLAGS = $(FUZZLINK)
+tests_fuzz_fuzz_record_SOURCES = tests/fuzz/fuzz_record.c
+tests_fuzz_fuzz_record_LDADD = $(FUZZMAIN) $(CONSENT_LIBS)
+tests_fuzz_fuzz_record_LDFLAGS = $(FUZZLINK)
+tests_fuzz_fuzz_token_SOURCES = tests/fuzz/fuzz_token.c
+tests_fuzz_fuzz_token_LDADD = $(FUZZMAIN) $(CONSENT_LIBS)
+tests_fuzz_fuzz_token_LDFLAGS = $(FUZZLINK)
+EXTRA_DIST += tests/fuzz/corpus/classify tests/fuzz/corpus/event \
+	tests/fuzz/corpus/record tests/fuzz/corpus/token

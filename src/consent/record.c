@@ -9,7 +9,6 @@
 
 #include <inttypes.h>
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/date.h"
@@ -133,30 +132,38 @@ record_person_format(struct buf *out, const struct record *record)
 	format_letters(out, record, person_letters, PERSON_LETTERS);
 }
 
-/* One letter and its time at the start of *text, which moves on. */
+/* The time at the start of *text, up to a space or the end; *text moves on. */
 static int
-take_time(struct span *text, const struct letter *letters, size_t n,
-    size_t *next, struct record *record)
+take_time(struct span *text, int64_t *ms)
 {
 	size_t digits = 0;
-	int64_t ms;
+	int64_t value;
 
-	if (text->len == 0)
-		return -1;
-	while (*next < n && letters[*next].letter != text->p[0])
-		++*next;
-	if (*next == n)
-		return -1;
-	*text = span_from(*text, 1);
 	while (digits < text->len && text->p[digits] != ' ')
 		digits++;
-	if (span_to_i64(span_head(*text, digits), &ms) == -1 || ms < 1 ||
-	    ms > DATE_MAX_MS)
+	if (span_to_i64(span_head(*text, digits), &value) == -1 || value < 1 ||
+	    value > DATE_MAX_MS)
 		return -1;
-	*time_at(record, &letters[*next]) = ms;
-	++*next;
 	*text = span_from(*text, digits);
+	*ms = value;
 	return 0;
+}
+
+/* *text moves on only when the letter is there. */
+static bool
+take_letter(struct span *text, char letter)
+{
+	if (text->len == 0 || text->p[0] != (unsigned char)letter)
+		return false;
+	*text = span_from(*text, 1);
+	return true;
+}
+
+static int
+unreadable(struct fail *fail)
+{
+	return fail_set(fail, FAIL_INPUT,
+	    "a consent record that can't be read");
 }
 
 static int
@@ -164,18 +171,21 @@ parse_letters(struct span text, struct record *record,
     const struct letter *letters, size_t n, struct fail *fail)
 {
 	struct record copy = *record;
-	size_t next = 0;
+	bool more = true;	/* a time has to follow */
 
-	for (size_t i = 0; i < n; i++)
-		*time_at(&copy, &letters[i]) = 0;
-	for (;;) {
-		if (take_time(&text, letters, n, &next, &copy) == -1)
-			return fail_set(fail, FAIL_INPUT,
-			    "a consent record that can't be read");
-		if (text.len == 0)
-			break;
-		text = span_from(text, 1);	/* the space */
+	/* Each letter is tried once, which is what keeps them in order. */
+	for (size_t i = 0; i < n; i++) {
+		int64_t *time = time_at(&copy, &letters[i]);
+
+		*time = 0;
+		if (!take_letter(&text, letters[i].letter))
+			continue;
+		if (take_time(&text, time) == -1)
+			return unreadable(fail);
+		more = take_letter(&text, ' ');
 	}
+	if (more || text.len != 0)
+		return unreadable(fail);
 	*record = copy;
 	return 0;
 }
@@ -223,23 +233,6 @@ evidence_field_format(struct buf *out, int64_t grant_ms,
 	}
 }
 
-/* "g" and digits up to a space or the end. */
-static int
-take_grant(struct span *text, int64_t *grant_ms)
-{
-	size_t digits = 1;
-
-	if (text->len == 0 || text->p[0] != 'g')
-		return -1;
-	while (digits < text->len && text->p[digits] != ' ')
-		digits++;
-	if (span_to_i64(span_from(span_head(*text, digits), 1), grant_ms) ==
-	    -1 || *grant_ms < 1 || *grant_ms > DATE_MAX_MS)
-		return -1;
-	*text = span_from(*text, digits);
-	return 0;
-}
-
 static int
 hex_value(unsigned char c)
 {
@@ -267,21 +260,32 @@ decode_percent(struct span s, struct buf *out)
 	return out->overflow ? -1 : 0;
 }
 
+/* The number of the evidence with this name, or EVIDENCE_FIELDS. */
+static unsigned
+evidence_number(struct span name)
+{
+	unsigned i = 0;
+
+	while (i < EVIDENCE_FIELDS &&
+	    !span_is(name, span_str(evidence_name(i))))
+		i++;
+	return i;
+}
+
+/* NAME=VALUE */
 static int
-take_pair(struct span pair, struct evidence *out, struct fail *fail)
+parse_pair(struct span pair, struct evidence *out, struct fail *fail)
 {
 	ptrdiff_t equals = span_index(pair, '=');
+	size_t name_len = equals == -1 ? pair.len : (size_t)equals;
+	unsigned i = evidence_number(span_head(pair, name_len));
 	struct buf value = BUF_INIT(EVIDENCE_TEXT_MAX);
-	char name[16];
 	int rc = -1;
 
-	if (equals != -1 && (size_t)equals < sizeof(name) &&
-	    decode_percent(span_from(pair, (size_t)equals + 1),
-	    &value) == 0) {
-		memcpy(name, pair.p, (size_t)equals);
-		name[equals] = '\0';
-		rc = evidence_set(out, name, buf_span(&value), fail);
-	}
+	if (equals != -1 && i < EVIDENCE_FIELDS &&
+	    decode_percent(span_from(pair, name_len + 1), &value) == 0)
+		rc = evidence_set(out, evidence_name(i), buf_span(&value),
+		    fail);
 	buf_fini(&value);
 	return rc;
 }
@@ -290,38 +294,45 @@ int
 evidence_field_parse(struct span text, int64_t *grant_ms,
     struct evidence *out, struct fail *fail)
 {
-	memset(out, 0, sizeof(*out));
-	if (take_grant(&text, grant_ms) == -1)
-		return fail_set(fail, FAIL_INPUT,
-		    "evidence that can't be read");
-	while (text.len > 0) {
+	struct evidence evidence = { .source = "" };
+	int64_t ms = 0;
+	int rc = take_letter(&text, 'g') ? take_time(&text, &ms) : -1;
+
+	/* text starts with the separator, a space and then '&' */
+	while (rc == 0 && text.len > 0) {
 		struct span pair = span_from(text, 1);
 		ptrdiff_t end = span_index(pair, '&');
 
 		if (end != -1)
 			pair = span_head(pair, (size_t)end);
-		if (take_pair(pair, out, fail) == -1)
-			return fail_set(fail, FAIL_INPUT,
-			    "evidence that can't be read");
+		rc = parse_pair(pair, &evidence, fail);
 		text = span_from(text, pair.len + 1);
 	}
+	if (rc == -1)
+		return fail_set(fail, FAIL_INPUT,
+		    "evidence that can't be read");
+	*grant_ms = ms;
+	*out = evidence;
 	return 0;
+}
+
+/* The time that an evidence field starts with, or 0. */
+static int64_t
+evidence_time(struct span text)
+{
+	int64_t ms = 0;
+
+	return take_letter(&text, 'g') && take_time(&text, &ms) == 0 ? ms : 0;
 }
 
 bool
 evidence_field_wins(struct span a, struct span b)
 {
-	int64_t a_ms = 0, b_ms = 0;
-	struct span rest_a = a, rest_b = b;
-	bool a_ok = take_grant(&rest_a, &a_ms) == 0;
-	bool b_ok = take_grant(&rest_b, &b_ms) == 0;
+	int64_t a_ms = evidence_time(a), b_ms = evidence_time(b);
 	size_t common = a.len < b.len ? a.len : b.len;
-	int order;
+	int order = common == 0 ? 0 : memcmp(a.p, b.p, common);
 
-	if (a_ok != b_ok)
-		return a_ok;
 	if (a_ms != b_ms)
 		return a_ms > b_ms;
-	order = common == 0 ? 0 : memcmp(a.p, b.p, common);
 	return order != 0 ? order > 0 : a.len > b.len;
 }

@@ -36,6 +36,18 @@ token_is_personal(const struct token *token)
 	return !subject_is(&token->subject, &nobody);
 }
 
+/* Days since DAY_ZERO_MS, as many as two bytes can say. */
+static uint16_t
+day_of(int64_t now_ms)
+{
+	int64_t day;
+
+	if (now_ms < DAY_ZERO_MS)
+		return 0;
+	day = (now_ms - DAY_ZERO_MS) / MS_PER_DAY;
+	return day < UINT16_MAX ? (uint16_t)day : UINT16_MAX;
+}
+
 static void
 mac(const struct crypto_hmac *key, const unsigned char token[SIGNED_BYTES],
     unsigned char out[CRYPTO_DIGEST_BYTES])
@@ -51,7 +63,7 @@ token_make(const struct token_keys *keys, struct span list_id,
     unsigned char out[TOKEN_BYTES], struct fail *fail)
 {
 	unsigned char sum[CRYPTO_DIGEST_BYTES];
-	int64_t day = (now_ms - DAY_ZERO_MS) / MS_PER_DAY;
+	uint16_t day = day_of(now_ms);
 	unsigned id = TOKEN_KEYS;
 
 	while (id > 0 && keys->key[id - 1] == NULL)
@@ -59,7 +71,6 @@ token_make(const struct token_keys *keys, struct span list_id,
 	if (id-- == 0)
 		return fail_set(fail, FAIL_SETUP, "there is no token key: run "
 		    "`consentctl keygen'");
-	day = day < 0 ? 0 : day > UINT16_MAX ? UINT16_MAX : day;
 	memset(out, 0, TOKEN_BYTES);
 	out[0] = (unsigned char)(TOKEN_VERSION << 4 | id);
 	token_list(list_id, out + AT_LIST);

@@ -406,7 +406,7 @@ open_segment(struct journal *j, const char *file, struct fail *fail)
 	forget_tail(j);
 	if (strlen(file) >= sizeof(j->file))
 		return fail_set(fail, FAIL_SETUP, "%s: too long a name", file);
-	strcpy(j->file, file);
+	memcpy(j->file, file, strlen(file) + 1);
 	memcpy(j->day, day, 8);
 	j->day[8] = '\0';
 	j->fd = open_in(j, file, O_RDWR | O_APPEND);

@@ -1,1 +1,23 @@
-# to be filled
+sbin_PROGRAMS += src/milterd/consent-milter
+src_milterd_consent_milter_SOURCES = \
+	src/milterd/audit.c src/milterd/audit.h \
+	src/milterd/callbacks.c src/milterd/callbacks.h \
+	src/milterd/edits.c src/milterd/edits.h \
+	src/milterd/main.c \
+	src/milterd/message.c src/milterd/message.h \
+	src/milterd/reply.c src/milterd/reply.h \
+	src/milterd/runtime.c src/milterd/runtime.h \
+	src/milterd/unapplied.c src/milterd/unapplied.h
+src_milterd_consent_milter_LDADD = src/settings/libsettings.a \
+	src/store/libstore.a src/journal/libjournal.a $(CONSENT_LIBS) \
+	$(LIBCONFIG_LIBS) $(HIREDIS_LIBS) $(MILTER_LIBS) $(SYSTEMD_LIBS)
+
+check_PROGRAMS += tests/unit/test_edits tests/unit/test_reply
+TESTS += tests/unit/test_edits tests/unit/test_reply
+tests_unit_test_edits_SOURCES = tests/unit/test_edits.c \
+	src/milterd/edits.c src/milterd/edits.h
+tests_unit_test_edits_LDADD = $(CONSENT_LIBS)
+tests_unit_test_reply_SOURCES = tests/unit/test_reply.c \
+	src/milterd/reply.c src/milterd/reply.h
+tests_unit_test_reply_LDADD = $(CONSENT_LIBS)
+dist_man_MANS += src/milterd/consent-milter.8

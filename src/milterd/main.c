@@ -152,7 +152,7 @@ socket_is_alive(const char *path)
 
 	if (strlen(path) >= sizeof(sun.sun_path))
 		return false;
-	strcpy(sun.sun_path, path);
+	memcpy(sun.sun_path, path, strlen(path) + 1);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd == -1)
 		return false;
@@ -308,6 +308,8 @@ start_reload_thread(struct runtime *runtime)
 	(void)pthread_detach(thread);
 }
 
+/* Before the first thread.  The signals that libmilter takes wait until it
+ * does: one that comes early would kill us otherwise. */
 static void
 block_signals(void)
 {
@@ -316,6 +318,9 @@ block_signals(void)
 	(void)sigemptyset(&set);
 	(void)sigaddset(&set, SIGUSR1);
 	(void)sigaddset(&set, SIGPIPE);
+	(void)sigaddset(&set, SIGHUP);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGINT);
 	(void)pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 

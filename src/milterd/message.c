@@ -341,7 +341,7 @@ message_add_header(struct message *m, const char *name, const char *value)
 
 		field_unfold(&text, span_head(v, MESSAGE_ID_MAX));
 		buf_truncate(&text, MESSAGE_ID_MAX);
-		strcpy(m->message_id, buf_get(&text));
+		memcpy(m->message_id, buf_get(&text), text.len + 1);
 		buf_fini(&text);
 	}
 }

@@ -8,6 +8,7 @@
 #include "milterd/runtime.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -106,7 +107,7 @@ runtime_new(const char *path, struct settings *settings,
 	runtime->path = path;
 	(void)pthread_mutex_init(&runtime->lock, NULL);
 	if (gethostname(runtime->host, sizeof(runtime->host) - 1) == -1)
-		(void)strcpy(runtime->host, "localhost");
+		(void)snprintf(runtime->host, sizeof(runtime->host), "localhost");
 	if (journal_open(&options, &runtime->decisions, &recovered,
 	    fail) == -1) {
 		free(runtime);

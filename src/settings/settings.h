@@ -35,6 +35,7 @@ struct settings {
 	struct {
 		char	*url;
 		char	*username;	/* NULL */
+		char	*password_file;	/* NULL */
 		char	*password;	/* NULL; read from password_file */
 		int	 timeout_ms;
 	} redis;

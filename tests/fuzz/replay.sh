@@ -1,4 +1,7 @@
 #!/bin/sh
+# Copyright the consent-milter authors.
+# SPDX-License-Identifier: BSD-2-Clause
+#
 # Runs each fuzz target (FUZZ_TARGETS, relative to the build directory) over
 # the files of tests/fuzz/corpus/NAME.
 set -u

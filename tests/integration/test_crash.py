@@ -1,51 +1,14 @@
 # Copyright the consent-milter authors.
 # SPDX-License-Identifier: BSD-2-Clause
 """kill -9 in mid-campaign, and a decision log that can't be written."""
-import glob
-import hashlib
 import os
 import random
-import struct
 import subprocess
 import threading
 import time
 
 from rig import (Filter, Postfix, Redis, Sink, TestCase, make_message,
-                 wait_for)
-
-
-def verify_chain(directory):
-    """Recomputes the chain of a decision log, from its documentation in
-    journal.h alone.  Returns how many entries it has."""
-    chain, count, expected = bytes(32), 0, None
-
-    def text(data):
-        return struct.pack(">Q", len(data)) + data
-    for path in sorted(glob.glob(f"{directory}/decisions-*.jsonl")):
-        with open(path, "rb") as f:
-            lines = f.read().split(b"\n")
-        assert lines.pop() == b"", f"{path} ends in half a line"
-        for line in lines:
-            head, _, rest = line.partition(b',"type":"')
-            seq = int(head.removeprefix(b'{"seq":'))
-            kind, _, rest = rest.partition(b'",')
-            body, _, rest = rest.rpartition(b',"salt":"')
-            salt = bytes.fromhex(rest[:32].decode())
-            digest, _, rest = rest[32:].removeprefix(
-                b'","digest":"').partition(b'","chain":"')
-            made = hashlib.sha256(
-                text(b"consent-milter journal body v1\0") + text(salt) +
-                text(body)).digest()
-            assert made.hex() == digest.decode(), f"digest of {seq} in {path}"
-            chain = hashlib.sha256(
-                text(b"consent-milter journal chain v1\0") + text(chain) +
-                struct.pack(">Q", seq) + text(kind) + text(made)).digest()
-            assert rest == chain.hex().encode() + b'"}', \
-                f"chain of {seq} in {path}"
-            assert expected is None or seq == expected, f"{seq} in {path}"
-            expected = seq + 1
-            count += 1
-    return count
+                 verify_chain, wait_for)
 
 
 class Crash(TestCase):
@@ -159,22 +122,23 @@ class DiskFull(TestCase):
     def test_deferred_until_there_is_room(self):
         self.assertEqual(self.rcpt("<ann@example.org>").kind, "continue")
         ballast = os.path.join(self.filter.audit_dir, "ballast")
-        with open(ballast, "wb") as f:
-            try:
-                while True:
-                    f.write(bytes(4096))
-                    f.flush()
-            except OSError:
-                pass
+        fd = os.open(ballast, os.O_WRONLY | os.O_CREAT)
+        try:
+            while True:
+                os.write(fd, bytes(4096))
+        except OSError:
+            os.close(fd)
         try:
             seen = [self.rcpt("<ann@example.org>") for _ in range(30)]
             self.assertEqual(seen[-1].text[:9], "451 4.3.0", seen[-1])
             self.assertIn("decision can't be recorded", seen[-1].text)
             self.assertEqual(self.rcpt("<bob@example.org>").text[:3], "451")
             # an opt-out that can't be kept is not acknowledged
-            done = self.filter.ctl("withdraw", "--list", "weekly",
-                                   "ann@example.org", check=False)
-            self.assertNotEqual(done.returncode, 0)
+            people = [f"out{i}@example.org" for i in range(50)]
+            done = self.filter.ctl("withdraw", "--list", "weekly", *people,
+                                   check=False)
+            self.assertEqual(done.returncode, 75, done.stderr)
+            self.assertIn("nothing is recorded", done.stderr)
         finally:
             os.unlink(ballast)
         wait_for(lambda: self.rcpt("<ann@example.org>").kind == "continue", 5,

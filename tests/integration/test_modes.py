@@ -63,10 +63,12 @@ class Observe(TestCase):
         self.redis.stop()
         sent = self.postfix.send("f@news.example.com", "ann@example.org",
                                  make_message())
+        size = len(self.filter.log())
         self.redis.start()
         self.assertTrue(sent.accepted)
         self.assertEqual(self.actions("f@news.example.com"), {
             "ann@example.org": ("would-tempfail", "store-failure")})
+        self.filter.wait_log("store can be reached", size)
 
     def test_would_word_is_in_the_mail_log(self):
         self.postfix.send("l@news.example.com", "log@example.org",

@@ -1,0 +1,187 @@
+/*
+ * Copyright the consent-milter authors.
+ * SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The commands that record an event: grant, confirm, withdraw, object,
+ * restrict, unrestrict.  They differ in a row of a table.
+ */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "base/date.h"
+#include "base/xalloc.h"
+#include "consent/decision.h"
+#include "ctl/ctl.h"
+
+struct change {
+	const char	*command;
+	enum event_kind	 kind;
+	const struct list *list;	/* NULL: the person */
+	bool		 all;
+	int64_t		 at_ms;
+	struct evidence	 evidence;
+};
+
+enum {
+	OPTION_EVIDENCE = 256	/* + number of the evidence field */
+};
+
+static const struct option options[] = {
+	{ "list", required_argument, NULL, 'l' },
+	{ "all", no_argument, NULL, 'A' },
+	{ "at", required_argument, NULL, 't' },
+	{ "help", no_argument, NULL, 'h' },
+	{ "source", required_argument, NULL, OPTION_EVIDENCE },
+	{ "notice", required_argument, NULL, OPTION_EVIDENCE + 1 },
+	{ "language", required_argument, NULL, OPTION_EVIDENCE + 2 },
+	{ "method", required_argument, NULL, OPTION_EVIDENCE + 3 },
+	{ "basis", required_argument, NULL, OPTION_EVIDENCE + 4 },
+	{ "guardian", required_argument, NULL, OPTION_EVIDENCE + 5 },
+	{ "ip", required_argument, NULL, OPTION_EVIDENCE + 6 },
+	{ NULL, 0, NULL, 0 }
+};
+
+static int
+set_evidence(struct change *c, unsigned field, const char *text)
+{
+	struct fail fail;
+
+	if (c->kind != EVENT_GRANT)
+		return ctl_usage(c->command, "--%s belongs to grant",
+		    evidence_name(field));
+	if (evidence_set(&c->evidence, evidence_name(field), span_str(text),
+	    &fail) == -1)
+		return ctl_error(&fail);
+	return EX_OK;
+}
+
+static int
+set_time(const struct ctl *ctl, struct change *c, const char *text)
+{
+	if (date_parse(span_str(text), &c->at_ms) == -1 || c->at_ms == 0)
+		return ctl_usage(c->command, "--at takes a time like "
+		    "2026-01-05T09:00:00Z, not \"%s\"", text);
+	if (c->at_ms > ctl->now_ms + DECISION_CLOCK_SKEW_MS)
+		return ctl_usage(c->command, "--at %s is in the future", text);
+	return EX_OK;
+}
+
+/* Returns -1 to go on, or an exit code. */
+static int
+parse(struct ctl *ctl, struct change *c, int argc, char **argv)
+{
+	const char *list = NULL;
+	int option, rc = EX_OK;
+
+	while (rc == EX_OK &&
+	    (option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (option >= OPTION_EVIDENCE)
+			rc = set_evidence(c, (unsigned)option -
+			    OPTION_EVIDENCE, optarg);
+		else if (option == 'l')
+			list = optarg;
+		else if (option == 'A')
+			c->all = true;
+		else if (option == 't')
+			rc = set_time(ctl, c, optarg);
+		else if (option == 'h') {
+			ctl_help(c->command);
+			return EX_OK;
+		} else
+			rc = ctl_usage(c->command, "%s", "");
+	}
+	if (rc != EX_OK)
+		return rc;
+	if (c->all && c->kind != EVENT_WITHDRAW)
+		return ctl_usage(c->command, "--all belongs to withdraw");
+	if (list != NULL && !event_kind_has_list(c->kind))
+		return ctl_usage(c->command,
+		    "is about the person and takes no --list");
+	if (event_kind_has_list(c->kind) && (list != NULL) == c->all)
+		return ctl_usage(c->command, c->kind == EVENT_WITHDRAW ?
+		    "wants --list L or --all" : "wants --list L");
+	if (optind == argc)
+		return ctl_usage(c->command, "wants an address");
+	rc = ctl_need_keys(ctl);
+	if (rc != EX_OK)
+		return rc;
+	if (list != NULL && (c->list = ctl_list(ctl, list)) == NULL)
+		return EX_DATAERR;
+	return -1;
+}
+
+/* Tells what a grant is worth, where that may surprise. */
+static void
+say_state(struct ctl *ctl, const struct change *c, const char *address,
+    const struct subject *subject)
+{
+	struct record record;
+	struct fail fail;
+	enum reason reason;
+
+	if (c->kind != EVENT_GRANT || store_lookup(ctl->store, subject,
+	    c->list->id, &record, &fail) == -1)
+		return;
+	reason = consent_state(c->list, &record, ctl->now_ms);
+	if (reason == REASON_PENDING)
+		printf("%s: pending, until confirmed\n", address);
+	else if (reason == REASON_UNPROVEN)
+		printf("%s: recorded as unproven, since method \"%s\" can't "
+		    "count as consent\n", address, c->evidence.method);
+	else if (reason != REASON_GRANTED)
+		printf("%s: recorded, but not allowed: %s\n", address,
+		    reason_name(reason));
+}
+
+static struct event
+make_event(const struct change *c, const struct subject *subject)
+{
+	struct event event = { .kind = c->kind, .subject = *subject,
+	    .at_ms = c->at_ms, .evidence = c->evidence };
+
+	if (c->list != NULL)
+		memcpy(event.list, c->list->id, sizeof(event.list));
+	if (c->kind == EVENT_GRANT &&
+	    !evidence_method_counts(span_str(c->evidence.method)))
+		event.kind = EVENT_UNPROVEN;
+	return event;
+}
+
+int
+command_change(struct ctl *ctl, int argc, char **argv)
+{
+	struct change c = { .command = argv[0], .at_ms = ctl->now_ms };
+	struct event *events;
+	char **given;
+	size_t n = 0;
+	bool recorded;
+	int rc, bad = EX_OK;
+
+	if (event_kind_parse(span_str(argv[0]), &c.kind) == 0)
+		return EX_SOFTWARE;
+	rc = parse(ctl, &c, argc, argv);
+	if (rc != -1)
+		return rc;
+	events = xcalloc((size_t)(argc - optind), sizeof(*events));
+	given = xcalloc((size_t)(argc - optind), sizeof(*given));
+	for (int i = optind; i < argc; i++) {
+		struct address address;
+		struct subject subject;
+
+		if (ctl_subject(ctl, argv[i], &address, &subject) != EX_OK) {
+			bad = EX_DATAERR;
+			continue;
+		}
+		given[n] = argv[i];
+		events[n++] = make_event(&c, &subject);
+	}
+	rc = n == 0 ? EX_OK : ledger_record(ctl, events, n, &recorded);
+	for (size_t i = 0; rc == EX_OK && i < n; i++)
+		say_state(ctl, &c, given[i], &events[i].subject);
+	free(events);
+	free(given);
+	return rc != EX_OK ? rc : bad;
+}

@@ -1,0 +1,93 @@
+/*
+ * Copyright the consent-milter authors.
+ * SPDX-License-Identifier: BSD-2-Clause
+ *
+ * What the commands of consentctl share.  One thread, one command, one run:
+ * what is opened is opened when it is first needed and closed by main().
+ */
+#ifndef CTL_CTL_H
+#define CTL_CTL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/fail.h"
+#include "consent/event.h"
+#include "consent/subject.h"
+#include "journal/journal.h"
+#include "mail/address.h"
+#include "settings/settings.h"
+#include "store/store.h"
+
+struct applier;
+
+struct ctl {
+	const char	*config_path;
+	struct settings	*settings;	/* loaded, with keys once asked for */
+	bool		 has_keys;
+	struct store	*store;
+	struct journal	*ledger;
+	struct applier	*applier;
+	int64_t		 now_ms;	/* the start of the run */
+	volatile int	 interrupted;	/* SIGINT was seen */
+};
+
+/* A command: gets its own argv (argv[0] is the command's name); returns the
+ * exit code. */
+typedef int (*ctl_command)(struct ctl *ctl, int argc, char **argv);
+
+/* An error goes to stderr once; returns the exit code for its class. */
+int	ctl_error(const struct fail *fail);
+/* Says it on stderr, as "consentctl: ...". */
+void	ctl_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* The same for a mistake on the command line; returns EX_USAGE. */
+int	ctl_usage(const char *command, const char *fmt, ...)
+	    __attribute__((format(printf, 2, 3)));
+/* Prints the help text of a command. */
+void	ctl_help(const char *command);
+/* Is the file (1 stdout, 2 stderr) a terminal? */
+bool	ctl_is_terminal(int fd);
+
+/* Each returns 0, or the exit code after saying why. */
+int	ctl_need_settings(struct ctl *ctl);
+int	ctl_need_keys(struct ctl *ctl);
+int	ctl_need_ledger(struct ctl *ctl);
+/* Opens the store; that it can be reached is another matter. */
+int	ctl_need_store(struct ctl *ctl);
+
+/* The list of this id, or NULL after naming the nearest one on stderr. */
+const struct list *ctl_list(const struct ctl *ctl, const char *id);
+/* Reads an address and its subject.  Returns 0, or EX_DATAERR after saying
+ * what is wrong. */
+int	ctl_subject(const struct ctl *ctl, const char *text,
+	    struct address *address, struct subject *subject);
+/* RFC 3339, or a length of time meaning that long ago.  Returns 0 or -1. */
+int	ctl_time(const struct ctl *ctl, const char *text, int64_t *ms);
+
+/* -- ledger.c: the ledger first, then Redis -- */
+
+/*
+ * Writes events to the ledger, durably, then brings Redis up to the ledger's
+ * end, this and everything that waited before.  Returns 0; EX_TEMPFAIL when
+ * they are recorded and Redis has to wait (*recorded is true); another code
+ * when nothing is recorded.  Says why on stderr.
+ */
+int	ledger_record(struct ctl *ctl, const struct event *events, size_t n,
+	    bool *recorded);
+/* Brings Redis up to the ledger's end.  Returns 0 or -1 with *fail. */
+int	ledger_apply(struct ctl *ctl, struct fail *fail);
+void	ledger_close(struct ctl *ctl);
+
+/* -- the commands -- */
+int	command_keygen(struct ctl *ctl, int argc, char **argv);
+int	command_change(struct ctl *ctl, int argc, char **argv);
+int	command_show(struct ctl *ctl, int argc, char **argv);
+int	command_check(struct ctl *ctl, int argc, char **argv);
+int	command_token(struct ctl *ctl, int argc, char **argv);
+int	command_explain(struct ctl *ctl, int argc, char **argv);
+int	command_import(struct ctl *ctl, int argc, char **argv);
+int	command_log(struct ctl *ctl, int argc, char **argv);
+int	command_rebuild(struct ctl *ctl, int argc, char **argv);
+
+#endif

@@ -1,0 +1,284 @@
+/*
+ * Copyright the consent-milter authors.
+ * SPDX-License-Identifier: BSD-2-Clause
+ *
+ * What the filter would do with a message, found out by the very functions
+ * that the filter calls.
+ */
+#include <arpa/inet.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "base/json.h"
+#include "base/xalloc.h"
+#include "consent/classify.h"
+#include "consent/decision.h"
+#include "ctl/ctl.h"
+
+#define HEADER_MAX	(1024 * 1024)
+
+struct explain {
+	struct envelope	 envelope;
+	bool		 json;
+	struct classification at_mail;	/* what the envelope said */
+	struct classification class;
+	bool		 late;		/* decided at the end of the message */
+};
+
+static const struct option options[] = {
+	{ "sender", required_argument, NULL, 'f' },
+	{ "sasl-user", required_argument, NULL, 'a' },
+	{ "client", required_argument, NULL, 'i' },
+	{ "daemon", required_argument, NULL, 'd' },
+	{ "json", no_argument, NULL, 'j' },
+	{ "help", no_argument, NULL, 'h' },
+	{ NULL, 0, NULL, 0 }
+};
+
+static int
+set_client(struct envelope *e, const char *text)
+{
+	memset(e->client, 0, sizeof(e->client));
+	e->has_client = true;
+	if (inet_pton(AF_INET6, text, e->client) == 1)
+		return 0;
+	e->client[10] = e->client[11] = 0xff;
+	return inet_pton(AF_INET, text, e->client + 12) == 1 ? 0 : -1;
+}
+
+static int
+parse(struct ctl *ctl, struct explain *x, int argc, char **argv)
+{
+	int c, rc;
+
+	while ((c = getopt_long(argc, argv, "f:a:", options, NULL)) != -1)
+		switch (c) {
+		case 'f':
+			x->envelope.sender = span_str(optarg);
+			break;
+		case 'a':
+			x->envelope.sasl_user = span_str(optarg);
+			break;
+		case 'd':
+			x->envelope.daemon = span_str(optarg);
+			break;
+		case 'i':
+			if (set_client(&x->envelope, optarg) == -1)
+				return ctl_usage(argv[0],
+				    "--client takes an IP address");
+			break;
+		case 'j':
+			x->json = true;
+			break;
+		case 'h':
+			ctl_help(argv[0]);
+			return EX_OK;
+		default:
+			return ctl_usage(argv[0], "%s", "");
+		}
+	if (optind == argc)
+		return ctl_usage(argv[0], "wants a recipient");
+	rc = ctl_need_keys(ctl);
+	return rc == EX_OK ? -1 : rc;
+}
+
+/* The header section, up to the empty line, with LF line breaks. */
+static void
+read_header(struct buf *out)
+{
+	char line[8192];
+	bool at_start = true;
+
+	while (fgets(line, sizeof(line), stdin) != NULL) {
+		size_t len = strlen(line);
+		bool ended = len > 0 && line[len - 1] == '\n';
+
+		if (at_start && (strcmp(line, "\n") == 0 ||
+		    strcmp(line, "\r\n") == 0))
+			return;
+		if (len > 1 && ended && line[len - 2] == '\r') {
+			line[len - 2] = '\n';
+			len--;
+		}
+		/* What is beyond the bound is not looked at. */
+		if (!out->overflow)
+			buf_add(out, line, len);
+		at_start = ended;
+	}
+}
+
+/* Feeds the fields one by one; a fold belongs to the field above it. */
+static void
+feed_fields(struct header_facts *facts, struct span header)
+{
+	while (header.len > 0) {
+		size_t end = 0;
+		struct span field;
+		ptrdiff_t colon;
+
+		do {
+			ptrdiff_t line = span_index(span_from(header, end),
+			    '\n');
+
+			end = line == -1 ? header.len :
+			    end + (size_t)line + 1;
+		} while (end < header.len && (header.p[end] == ' ' ||
+		    header.p[end] == '\t'));
+		field = span_head(header, end);
+		colon = span_index(field, ':');
+		if (colon > 0)
+			header_facts_add(facts,
+			    span_head(field, (size_t)colon),
+			    span_trim(span_from(field, (size_t)colon + 1)));
+		header = span_from(header, end);
+	}
+}
+
+static struct decision
+decide(struct ctl *ctl, const struct explain *x, const char *recipient)
+{
+	const struct policy *policy = &ctl->settings->policy;
+	struct address address;
+	struct subject subject;
+	struct record record;
+	struct fail fail;
+
+	if (x->class.class != CLASS_LISTED &&
+	    x->class.class != CLASS_CONFIRMATION)
+		return decide_unlisted(policy, x->class.class);
+	if (address_parse(span_str(recipient), &address, &fail) == -1)
+		return (struct decision){ ACTION_REJECT, REASON_NO_CONSENT };
+	subject_of(ctl->settings->pseudonym_key, &address, &subject);
+	if (store_lookup(ctl->store, &subject, x->class.list->id, &record,
+	    &fail) == -1) {
+		ctl_warn("%s", fail.text);
+		return decide_store_failure(policy);
+	}
+	return x->class.class == CLASS_CONFIRMATION ?
+	    decide_confirmation(x->class.list, &record, ctl->now_ms) :
+	    decide_listed(x->class.list, &record, ctl->now_ms);
+}
+
+static const char *
+class_name(enum message_class class)
+{
+	switch (class) {
+	case CLASS_LISTED:
+		return "listed";
+	case CLASS_CONFIRMATION:
+		return "confirmation";
+	case CLASS_EXEMPT:
+		return "exempt";
+	case CLASS_UNLISTED_BULK:
+		return "unlisted-bulk";
+	case CLASS_UNDECIDED:
+	case CLASS_NOT_BULK:
+		break;
+	}
+	return "not-bulk";
+}
+
+static void
+print_text(struct ctl *ctl, const struct explain *x, char **recipients,
+    const struct decision *decisions, size_t n)
+{
+	const struct settings *s = ctl->settings;
+	size_t accepted = 0;
+
+	if (s->policy.observe)
+		puts("mode is observe: this is logged, and everything passes");
+	if (x->class.list != NULL)
+		printf("list    %s (\"%s\")\n", x->class.list->id,
+		    x->class.list->name);
+	printf("class   %s\n", class_name(x->class.class));
+	if (x->class.rule[0] != '\0')
+		printf("rule    %s\n", x->class.rule);
+	printf("when    %s\n", x->late ? "at the end of the message" :
+	    "at each RCPT");
+	for (size_t i = 0; i < n; i++) {
+		printf("  %-8s %-14s <%s>\n",
+		    action_name(decisions[i].action),
+		    reason_name(decisions[i].reason), recipients[i]);
+		accepted += decisions[i].action == ACTION_ACCEPT;
+	}
+	if (x->class.class != CLASS_LISTED || accepted == 0)
+		puts("header  untouched");
+	else if (s->unsubscribe.keep_existing)
+		puts("header  List-Unsubscribe is kept where the message has "
+		    "one, added where not");
+	else
+		printf("header  List-Unsubscribe%s, one of each\n",
+		    accepted == 1 ? " and List-Unsubscribe-Post" :
+		    " for the list only (several recipients)");
+}
+
+static void
+print_json(const struct explain *x, bool observe, char **recipients,
+    const struct decision *decisions, size_t n)
+{
+	struct buf out = BUF_INIT(64 * 1024 * 1024);
+
+	buf_add_char(&out, '{');
+	json_add_member_bool(&out, "observe", observe);
+	json_add_member_str(&out, "class", class_name(x->class.class));
+	json_add_name(&out, "list");
+	if (x->class.list != NULL)
+		json_add_string(&out, span_str(x->class.list->id));
+	else
+		buf_add_str(&out, "null");
+	json_add_member_str(&out, "rule", x->class.rule);
+	json_add_member_str(&out, "stage", x->late ? "eom" : "rcpt");
+	json_add_name(&out, "recipients");
+	buf_add_char(&out, '[');
+	for (size_t i = 0; i < n; i++) {
+		buf_add_str(&out, i == 0 ? "{" : ",{");
+		json_add_member_str(&out, "recipient", recipients[i]);
+		json_add_member_str(&out, "action",
+		    action_name(decisions[i].action));
+		json_add_member_str(&out, "reason",
+		    reason_name(decisions[i].reason));
+		buf_add_char(&out, '}');
+	}
+	buf_add_str(&out, "]}");
+	puts(buf_get(&out));
+	buf_fini(&out);
+}
+
+int
+command_explain(struct ctl *ctl, int argc, char **argv)
+{
+	struct explain x = { 0 };
+	struct buf header = BUF_INIT(HEADER_MAX);
+	struct header_facts *facts;
+	struct decision *decisions;
+	size_t n;
+	int rc = parse(ctl, &x, argc, argv);
+
+	if (rc != -1 || (rc = ctl_need_store(ctl)) != EX_OK)
+		return rc;
+	n = (size_t)(argc - optind);
+	read_header(&header);
+	classify_envelope(&ctl->settings->policy, &x.envelope, &x.at_mail);
+	x.class = x.at_mail;
+	facts = header_facts_new(&ctl->settings->policy);
+	feed_fields(facts, buf_span(&header));
+	classify_message(&ctl->settings->policy, &x.envelope, facts,
+	    &x.class);
+	header_facts_free(&facts);
+	buf_fini(&header);
+	x.late = x.at_mail.class != CLASS_LISTED &&
+	    x.at_mail.class != CLASS_CONFIRMATION;
+	decisions = xcalloc(n, sizeof(*decisions));
+	for (size_t i = 0; i < n; i++)
+		decisions[i] = decide(ctl, &x, argv[optind + (int)i]);
+	if (x.json)
+		print_json(&x, ctl->settings->policy.observe, argv + optind,
+		    decisions, n);
+	else
+		print_text(ctl, &x, argv + optind, decisions, n);
+	free(decisions);
+	return EX_OK;
+}

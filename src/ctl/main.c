@@ -1,0 +1,366 @@
+/*
+ * Copyright the consent-milter authors.
+ * SPDX-License-Identifier: BSD-2-Clause
+ *
+ * consentctl(1): the admin's, marketer's and auditor's command.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/closest.h"
+#include "base/date.h"
+#include "ctl/ctl.h"
+
+/* The ledger is read from the start of a segment to find what Redis has not
+ * confirmed, so its segments are small. */
+#define LEDGER_SEGMENT_BYTES	(UINT64_C(16) * 1024 * 1024)
+
+static const struct command {
+	const char *name;
+	ctl_command run;
+	const char *arguments;
+	const char *summary;
+} commands[] = {
+	{ "keygen", command_keygen, "",
+	    "make the keys that are missing, never overwrite one" },
+	{ "grant", command_change, "--list L [--at TIME] [--source TEXT] "
+	    "[--notice TEXT] [--language TAG]\n           [--method TEXT] "
+	    "[--basis TEXT] [--guardian TEXT] [--ip ADDRESS] ADDR...",
+	    "record an opt-in" },
+	{ "confirm", command_change, "--list L [--at TIME] ADDR...",
+	    "record the second step of a double opt-in" },
+	{ "withdraw", command_change, "--list L|--all [--at TIME] ADDR...",
+	    "record an opt-out" },
+	{ "object", command_change, "[--at TIME] ADDR...",
+	    "no direct marketing at all (GDPR Art. 21)" },
+	{ "restrict", command_change, "[--at TIME] ADDR...",
+	    "keep what is stored, do not use it (GDPR Art. 18)" },
+	{ "unrestrict", command_change, "[--at TIME] ADDR...",
+	    "lift a restriction" },
+	{ "show", command_show, "ADDR [--json]",
+	    "every consent of a person, with its state and evidence" },
+	{ "check", command_check, "--list L ADDR",
+	    "exit 0 allowed, 1 blocked; prints the reason word" },
+	{ "explain", command_explain, "[-f SENDER] [-a SASL_USER] "
+	    "[--client IP] [--daemon NAME] [--json]\n           RCPT... "
+	    "< message", "what the filter would do with this message, and "
+	    "by which rule" },
+	{ "import", command_import, "[--format csv|json] [--dry-run] [--json] "
+	    "FILE|-", "CSV or JSON lines; refused rows are reported by line" },
+	{ "token", command_token, "--list L [--mailto] ADDR",
+	    "the unsubscribe URL of this person" },
+	{ "log", command_log, "[--list L] [--address A] [--action X] "
+	    "[--reason R] [--ref REF]\n           [--since T] [--until T] "
+	    "[--json]", "find decisions" },
+	{ "rebuild", command_rebuild, "", "fill Redis from the ledger" },
+};
+#define COMMANDS	(sizeof(commands) / sizeof(commands[0]))
+
+static struct ctl ctl;
+
+static const struct command *
+find_command(const char *name)
+{
+	for (size_t i = 0; i < COMMANDS; i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+static void
+print_help(FILE *to)
+{
+	fputs("usage: consentctl [-c FILE] COMMAND [OPTION...] [ARGUMENT...]\n"
+	    "\n", to);
+	for (size_t i = 0; i < COMMANDS; i++)
+		fprintf(to, "  %-10s %s\n", commands[i].name,
+		    commands[i].summary);
+	fputs("\nconsentctl COMMAND --help tells more; consentctl(1) "
+	    "everything.\n", to);
+}
+
+void
+ctl_help(const char *command)
+{
+	const struct command *c = find_command(command);
+
+	printf("usage: consentctl %s %s\n\n%s\n", c->name, c->arguments,
+	    c->summary);
+}
+
+void
+ctl_warn(const char *fmt, ...)
+{
+	va_list ap;
+
+	fputs("consentctl: ", stderr);
+	va_start(ap, fmt);
+	(void)vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+}
+
+int
+ctl_usage(const char *command, const char *fmt, ...)
+{
+	const struct command *c = find_command(command);
+	va_list ap;
+
+	if (fmt[0] != '\0') {
+		fprintf(stderr, "consentctl: %s: ", command);
+		va_start(ap, fmt);
+		(void)vfprintf(stderr, fmt, ap);
+		va_end(ap);
+		fputc('\n', stderr);
+	}
+	fprintf(stderr, "usage: consentctl %s %s\n", c->name, c->arguments);
+	return EX_USAGE;
+}
+
+int
+ctl_error(const struct fail *fail)
+{
+	ctl_warn("%s", fail->text);
+	return fail_exit_code(fail->class);
+}
+
+bool
+ctl_is_terminal(int fd)
+{
+	return isatty(fd) == 1;
+}
+
+int
+ctl_need_settings(struct ctl *c)
+{
+	struct buf errors = BUF_INIT(256 * 1024);
+	int rc = EX_OK;
+
+	if (c->settings != NULL)
+		return EX_OK;
+	if (settings_load(c->config_path, &c->settings, &errors) == -1) {
+		fputs(buf_get(&errors), stderr);
+		rc = access(c->config_path, R_OK) == -1 && errno == EACCES ?
+		    EX_NOPERM : EX_CONFIG;
+	}
+	buf_fini(&errors);
+	return rc;
+}
+
+int
+ctl_need_keys(struct ctl *c)
+{
+	struct fail fail;
+	int rc = ctl_need_settings(c);
+
+	if (rc != EX_OK || c->has_keys)
+		return rc;
+	if (settings_load_keys(c->settings, &fail) == -1) {
+		rc = errno == EACCES ? EX_NOPERM : EX_CONFIG;
+		ctl_warn("%s", fail.text);
+		return rc;
+	}
+	c->has_keys = true;
+	return EX_OK;
+}
+
+int
+ctl_need_ledger(struct ctl *c)
+{
+	char host[256] = "localhost";
+	struct journal_options options = {
+		.name = "ledger", .host = host,
+		.segment_bytes = LEDGER_SEGMENT_BYTES,
+	};
+	uint64_t recovered = 0;
+	struct fail fail;
+	int rc = ctl_need_settings(c);
+
+	if (rc != EX_OK || c->ledger != NULL)
+		return rc;
+	(void)gethostname(host, sizeof(host) - 1);
+	options.directory = c->settings->audit.ledger;
+	errno = 0;
+	if (journal_open(&options, &c->ledger, &recovered, &fail) == -1) {
+		rc = errno == EACCES || errno == EPERM ? EX_NOPERM :
+		    EX_TEMPFAIL;
+		ctl_warn("nothing is recorded: %s", fail.text);
+		return rc;
+	}
+	if (recovered != 0)
+		ctl_warn("the ledger ended in half an entry: %llu bytes cut "
+		    "off", (unsigned long long)recovered);
+	return EX_OK;
+}
+
+int
+ctl_need_store(struct ctl *c)
+{
+	struct store_options options = { 0 };
+	struct fail fail;
+	int rc = ctl_need_settings(c);
+
+	if (rc != EX_OK || c->store != NULL)
+		return rc;
+	options.url = c->settings->redis.url;
+	options.username = c->settings->redis.username;
+	options.password = c->settings->redis.password;
+	/* Nobody waits behind us, so a slow server may take its time. */
+	options.timeout_ms = c->settings->redis.timeout_ms < 5000 ? 5000 :
+	    c->settings->redis.timeout_ms;
+	return store_open(&options, &c->store, &fail) == -1 ?
+	    ctl_error(&fail) : EX_OK;
+}
+
+const struct list *
+ctl_list(const struct ctl *c, const char *id)
+{
+	const struct policy *policy = &c->settings->policy;
+	const struct list *list = policy_list(policy, span_str(id));
+	const char **names, *near;
+
+	if (list != NULL)
+		return list;
+	names = calloc(policy->list_count + 1, sizeof(*names));
+	if (names == NULL)
+		abort();
+	for (size_t i = 0; i < policy->list_count; i++)
+		names[i] = policy->lists[i].id;
+	near = closest_name(id, names, policy->list_count);
+	ctl_warn("there is no list \"%s\"%s%s%s", id, near ? ": did you mean \""
+	    : "", near ? near : "", near ? "\"?" : "");
+	free(names);
+	return NULL;
+}
+
+int
+ctl_subject(const struct ctl *c, const char *text, struct address *address,
+    struct subject *subject)
+{
+	struct fail fail;
+
+	if (address_parse(span_str(text), address, &fail) == -1) {
+		ctl_warn("%s: %s", text, fail.text);
+		return EX_DATAERR;
+	}
+	subject_of(c->settings->pseudonym_key, address, subject);
+	return EX_OK;
+}
+
+int
+ctl_time(const struct ctl *c, const char *text, int64_t *ms)
+{
+	struct duration ago;
+	int64_t low = 0, high = c->now_ms;
+
+	if (date_parse(span_str(text), ms) == 0)
+		return 0;
+	if (duration_parse(span_str(text), &ago) == -1)
+		return -1;
+	/* The latest time from which that long leads no further than now:
+	 * calendar months have no inverse. */
+	while (low < high) {
+		int64_t middle = low + (high - low + 1) / 2;
+
+		if (date_add(middle, ago) <= c->now_ms)
+			low = middle;
+		else
+			high = middle - 1;
+	}
+	*ms = low;
+	return 0;
+}
+
+static void
+on_interrupt(int signal)
+{
+	(void)signal;
+	ctl.interrupted = 1;
+}
+
+static int
+unknown_command(const char *name)
+{
+	const char *names[COMMANDS], *near;
+
+	for (size_t i = 0; i < COMMANDS; i++)
+		names[i] = commands[i].name;
+	near = closest_name(name, names, COMMANDS);
+	ctl_warn("there is no command \"%s\"%s%s%s", name,
+	    near ? ": did you mean \"" : "", near ? near : "",
+	    near ? "\"?" : "");
+	return EX_USAGE;
+}
+
+/* Parses what stands before the command.  Returns -1 to go on, or a code. */
+static int
+parse_global(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "config", required_argument, NULL, 'c' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ NULL, 0, NULL, 0 }
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "+c:hV", options, NULL)) != -1)
+		switch (c) {
+		case 'c':
+			ctl.config_path = optarg;
+			break;
+		case 'h':
+			print_help(stdout);
+			return EX_OK;
+		case 'V':
+			printf("consentctl %s\n", PACKAGE_VERSION);
+			return EX_OK;
+		default:
+			print_help(stderr);
+			return EX_USAGE;
+		}
+	if (optind < argc)
+		return -1;
+	print_help(stderr);
+	return EX_USAGE;
+}
+
+int
+main(int argc, char **argv)
+{
+	const struct command *command;
+	struct sigaction action = { .sa_handler = on_interrupt };
+	int rc;
+
+	ctl.config_path = settings_default_path();
+	ctl.now_ms = clock_now_ms();
+	rc = parse_global(argc, argv);
+	if (rc != -1)
+		return rc;
+	command = find_command(argv[optind]);
+	if (command == NULL)
+		return unknown_command(argv[optind]);
+	(void)sigaction(SIGINT, &action, NULL);
+	argc -= optind;
+	argv += optind;
+	optind = 0;		/* GNU: start anew, with another argv */
+	rc = command->run(&ctl, argc, argv);
+	ledger_close(&ctl);
+	if (ctl.ledger != NULL)
+		journal_close(&ctl.ledger);
+	if (ctl.store != NULL)
+		store_close(&ctl.store);
+	if (ctl.settings != NULL)
+		settings_put(&ctl.settings);
+	if (fflush(stdout) == EOF && rc == EX_OK)
+		rc = EX_IOERR;
+	return rc;
+}

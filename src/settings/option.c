@@ -1,0 +1,634 @@
+/*
+ * Copyright the consent-milter authors.
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+#include "settings/option.h"
+
+#include <arpa/inet.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/closest.h"
+#include "base/date.h"
+#include "base/span.h"
+#include "base/xalloc.h"
+#include "consent/policy.h"
+#include "mail/list_field.h"
+#include "settings/settings.h"
+#include "settings/value.h"
+
+#define NAMES_MAX	64	/* keys of one scope */
+#define SHORT_MAX	100	/* bytes of text */
+#define TEXT_MAX	500
+#define PATH_BYTES_MAX	1000
+#define URL_MAX		900	/* a token and "<>" fit FIELD_LINE_MAX */
+#define LISTS_MAX	1000
+#define RULES_MAX	100
+#define MIB		(UINT64_C(1024) * 1024)
+
+/* Where a field is. */
+#define AT(type, field)							\
+	.offset = offsetof(type, field),				\
+	.size = sizeof(((type *)0)->field)
+#define TOP(field)	AT(struct settings, field)
+#define LIST(field)	AT(struct list, field)
+#define RULE(field)	AT(struct rule, field)
+#define TEXT(bytes)	.kind = OPTION_TEXT, .min = 1, .max = (bytes)
+
+/* The order of the words is that of the enums, or false and true. */
+static const char *const modes[] = { "enforce", "observe", NULL };
+static const char *const failures[] = { "tempfail", "accept", "reject", NULL };
+static const char *const forms[] = { "masked", "hashed", "clear", NULL };
+static const char *const existing[] = { "replace", "keep", NULL };
+static const char *const multiples[] = { "shared", "single", "reject", NULL };
+
+_Static_assert(FAILURE_TEMPFAIL == 0 && FAILURE_ACCEPT == 1 &&
+    FAILURE_REJECT == 2, "order of failures[]");
+_Static_assert(RECIPIENTS_MASKED == 0 && RECIPIENTS_HASHED == 1 &&
+    RECIPIENTS_CLEAR == 2, "order of forms[]");
+_Static_assert(MULTIPLE_SHARED == 0 && MULTIPLE_SINGLE == 1 &&
+    MULTIPLE_REJECT == 2, "order of multiples[]");
+
+const struct option option_table[] = {
+	{ SCOPE_TOP, "mode", .kind = OPTION_CHOICE, .words = modes,
+	  TOP(policy.observe), .fallback = "enforce",
+	  .help = "act on decisions, or only log them" },
+	{ SCOPE_TOP, "socket", TEXT(200), TOP(socket),
+	  .fallback = "unix:/run/consent-milter/milter.sock",
+	  .check = value_check_socket,
+	  .help = "where the MTA finds the filter" },
+	{ SCOPE_TOP, "socket_group", .kind = OPTION_OPTIONAL_TEXT,
+	  .max = SHORT_MAX, TOP(socket_group),
+	  .help = "group of the UNIX socket" },
+	{ SCOPE_TOP, "socket_mode", .kind = OPTION_OCTAL, TOP(socket_mode),
+	  .max = 0777,
+	  .help = "permissions of the UNIX socket" },
+	{ SCOPE_TOP, "user", .kind = OPTION_TEXT, .max = SHORT_MAX, TOP(user),
+	  .fallback = "consent-milter",
+	  .help = "who to become when started as root" },
+	{ SCOPE_TOP, "keys", TEXT(PATH_BYTES_MAX), TOP(keys),
+	  .fallback = SYSCONFDIR "/consent-milter/keys",
+	  .check = value_check_path,
+	  .help = "directory of the secret keys" },
+	{ SCOPE_TOP, "redis", .kind = OPTION_GROUP, .members = SCOPE_REDIS,
+	  .help = "the consent cache" },
+	{ SCOPE_TOP, "on_store_failure", .kind = OPTION_CHOICE,
+	  .words = failures, TOP(policy.on_store_failure),
+	  .fallback = "tempfail",
+	  .help = "what list mail gets while Redis can't be asked" },
+	{ SCOPE_TOP, "audit", .kind = OPTION_GROUP, .members = SCOPE_AUDIT,
+	  .help = "the decision log and the ledger" },
+	{ SCOPE_TOP, "unsubscribe", .kind = OPTION_GROUP,
+	  .members = SCOPE_UNSUBSCRIBE,
+	  .help = "the links that are put into list mail" },
+	{ SCOPE_TOP, "controller", .kind = OPTION_GROUP,
+	  .members = SCOPE_CONTROLLER,
+	  .help = "who is responsible for the data" },
+	{ SCOPE_TOP, "lists", .kind = OPTION_LISTS, .members = SCOPE_LIST,
+	  TOP(policy.lists), .max = LISTS_MAX,
+	  .extra = offsetof(struct settings, policy.list_count),
+	  .help = "the newsletters" },
+	{ SCOPE_TOP, "exempt", .kind = OPTION_RULES, .members = SCOPE_RULE,
+	  TOP(policy.exempt), .max = RULES_MAX,
+	  .extra = offsetof(struct settings, policy.exempt_count),
+	  .help = "mail that is never touched" },
+	{ SCOPE_TOP, "bulk", .kind = OPTION_GROUP, .members = SCOPE_BULK,
+	  .help = "bulk mail outside the lists" },
+
+	{ SCOPE_REDIS, "url", TEXT(PATH_BYTES_MAX), TOP(redis.url),
+	  .fallback = "redis://127.0.0.1:6379/0",
+	  .check = value_check_redis_url,
+	  .help = "where Redis is" },
+	{ SCOPE_REDIS, "username", TEXT(SHORT_MAX), TOP(redis.username),
+	  .help = "ACL user" },
+	{ SCOPE_REDIS, "password_file", TEXT(PATH_BYTES_MAX),
+	  TOP(redis.password_file), .check = value_check_path,
+	  .help = "file that holds the password" },
+	{ SCOPE_REDIS, "timeout_ms", .kind = OPTION_NUMBER,
+	  TOP(redis.timeout_ms), .fallback = "200", .min = 1, .max = 10000,
+	  .unit = 1,
+	  .help = "for one look-up, connecting included" },
+	{ SCOPE_REDIS, "sentinel", .kind = OPTION_REFUSED,
+	  .help = "Redis Sentinel" },
+	{ SCOPE_REDIS, "cluster", .kind = OPTION_REFUSED,
+	  .help = "Redis Cluster" },
+	{ SCOPE_REDIS, "ca_file", .kind = OPTION_REFUSED,
+	  .help = "TLS to Redis" },
+	{ SCOPE_REDIS, "certificate", .kind = OPTION_REFUSED,
+	  .help = "TLS to Redis" },
+	{ SCOPE_REDIS, "key", .kind = OPTION_REFUSED,
+	  .help = "TLS to Redis" },
+
+	{ SCOPE_AUDIT, "directory", TEXT(PATH_BYTES_MAX), TOP(audit.directory),
+	  .fallback = "/var/lib/consent-milter/audit",
+	  .check = value_check_path,
+	  .help = "where the decision log is kept" },
+	{ SCOPE_AUDIT, "ledger", TEXT(PATH_BYTES_MAX), TOP(audit.ledger),
+	  .check = value_check_path,
+	  .help = "where the consent events are kept" },
+	{ SCOPE_AUDIT, "recipients", .kind = OPTION_CHOICE, .words = forms,
+	  TOP(audit.recipients), .fallback = "masked",
+	  .help = "how addresses are written to the logs" },
+	{ SCOPE_AUDIT, "segment_mib", .kind = OPTION_NUMBER,
+	  TOP(audit.segment_bytes), .fallback = "256", .min = 1, .max = 4096,
+	  .unit = MIB,
+	  .help = "size at which a log starts a new file" },
+
+	{ SCOPE_UNSUBSCRIBE, "url", TEXT(URL_MAX), TOP(unsubscribe.url),
+	  .check = value_check_link,
+	  .help = "the token is appended" },
+	{ SCOPE_UNSUBSCRIBE, "mailto", TEXT(SHORT_MAX),
+	  TOP(unsubscribe.mailto), .check = value_check_mailto,
+	  .help = "+ and the token are put before the @" },
+	{ SCOPE_UNSUBSCRIBE, "existing", .kind = OPTION_CHOICE,
+	  .words = existing, TOP(unsubscribe.keep_existing),
+	  .fallback = "replace",
+	  .help = "what becomes of links that a message has" },
+
+	{ SCOPE_CONTROLLER, "name", TEXT(TEXT_MAX), TOP(controller.name),
+	  .help = "of the company or person" },
+	{ SCOPE_CONTROLLER, "address", TEXT(TEXT_MAX),
+	  TOP(controller.address), .help = "postal address" },
+	{ SCOPE_CONTROLLER, "email", TEXT(TEXT_MAX), TOP(controller.email),
+	  .check = value_check_email, .help = "for questions of privacy" },
+	{ SCOPE_CONTROLLER, "dpo", TEXT(TEXT_MAX), TOP(controller.dpo),
+	  .help = "data protection officer" },
+
+	{ SCOPE_BULK, "unlisted", .kind = OPTION_CHOICE, .words = failures,
+	  TOP(policy.unlisted_bulk), .fallback = "reject",
+	  .help = "what bulk mail gets that no list claims" },
+
+	{ SCOPE_LIST, "id", .kind = OPTION_NAME, .min = 1,
+	  .max = LIST_NAME_MAX, LIST(id), .required = true,
+	  .check = value_check_list_name,
+	  .help = "what commands and records call the list" },
+	{ SCOPE_LIST, "name", TEXT(SHORT_MAX), LIST(name), .required = true,
+	  .help = "what people call the list" },
+	{ SCOPE_LIST, "purpose", TEXT(TEXT_MAX), LIST(purpose),
+	  .help = "what the data are used for" },
+	{ SCOPE_LIST, "list_id", TEXT(LIST_ID_MAX), LIST(list_id),
+	  .check = value_check_list_id,
+	  .help = "List-Id that is injected where none stands" },
+	{ SCOPE_LIST, "match", .kind = OPTION_RULES, .members = SCOPE_RULE,
+	  LIST(match), .max = RULES_MAX,
+	  .extra = offsetof(struct list, match_count),
+	  .help = "which mail belongs to the list" },
+	{ SCOPE_LIST, "confirmation", .kind = OPTION_RULES,
+	  .members = SCOPE_RULE, LIST(confirmation), .max = RULES_MAX,
+	  .extra = offsetof(struct list, confirmation_count),
+	  .help = "which mail asks for a confirmation" },
+	{ SCOPE_LIST, "max_age", .kind = OPTION_DURATION, LIST(max_age),
+	  .help = "how long a grant counts" },
+	{ SCOPE_LIST, "double_opt_in", .kind = OPTION_FLAG,
+	  LIST(double_opt_in), .fallback = "false",
+	  .help = "a grant counts once it is confirmed" },
+	{ SCOPE_LIST, "multiple_recipients", .kind = OPTION_CHOICE,
+	  .words = multiples, LIST(multiple_recipients),
+	  .fallback = "shared",
+	  .help = "what a message to several people gets" },
+
+	{ SCOPE_RULE, "sender", TEXT(TEXT_MAX), RULE(sender),
+	  .help = "glob over the envelope sender" },
+	{ SCOPE_RULE, "sasl_user", TEXT(TEXT_MAX), RULE(sasl_user),
+	  .help = "glob over the login name" },
+	{ SCOPE_RULE, "client", .kind = OPTION_NETWORK, RULE(client),
+	  .extra = offsetof(struct rule, has_client),
+	  .help = "network of the client" },
+	{ SCOPE_RULE, "daemon", TEXT(TEXT_MAX), RULE(daemon),
+	  .help = "glob over the daemon_name of the MTA" },
+	{ SCOPE_RULE, "header", TEXT(SHORT_MAX), RULE(header),
+	  .check = value_check_field_name,
+	  .help = "header field that is there" },
+	{ SCOPE_RULE, "value", TEXT(TEXT_MAX), RULE(value),
+	  .help = "glob over the value of header" },
+	{ SCOPE_RULE, "without", TEXT(SHORT_MAX), RULE(without),
+	  .check = value_check_field_name,
+	  .help = "header field that is not there" },
+};
+const size_t option_count = sizeof(option_table) / sizeof(option_table[0]);
+
+const char *
+option_scope_prefix(enum option_scope scope)
+{
+	switch (scope) {
+	case SCOPE_TOP:
+		return "";
+	case SCOPE_REDIS:
+		return "redis.";
+	case SCOPE_AUDIT:
+		return "audit.";
+	case SCOPE_UNSUBSCRIBE:
+		return "unsubscribe.";
+	case SCOPE_CONTROLLER:
+		return "controller.";
+	case SCOPE_BULK:
+		return "bulk.";
+	case SCOPE_LIST:
+		return "lists.";
+	case SCOPE_RULE:
+		return "rule.";
+	}
+	return "";
+}
+
+const struct option *
+option_next(enum option_scope scope, const struct option *after)
+{
+	size_t i = after == NULL ? 0 : (size_t)(after - option_table) + 1;
+
+	for (; i < option_count; i++)
+		if (option_table[i].scope == scope)
+			return &option_table[i];
+	return NULL;
+}
+
+const struct option *
+option_find(enum option_scope scope, const char *name)
+{
+	const struct option *o = NULL;
+
+	while ((o = option_next(scope, o)) != NULL)
+		if (strcmp(o->name, name) == 0)
+			return o;
+	return NULL;
+}
+
+const char *
+option_closest(enum option_scope scope, const char *typed)
+{
+	const char *names[NAMES_MAX];
+	const struct option *o = NULL;
+	size_t n = 0;
+
+	while (n < NAMES_MAX && (o = option_next(scope, o)) != NULL)
+		if (o->kind != OPTION_REFUSED)
+			names[n++] = o->name;
+	return closest_name(typed, names, n);
+}
+
+bool
+option_is_text(const struct option *option)
+{
+	switch (option->kind) {
+	case OPTION_TEXT:
+	case OPTION_OPTIONAL_TEXT:
+	case OPTION_NAME:
+	case OPTION_CHOICE:
+	case OPTION_DURATION:
+	case OPTION_OCTAL:
+	case OPTION_NETWORK:
+		return true;
+	case OPTION_NUMBER:
+	case OPTION_FLAG:
+	case OPTION_GROUP:
+	case OPTION_LISTS:
+	case OPTION_RULES:
+	case OPTION_REFUSED:
+		break;
+	}
+	return false;
+}
+
+static void *
+field_of(const struct option *option, void *base)
+{
+	return (char *)base + option->offset;
+}
+
+static const void *
+const_field_of(const struct option *option, const void *base)
+{
+	return (const char *)base + option->offset;
+}
+
+/* Fields are bool, int, an enum or uint64_t; the size tells which. */
+static void
+store_number(const struct option *option, void *base, uint64_t value)
+{
+	if (option->size == sizeof(bool))
+		*(bool *)field_of(option, base) = value != 0;
+	else if (option->size == sizeof(int)) {
+		int n = (int)value;
+
+		memcpy(field_of(option, base), &n, sizeof(n));
+	} else
+		memcpy(field_of(option, base), &value, sizeof(value));
+}
+
+static uint64_t
+fetch_number(const struct option *option, const void *base)
+{
+	uint64_t value;
+	int n;
+
+	if (option->size == sizeof(bool))
+		return *(const bool *)const_field_of(option, base);
+	if (option->size == sizeof(int)) {
+		memcpy(&n, const_field_of(option, base), sizeof(n));
+		return (uint64_t)n;
+	}
+	memcpy(&value, const_field_of(option, base), sizeof(value));
+	return value;
+}
+
+int
+option_set_number(const struct option *option, void *base, int64_t value,
+    struct fail *fail)
+{
+	if (option->kind == OPTION_FLAG)
+		store_number(option, base, value != 0);
+	else if (value < option->min || value > option->max)
+		return fail_set(fail, FAIL_SETUP, "%lld is out of range, it "
+		    "must be %lld to %lld", (long long)value,
+		    (long long)option->min, (long long)option->max);
+	else
+		store_number(option, base, (uint64_t)value * option->unit);
+	return 0;
+}
+
+static int
+set_choice(const struct option *option, void *base, const char *text,
+    struct fail *fail)
+{
+	struct buf words = BUF_INIT(150);
+	const char *near;
+	size_t n;
+	int rc;
+
+	for (n = 0; option->words[n] != NULL; n++)
+		if (strcmp(option->words[n], text) == 0) {
+			store_number(option, base, n);
+			return 0;
+		}
+	near = closest_name(text, option->words, n);
+	for (size_t i = 0; i < n; i++)
+		buf_addf(&words, "%s\"%s\"", i == 0 ? "" :
+		    i + 1 < n ? ", " : " or ", option->words[i]);
+	rc = near != NULL ?
+	    fail_set(fail, FAIL_SETUP, "\"%.60s\" is not known, did you mean "
+	    "\"%s\"? It can be %s", text, near, buf_get(&words)) :
+	    fail_set(fail, FAIL_SETUP, "\"%.60s\" is not known, it can be %s",
+	    text, buf_get(&words));
+	buf_fini(&words);
+	return rc;
+}
+
+static int
+set_octal(const struct option *option, void *base, const char *text,
+    struct fail *fail)
+{
+	size_t len = strspn(text, "01234567");
+	int mode = 0;
+
+	if (text[len] != '\0' || len < 3 || len > 4)
+		return fail_set(fail, FAIL_SETUP, "\"%.60s\" is no mode, want "
+		    "three or four octal digits in quotes, such as \"0660\"",
+		    text);
+	for (size_t i = 0; i < len; i++)
+		mode = mode * 8 + (text[i] - '0');
+	if (mode > option->max)
+		return fail_set(fail, FAIL_SETUP, "\"%.60s\" is out of range, "
+		    "it must be \"0000\" to \"0%llo\"", text,
+		    (unsigned long long)option->max);
+	store_number(option, base, (uint64_t)mode);
+	return 0;
+}
+
+static int
+set_network(const struct option *option, void *base, const char *text,
+    struct fail *fail)
+{
+	struct fail why;
+
+	if (network_parse(span_str(text), field_of(option, base), &why) == -1)
+		return fail_set(fail, FAIL_SETUP, "\"%.60s\" is no network "
+		    "(%.100s), want one such as \"192.0.2.0/24\"", text,
+		    why.text);
+	*(bool *)((char *)base + option->extra) = true;
+	return 0;
+}
+
+static int
+set_duration(const struct option *option, void *base, const char *text,
+    struct fail *fail)
+{
+	if (duration_parse(span_str(text), field_of(option, base)) == -1)
+		return fail_set(fail, FAIL_SETUP, "\"%.60s\" is no length of "
+		    "time, want 1 to 1000000 seconds, minutes, hours, days, "
+		    "weeks, months or years, such as \"24 months\"", text);
+	return 0;
+}
+
+static int
+check_text(const struct option *option, const char *text, struct fail *fail)
+{
+	size_t len = strlen(text);
+
+	if (len < (size_t)option->min)
+		return fail_set(fail, FAIL_SETUP, "is empty; give it a value, "
+		    "or leave it out");
+	if (len > (size_t)option->max)
+		return fail_set(fail, FAIL_SETUP, "has %zu bytes, it may have "
+		    "%lld", len, (long long)option->max);
+	if (value_check_line(text, fail) == -1)
+		return -1;
+	if (option->check != NULL && len > 0)
+		return option->check(text, fail);
+	return 0;
+}
+
+static int
+set_string(const struct option *option, void *base, const char *text,
+    struct fail *fail)
+{
+	char **field = field_of(option, base);
+
+	if (check_text(option, text, fail) == -1)
+		return -1;
+	free(*field);
+	*field = option->kind == OPTION_OPTIONAL_TEXT && text[0] == '\0' ?
+	    NULL : xstrdup(text);
+	return 0;
+}
+
+int
+option_set_text(const struct option *option, void *base, const char *text,
+    struct fail *fail)
+{
+	switch (option->kind) {
+	case OPTION_TEXT:
+	case OPTION_OPTIONAL_TEXT:
+		return set_string(option, base, text, fail);
+	case OPTION_NAME:
+		if (check_text(option, text, fail) == -1)
+			return -1;
+		memcpy(field_of(option, base), text, strlen(text) + 1);
+		return 0;
+	case OPTION_CHOICE:
+		return set_choice(option, base, text, fail);
+	case OPTION_DURATION:
+		return set_duration(option, base, text, fail);
+	case OPTION_OCTAL:
+		return set_octal(option, base, text, fail);
+	case OPTION_NETWORK:
+		return set_network(option, base, text, fail);
+	case OPTION_NUMBER:
+	case OPTION_FLAG:
+	case OPTION_GROUP:
+	case OPTION_LISTS:
+	case OPTION_RULES:
+	case OPTION_REFUSED:
+		break;
+	}
+	return fail_set(fail, FAIL_BUG, "%s is not text", option->name);
+}
+
+static int
+set_fallback(const struct option *option, void *base, struct fail *fail)
+{
+	uint64_t number;
+
+	if (option->kind == OPTION_OCTAL && option->fallback == NULL) {
+		store_number(option, base, (uint64_t)-1);
+		return 0;
+	}
+	if (option->fallback == NULL)
+		return 0;
+	if (option->kind == OPTION_FLAG)
+		return option_set_number(option, base,
+		    strcmp(option->fallback, "true") == 0, fail);
+	if (option->kind != OPTION_NUMBER)
+		return option_set_text(option, base, option->fallback, fail);
+	if (span_to_u64(span_str(option->fallback), &number) == -1)
+		return fail_set(fail, FAIL_BUG, "default of %s", option->name);
+	return option_set_number(option, base, (int64_t)number, fail);
+}
+
+void
+option_init_scope(enum option_scope scope, void *base)
+{
+	const struct option *o = NULL;
+	struct fail fail;
+
+	/* A default that its own check refuses is ours to find: a test
+	 * loads the empty file. */
+	while ((o = option_next(scope, o)) != NULL)
+		if (set_fallback(o, base, &fail) == -1)
+			abort();
+}
+
+void
+option_fini_scope(enum option_scope scope, void *base)
+{
+	const struct option *o = NULL;
+
+	while ((o = option_next(scope, o)) != NULL)
+		if (o->kind == OPTION_TEXT ||
+		    o->kind == OPTION_OPTIONAL_TEXT) {
+			char **field = field_of(o, base);
+
+			free(*field);
+			*field = NULL;
+		}
+}
+
+static void
+add_quoted(struct buf *out, const char *text)
+{
+	buf_add_char(out, '"');
+	for (; *text != '\0'; text++) {
+		if (*text == '"' || *text == '\\')
+			buf_add_char(out, '\\');
+		buf_add_char(out, *text);
+	}
+	buf_add_char(out, '"');
+}
+
+static bool
+add_network(struct buf *out, const struct network *network)
+{
+	char text[INET6_ADDRSTRLEN];
+	bool v4 = network->prefix_bits >= 96 &&
+	    memcmp(network->address, "\0\0\0\0\0\0\0\0\0\0\xff\xff", 12) == 0;
+
+	if (inet_ntop(v4 ? AF_INET : AF_INET6,
+	    network->address + (v4 ? 12 : 0), text, sizeof(text)) == NULL)
+		return false;
+	buf_addf(out, "\"%s/%u\"", text,
+	    network->prefix_bits - (v4 ? 96 : 0));
+	return true;
+}
+
+static bool
+add_duration(struct buf *out, const struct duration *duration)
+{
+	static const struct {
+		const char *name;
+		int64_t ms;
+	} units[] = {
+		{ "weeks", INT64_C(7) * 86400000 }, { "days", 86400000 },
+		{ "hours", 3600000 }, { "minutes", 60000 }, { "seconds", 1000 },
+	};
+
+	if (duration->months != 0) {
+		buf_addf(out, "\"%d months\"", (int)duration->months);
+		return true;
+	}
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+		if (duration->ms != 0 && duration->ms % units[i].ms == 0) {
+			buf_addf(out, "\"%lld %s\"",
+			    (long long)(duration->ms / units[i].ms),
+			    units[i].name);
+			return true;
+		}
+	return false;
+}
+
+bool
+option_format(struct buf *out, const struct option *option, const void *base)
+{
+	const void *field = const_field_of(option, base);
+	const char *text;
+
+	switch (option->kind) {
+	case OPTION_TEXT:
+	case OPTION_OPTIONAL_TEXT:
+		memcpy(&text, field, sizeof(text));
+		if (text == NULL)
+			return false;
+		add_quoted(out, text);
+		return true;
+	case OPTION_NAME:
+		add_quoted(out, field);
+		return true;
+	case OPTION_NUMBER:
+		buf_addf(out, "%llu", (unsigned long long)
+		    (fetch_number(option, base) / option->unit));
+		return true;
+	case OPTION_FLAG:
+		buf_add_str(out, fetch_number(option, base) ? "true" :
+		    "false");
+		return true;
+	case OPTION_CHOICE:
+		add_quoted(out, option->words[fetch_number(option, base)]);
+		return true;
+	case OPTION_DURATION:
+		return add_duration(out, field);
+	case OPTION_OCTAL:
+		if ((int)fetch_number(option, base) == -1)
+			return false;
+		buf_addf(out, "\"%04o\"",
+		    (unsigned)fetch_number(option, base));
+		return true;
+	case OPTION_NETWORK:
+		return *(const bool *)((const char *)base + option->extra) &&
+		    add_network(out, field);
+	case OPTION_GROUP:
+	case OPTION_LISTS:
+	case OPTION_RULES:
+	case OPTION_REFUSED:
+		break;
+	}
+	return false;
+}

@@ -1,0 +1,88 @@
+# Copyright the consent-milter authors.
+# SPDX-License-Identifier: BSD-2-Clause
+"""The rig: real mail servers, Redis and filters, privately and disposably.
+
+Needs root, Python 3.9 or later, nothing from outside the standard library.
+Works on loopback and in /tmp only; what it starts ends with it, and an
+installed MTA or Redis is not touched.  Environment:
+
+    CONSENT_MILTER_BUILD   build directory with the programs under test
+    CONSENT_MILTER_CACHE   where Sendmail is unpacked
+                           (/var/cache/consent-milter-tests)
+    CONSENT_MILTER_KEEP    not empty: temporary directories stay
+
+A test module (tests/integration/test_*.py) looks like this:
+
+    from rig import Filter, Postfix, Redis, Sink, TestCase, make_message
+
+    class Example(TestCase):
+        @classmethod
+        def set_up_rig(cls):            # once for all tests of the class
+            cls.redis = Redis(cls.rig)
+            cls.filter = Filter(cls.rig, cls.redis)
+            cls.sink = Sink(cls.rig)
+            cls.postfix = Postfix(cls.rig, cls.sink, [cls.filter])
+
+        def test_refusal(self):
+            sent = self.postfix.send("n@news.example.com", "bob@example.org",
+                                     make_message(to="bob@example.org"))
+            ref = self.assert_refused(sent.rcpt["bob@example.org"],
+                                      "bob@example.org")
+            self.assertEqual(self.filter.decision(ref)["reason"],
+                             "no-consent")
+
+What there is (each class says more):
+
+    Rig(name)              directory, logs, clean-up; .path(), .subdir()
+    TestCase               unittest.TestCase with cls.rig; assert_reply,
+                           assert_refused; logs of a failed test are shown
+    Redis(rig, tcp, options)
+                           .url .tcp_url .call("HGETALL", key) .stop() .start()
+                           .kill9() .sigstop() .cont() .restart()
+    Filter(rig, redis, **settings)
+                           .milter .address .start() .reload(**changes)
+                           .stop() .kill9() .client() .log() .wait_log()
+                           .decisions(**fields) .decision(ref)
+                           .ctl(…) .grant() .confirm() .withdraw()
+    MilterClient(address)  the protocol without an MTA: .negotiate()
+                           .connect() .helo() .mail() .rcpt() .message()
+                           .eom() .abort() .quit(); .send(), .send_raw(),
+                           .read() for what is not protocol
+    Sink(rig, refuse)      .messages .wait(n) .for_recipient() .clear()
+    Message                .raw .head .body .all(name) .one(name) .names()
+                           .below_received() .sender .recipients
+    make_message(…)        bytes, with a header that no MTA adds to
+    Postfix(rig, sink, milters, main, master, virtual, …)
+                           ports .smtp .submission .xclient .plain;
+                           .send() .sendmail() .queue() .wait_idle()
+                           .configure() .reload() .kill9() .wait_log()
+    Sendmail(rig, sink, milters, flag)
+                           ports .smtp .submission; .send() .wait_idle()
+    OpenDkim(rig)          .milter (behind the filter) .verify(raw)
+    Smtp(address)          one SMTP session, step by step; .transcript
+    send(address, sender, recipients, message, auth, xclient)
+                           one message: .mail .rcpt{} .end .accepted
+    verify_chain(filter.audit_dir)
+                           recomputes the decision log's hash chain
+    wait_for(what)         instead of sleeping
+    in_threads(n, work)    n at the same time
+
+No test sleeps to see that something does not happen: after
+postfix.wait_idle() everything that was accepted has been delivered, so what
+is not in the sink then will not come.
+"""
+from .filter import Filter, WEEKLY, in_threads, libconfig, merge, program
+from .journal import verify_chain
+from .message import Message, make_message
+from .milter import Answer, Closed, MilterClient
+from .opendkim import OpenDkim
+from .postfix import Postfix
+from .process import (Rig, RigError, Service, find_program, free_ports,
+                      read_text, run, wait_for, write_file)
+from .redis import Redis, RedisError, RespClient
+from .sendmail import Sendmail
+from .sink import Sink
+from .smtp import Reply, Sent, Smtp, send
+from .testcase import REF, TestCase, UNLISTED, UNVERIFIED, refusal
+
+__all__ = [name for name in dir() if name[0] != "_"]

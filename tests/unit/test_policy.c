@@ -1,0 +1,130 @@
+/*
+ * Copyright the consent-milter authors.
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+#include <arpa/inet.h>
+
+#include "consent/policy.h"
+#include "check.h"
+
+static void
+test_list_by_name(void)
+{
+	struct list lists[] = { { .id = "weekly" }, { .id = "week" } };
+	struct policy policy = { .lists = lists, .list_count = 2 };
+	struct policy none = { .list_count = 0 };
+
+	CHECK(policy_list(&policy, SPAN("week")) == &lists[1]);
+	CHECK(policy_list(&policy, SPAN("weekly")) == &lists[0]);
+	CHECK(policy_list(&policy, SPAN("Weekly")) == NULL);
+	CHECK(policy_list(&policy, SPAN("week\0ly")) == NULL);
+	CHECK(policy_list(&policy, SPAN("")) == NULL);
+	CHECK(policy_list(&none, SPAN("weekly")) == NULL);
+}
+
+static void
+test_network_parse(void)
+{
+	static const struct {
+		struct span text;
+		int prefix;		/* -1: refused */
+	} cases[] = {
+		{ SPAN("192.0.2.0/24"), 120 }, { SPAN("192.0.2.1"), 128 },
+		{ SPAN("192.0.2.1/32"), 128 }, { SPAN("0.0.0.0/0"), 96 },
+		{ SPAN("10.0.0.0/7"), 103 }, { SPAN("192.0.2.128/25"), 121 },
+		{ SPAN("2001:db8::/32"), 32 }, { SPAN("::/0"), 0 },
+		{ SPAN("2001:db8::1"), 128 }, { SPAN("2001:DB8::1/128"), 128 },
+		{ SPAN("::ffff:192.0.2.0/120"), 120 },
+		{ SPAN("192.0.2.1/24"), -1 }, { SPAN("192.0.2.128/24"), -1 },
+		{ SPAN("0.0.0.1/0"), -1 }, { SPAN("2001:db8::1/127"), -1 },
+		{ SPAN("192.0.2.0/33"), -1 }, { SPAN("2001:db8::/129"), -1 },
+		{ SPAN("192.0.2.0/"), -1 }, { SPAN("192.0.2.0/024"), -1 },
+		{ SPAN("192.0.2.0/+24"), -1 }, { SPAN("192.0.2.0/-1"), -1 },
+		{ SPAN("192.0.2.0/24 "), -1 }, { SPAN("192.0.2.0/24/8"), -1 },
+		{ SPAN("192.0.2.0/18446744073709551616"), -1 },
+		{ SPAN("192.0.2"), -1 }, { SPAN("192.0.2.256"), -1 },
+		{ SPAN("192.0.2.1\0"), -1 }, { SPAN("192.0.2.1\0/24"), -1 },
+		{ SPAN("fe80::1%eth0"), -1 }, { SPAN("[::1]"), -1 },
+		{ SPAN("localhost"), -1 }, { SPAN("/24"), -1 },
+		{ SPAN(""), -1 },
+		/* as long as an address can be with its NUL, and longer */
+		{ SPAN("1111:2222:3333:4444:5555:6666:7777:8888:9999:a"),
+		    -1 },
+		{ SPAN("1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa"),
+		    -1 },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct network network = { { 0 }, 999 };
+		struct fail fail = { FAIL_BUG, "" };
+		int rc = network_parse(cases[i].text, &network, &fail);
+
+		check_case((long)i);
+		CHECK_INT(rc, cases[i].prefix == -1 ? -1 : 0);
+		CHECK_INT(network.prefix_bits,
+		    cases[i].prefix == -1 ? 999 : cases[i].prefix);
+		if (rc == -1)
+			CHECK_INT(fail.class, FAIL_INPUT);
+	}
+}
+
+static void
+read_address(const char *text, unsigned char out[16])
+{
+	static const unsigned char mapped[12] =
+	    { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
+
+	memcpy(out, mapped, sizeof(mapped));
+	if (inet_pton(AF_INET, text, out + 12) != 1)
+		CHECK_INT(inet_pton(AF_INET6, text, out), 1);
+}
+
+static void
+test_network_has(void)
+{
+	static const struct {
+		const char *network, *address;
+		bool want;
+	} cases[] = {
+		{ "192.0.2.0/24", "192.0.2.0", true },
+		{ "192.0.2.0/24", "192.0.2.255", true },
+		{ "192.0.2.0/24", "192.0.3.0", false },
+		{ "192.0.2.0/24", "192.0.1.255", false },
+		{ "192.0.2.128/25", "192.0.2.127", false },
+		{ "192.0.2.128/25", "192.0.2.128", true },
+		{ "192.0.2.8/31", "192.0.2.9", true },
+		{ "192.0.2.8/31", "192.0.2.10", false },
+		{ "192.0.2.1", "192.0.2.1", true },
+		{ "192.0.2.1", "192.0.2.3", false },
+		{ "0.0.0.0/0", "203.0.113.7", true },
+		{ "0.0.0.0/0", "2001:db8::1", false },
+		{ "2001:db8::/32", "2001:db8:ffff::1", true },
+		{ "2001:db8::/32", "2001:db9::", false },
+		{ "2001:db8::/33", "2001:db8:8000::", false },
+		{ "::/0", "2001:db8::1", true },
+		{ "::/0", "192.0.2.1", true },
+		{ "::1", "::1", true },
+		{ "::1", "::", false },
+		{ "::ffff:192.0.2.0/120", "192.0.2.77", true },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct network network;
+		unsigned char address[16];
+		struct fail fail;
+
+		check_case((long)i);
+		CHECK_INT(network_parse(span_str(cases[i].network), &network,
+		    &fail), 0);
+		read_address(cases[i].address, address);
+		CHECK_INT(network_has(&network, address), cases[i].want);
+	}
+}
+
+static const struct check_test tests[] = {
+	{ "list_by_name", test_list_by_name },
+	{ "network_parse", test_network_parse },
+	{ "network_has", test_network_has },
+};
+
+CHECK_MAIN("policy", tests)

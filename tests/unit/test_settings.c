@@ -1,0 +1,1106 @@
+/*
+ * Copyright the consent-milter authors.
+ * SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Loading: defaults, every value, every mistake; and that table, sample file
+ * and manual page tell the same.
+ */
+#include <sys/stat.h>
+
+#include <libconfig.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/xalloc.h"
+#include "check.h"
+#include "settings/load.h"
+#include "settings/option.h"
+#include "settings/source.h"
+
+#define N(table)	(sizeof(table) / sizeof((table)[0]))
+
+/* What every test here needs: users of the build machine don't matter. */
+#define HEAD	"user = \"\"; "
+#define URL	"unsubscribe = { url = \"https://n.example/u/\"; }; "
+#define RULE	"match = ( { sender = \"*@n.example\"; } ); "
+
+static char directory[] = "/tmp/test_settings.XXXXXX";
+
+/* Writes a file in the test's directory; the path is the caller's. */
+static char *
+write_file(const char *name, const char *text, mode_t mode)
+{
+	struct buf path = BUF_INIT(1000);
+	struct fail fail;
+
+	buf_addf(&path, "%s/%s", directory, name);
+	(void)unlink(buf_get(&path));
+	CHECK_INT(file_create(buf_get(&path), span_str(text), mode, &fail), 0);
+	return buf_take(&path);
+}
+
+static struct settings *
+load(const char *text)
+{
+	struct buf errors = BUF_INIT(100000);
+	struct settings *settings = NULL;
+
+	if (settings_load_text("c", span_str(text), &settings, &errors) == -1)
+		CHECK_STR(buf_get(&errors), "");
+	CHECK_INT(errors.len, 0);
+	buf_fini(&errors);
+	return settings;
+}
+
+static void
+check_errors(const char *text, const char *want)
+{
+	struct buf errors = BUF_INIT(100000);
+	struct settings *settings = NULL;
+
+	CHECK_INT(settings_load_text("c", span_str(text), &settings, &errors),
+	    -1);
+	CHECK(settings == NULL);
+	CHECK_STR(buf_get(&errors), want);
+	settings_put(&settings);
+	buf_fini(&errors);
+}
+
+static void
+test_defaults(void)
+{
+	struct settings *s = load(HEAD);
+
+	if (s == NULL)
+		return;
+	CHECK(!s->policy.observe);
+	CHECK_STR(s->socket, "unix:/run/consent-milter/milter.sock");
+	CHECK(s->socket_group == NULL);
+	CHECK_INT(s->socket_mode, -1);
+	CHECK_STR(s->user, "");
+	CHECK_STR(s->keys, SYSCONFDIR "/consent-milter/keys");
+	CHECK_STR(s->redis.url, "redis://127.0.0.1:6379/0");
+	CHECK(s->redis.username == NULL && s->redis.password == NULL);
+	CHECK_INT(s->redis.timeout_ms, 200);
+	CHECK_INT(s->policy.on_store_failure, FAILURE_TEMPFAIL);
+	CHECK_STR(s->audit.directory, "/var/lib/consent-milter/audit");
+	CHECK_STR(s->audit.ledger, "/var/lib/consent-milter/audit/ledger");
+	CHECK_INT(s->audit.recipients, RECIPIENTS_MASKED);
+	CHECK_INT(s->audit.segment_bytes, 256 * 1024 * 1024);
+	CHECK(s->unsubscribe.url == NULL && s->unsubscribe.mailto == NULL);
+	CHECK(!s->unsubscribe.keep_existing);
+	CHECK(s->controller.name == NULL && s->controller.dpo == NULL);
+	CHECK_INT(s->policy.list_count, 0);
+	CHECK_INT(s->policy.exempt_count, 0);
+	CHECK_INT(s->policy.unlisted_bulk, FAILURE_REJECT);
+	CHECK(s->pseudonym_key == NULL);
+	settings_put(&s);
+	CHECK(s == NULL);
+	settings_put(&s);
+}
+
+static const char full[] =
+    "mode = \"observe\";\n"
+    "socket = \"local:/run/x/s\"; socket_group = \"\";\n"
+    "socket_mode = \"660\";\n"
+    "user = \"\"; keys = \"/k\";\n"
+    "redis = { url = \"unix:/r?db=3\"; timeout_ms = 10000; };\n"
+    "on_store_failure = \"reject\";\n"
+    "audit = { directory = \"/a\"; ledger = \"/l\"; recipients = \"clear\";\n"
+    "  segment_mib = 4096L; };\n"
+    "unsubscribe = { url = \"https://n.example/u?t=\";\n"
+    "  mailto = \"ab@n.example\"; existing = \"keep\"; };\n"
+    "controller = { name = \"\xc3\x85""B \\\"x\\\"\"; address = \"A 1\";\n"
+    "  email = \"p@n.example\"; dpo = \"D\"; };\n"
+    "lists = ( { id = \"weekly\"; name = \"Weekly\"; purpose = \"news\";\n"
+    "    list_id = \"w.n.example\";\n"
+    "    match = ( { sender = \"*@n.example\"; sasl_user = \"c\";\n"
+    "        client = \"192.0.2.0/24\"; daemon = \"d\"; },\n"
+    "      { header = \"List-Id\"; value = \"*<w>*\"; } );\n"
+    "    confirmation = ( { header = \"X-S\"; without = \"X-C\"; } );\n"
+    "    max_age = \"2 years\"; double_opt_in = true;\n"
+    "    multiple_recipients = \"single\"; },\n"
+    "  { id = \"b\"; name = \"B\";\n"
+    "    match = ( { client = \"2001:db8::/32\"; } );\n"
+    "    max_age = \"36 hours\"; multiple_recipients = \"reject\"; } );\n"
+    "exempt = ( { without = \"X-A\"; }, { header = \"X-B\"; } );\n"
+    "bulk = { unlisted = \"accept\"; };\n";
+
+static const char full_dump[] =
+    "mode = \"observe\"\n"
+    "socket = \"local:/run/x/s\"\n"
+    "socket_mode = \"0660\"\n"
+    "user = \"\"\n"
+    "keys = \"/k\"\n"
+    "on_store_failure = \"reject\"\n"
+    "redis.url = \"unix:/r?db=3\"\n"
+    "redis.timeout_ms = 10000\n"
+    "audit.directory = \"/a\"\n"
+    "audit.ledger = \"/l\"\n"
+    "audit.recipients = \"clear\"\n"
+    "audit.segment_mib = 4096\n"
+    "unsubscribe.url = \"https://n.example/u?t=\"\n"
+    "unsubscribe.mailto = \"ab@n.example\"\n"
+    "unsubscribe.existing = \"keep\"\n"
+    "controller.name = \"\xc3\x85""B \\\"x\\\"\"\n"
+    "controller.address = \"A 1\"\n"
+    "controller.email = \"p@n.example\"\n"
+    "controller.dpo = \"D\"\n"
+    "bulk.unlisted = \"accept\"\n"
+    "lists[1].id = \"weekly\"\n"
+    "lists[1].name = \"Weekly\"\n"
+    "lists[1].purpose = \"news\"\n"
+    "lists[1].list_id = \"w.n.example\"\n"
+    "lists[1].max_age = \"24 months\"\n"
+    "lists[1].double_opt_in = true\n"
+    "lists[1].multiple_recipients = \"single\"\n"
+    "lists[1].match[1].sender = \"*@n.example\"\n"
+    "lists[1].match[1].sasl_user = \"c\"\n"
+    "lists[1].match[1].client = \"192.0.2.0/24\"\n"
+    "lists[1].match[1].daemon = \"d\"\n"
+    "lists[1].match[2].header = \"List-Id\"\n"
+    "lists[1].match[2].value = \"*<w>*\"\n"
+    "lists[1].confirmation[1].header = \"X-S\"\n"
+    "lists[1].confirmation[1].without = \"X-C\"\n"
+    "lists[2].id = \"b\"\n"
+    "lists[2].name = \"B\"\n"
+    "lists[2].max_age = \"36 hours\"\n"
+    "lists[2].double_opt_in = false\n"
+    "lists[2].multiple_recipients = \"reject\"\n"
+    "lists[2].match[1].client = \"2001:db8::/32\"\n"
+    "exempt[1].without = \"X-A\"\n"
+    "exempt[2].header = \"X-B\"\n";
+
+static void
+test_everything(void)
+{
+	struct settings *s = load(full);
+	struct buf dump = BUF_INIT(10000);
+
+	if (s == NULL)
+		return;
+	settings_dump(&dump, s);
+	CHECK_STR(buf_get(&dump), full_dump);
+	buf_fini(&dump);
+	/* what the dump can't show */
+	CHECK(s->socket_group == NULL);
+	CHECK_INT(s->socket_mode, 0660);
+	CHECK_INT(s->audit.segment_bytes, INT64_C(4096) * 1024 * 1024);
+	CHECK_INT(s->policy.header_slots, 5);
+	const struct list *weekly = &s->policy.lists[0];
+	CHECK_INT(weekly->match_count, 2);
+	CHECK(weekly->match[0].has_client && !weekly->match[1].has_client);
+	CHECK_INT(weekly->match[1].header_slot, 0);
+	CHECK_INT(weekly->confirmation[0].header_slot, 1);
+	CHECK_INT(weekly->confirmation[0].without_slot, 2);
+	CHECK_INT(s->policy.exempt[0].without_slot, 3);
+	CHECK_INT(s->policy.exempt[1].header_slot, 4);
+	settings_put(&s);
+}
+
+static void
+test_mistakes(void)
+{
+	static const struct {
+		const char *text, *want;
+	} cases[] = {
+		/* types, ranges, words */
+		{ HEAD "mode = 1;", "c:1: mode: is a number, want text in "
+		  "double quotes\n" },
+		{ HEAD "\nmode = \"enforec\";", "c:2: mode: \"enforec\" is not "
+		  "known, did you mean \"enforce\"? It can be \"enforce\" or "
+		  "\"observe\"\n" },
+		{ HEAD "on_store_failure = \"\";", "c:1: on_store_failure: "
+		  "\"\" is not known, it can be \"tempfail\", \"accept\" or "
+		  "\"reject\"\n" },
+		{ HEAD "redis = { timeout_ms = 0; };", "c:1: redis.timeout_ms: "
+		  "0 is out of range, it must be 1 to 10000\n" },
+		{ HEAD "redis = { timeout_ms = 10001; };", "c:1: "
+		  "redis.timeout_ms: 10001 is out of range, it must be 1 to "
+		  "10000\n" },
+		{ HEAD "redis = { timeout_ms = -5; };", "c:1: "
+		  "redis.timeout_ms: -5 is out of range, it must be 1 to "
+		  "10000\n" },
+		{ HEAD "redis = { timeout_ms = 1.5; };", "c:1: "
+		  "redis.timeout_ms: is a number with a fraction, want a whole "
+		  "number without quotes\n" },
+		/* libconfig would take it for 200 */
+		{ HEAD "redis = { timeout_ms = 4294967496; };", "c:1: the "
+		  "number 4294967496 is too large, no setting takes more than "
+		  "nine digits\n" },
+		{ HEAD "redis = { timeout_ms = 0x1000000c8; };", "c:1: the "
+		  "number 0x1000000c8 is too large, no setting takes more than "
+		  "nine digits\n" },
+		{ HEAD "audit = { segment_mib = 4097; };", "c:1: "
+		  "audit.segment_mib: 4097 is out of range, it must be 1 to "
+		  "4096\n" },
+		{ HEAD "redis = \"x\";", "c:1: redis: is text, want a group, "
+		  "{ key = value; ... }\n" },
+		{ HEAD "lists = { };", "c:1: lists: is a group { }, want a "
+		  "list of groups, ( { ... }, { ... } )\n" },
+		{ HEAD "lists = [ ];", "c:1: lists: is an array [ ], want a "
+		  "list of groups, ( { ... }, { ... } )\n" },
+		{ HEAD "exempt = ( 1 );", "c:1: exempt[1]: is a number, want a "
+		  "group, { key = value; ... }\n" },
+		/* unknown keys */
+		{ HEAD "sokcet = 1;", "c:1: sokcet: unknown key, did you mean "
+		  "\"socket\"?\n" },
+		{ HEAD "\n\nredis = {\n timout_ms = 5; };", "c:4: "
+		  "redis.timout_ms: unknown key, did you mean "
+		  "\"timeout_ms\"?\n" },
+		{ HEAD "double_opt_in = true;", "c:1: double_opt_in: unknown "
+		  "key here, did you mean \"lists.double_opt_in\"?\n" },
+		{ HEAD "bulk = { zzzz = 1; };", "c:1: bulk.zzzz: unknown key, "
+		  "known here are unlisted\n" },
+		/* known, refused */
+		{ HEAD "redis = { sentinel = { }; };", "c:1: redis.sentinel: "
+		  "Redis Sentinel is not supported by this version\n" },
+		{ HEAD "redis = { cluster = ( ); };", "c:1: redis.cluster: "
+		  "Redis Cluster is not supported by this version\n" },
+		{ HEAD "redis = { ca_file = \"/x\"; certificate = 1; key = 1; "
+		  "};", "c:1: redis.ca_file: TLS to Redis is not supported by "
+		  "this version\nc:1: redis.certificate: TLS to Redis is not "
+		  "supported by this version\nc:1: redis.key: TLS to Redis is "
+		  "not supported by this version\n" },
+		/* sockets */
+		{ HEAD "socket = \"inet:8892\";", "c:1: socket: \"inet:8892\" "
+		  "names no address to listen on, want inet:port@host, such as "
+		  "\"inet:8892@127.0.0.1\"\n" },
+		{ HEAD "socket = \"inet:0@::1\";", "c:1: socket: "
+		  "\"inet:0@::1\": the port must be a number from 1 to 65535, "
+		  "as in \"inet:8892@127.0.0.1\"\n" },
+		{ HEAD "socket = \"inet6:1@\";", "c:1: socket: "
+		  "\"inet6:1@\": no host behind the @, want one as in "
+		  "\"inet:8892@127.0.0.1\"\n" },
+		{ HEAD "socket = \"unix:run/x\";", "c:1: socket: \"run/x\" is "
+		  "not the absolute path of a socket, such as "
+		  "\"unix:/run/consent-milter/milter.sock\"\n" },
+		{ HEAD "socket = \"/1234567890123456789012345678901234567890"
+		  "1234567890123456789012345678901234567890123456789012345678"
+		  "901234567\";", "c:1: socket: the path of the socket has 108 "
+		  "bytes, the system takes 107\n" },
+		{ HEAD "socket = \"inet:1@h\";\nsocket_mode = \"0600\";",
+		  "c:2: socket_mode: only a UNIX socket has a mode, and socket is "
+		  "\"inet:1@h\"\n" },
+		{ HEAD "socket_mode = \"0800\";", "c:1: socket_mode: \"0800\" "
+		  "is no mode, want three or four octal digits in quotes, such "
+		  "as \"0660\"\n" },
+		{ HEAD "socket_mode = \"7777\";", "c:1: socket_mode: \"7777\" "
+		  "is out of range, it must be \"0000\" to \"0777\"\n" },
+		/* Redis */
+		{ HEAD "redis = { url = \"rediss://h\"; };", "c:1: redis.url: "
+		  "rediss:// (TLS) is not supported by this version; use unix: "
+		  "or redis:// through a tunnel\n" },
+		{ HEAD "redis = { url = \"redis://u:p@h\"; };", "c:1: "
+		  "redis.url: user and password don't belong in the URL, use "
+		  "username and password_file\n" },
+		{ HEAD "redis = { url = \"redis://h/16\"; };", "c:1: "
+		  "redis.url: the database behind the last / must be a number "
+		  "from 0 to 15\n" },
+		{ HEAD "redis = { url = \"redis://h:x\"; };", "c:1: redis.url: "
+		  "the port must be a number from 1 to 65535, as in "
+		  "\"redis://127.0.0.1:6379/0\"\n" },
+		{ HEAD "redis = { url = \"redis://::1\"; };", "c:1: redis.url: "
+		  "no host between // and port, want one as in "
+		  "\"redis://127.0.0.1:6379/0\" or "
+		  "\"redis://[::1]:6379/0\"\n" },
+		{ HEAD "redis = { url = \"redis://a b\"; };", "c:1: redis.url: "
+		  "no host between // and port, want one as in "
+		  "\"redis://127.0.0.1:6379/0\" or "
+		  "\"redis://[::1]:6379/0\"\n" },
+		{ HEAD "redis = { url = \"unix:/a b\"; };", "c:1: redis.url: "
+		  "the path of the socket must be ASCII without blanks\n" },
+		{ HEAD "redis = { url = \"unix:/r?db=16\"; };", "c:1: "
+		  "redis.url: behind the path only ?db=N may stand, N from 0 "
+		  "to 15\n" },
+		{ HEAD "redis = { url = \"unix:/r?d\"; };", "c:1: "
+		  "redis.url: behind the path only ?db=N may stand, N from 0 "
+		  "to 15\n" },
+		{ HEAD "redis = {\nusername = \"m\"; };", "c:2: "
+		  "redis.username: Redis takes a user name only with a "
+		  "password, give redis.password_file, too\n" },
+		{ HEAD "redis = { password_file = \"/nonexistent/x\"; };",
+		  "c:1: redis.password_file: /nonexistent/x: No such file or "
+		  "directory\n" },
+		/* unsubscribe */
+		{ HEAD "unsubscribe = { url = \"http://h/\"; };", "c:1: "
+		  "unsubscribe.url: \"http://h/\" must start with https:// "
+		  "(RFC 8058 section 3.1)\n" },
+		{ HEAD "unsubscribe = { url = \"https://h/a,b\"; };", "c:1: "
+		  "unsubscribe.url: byte 0x2C (,) can't stand in this URL; "
+		  "write it as %2C\n" },
+		{ HEAD "unsubscribe = { url = \"https://h/ \"; };", "c:1: "
+		  "unsubscribe.url: byte 0x20 ( ) can't stand in this URL; "
+		  "write it as %20\n" },
+		{ HEAD "unsubscribe = { url = \"https://\xc3\xa5/\"; };",
+		  "c:1: unsubscribe.url: byte 0xC3 (not printable) can't stand "
+		  "in this URL; write it as %C3\n" },
+		{ HEAD "unsubscribe = { url = \"https:///u/\"; };", "c:1: "
+		  "unsubscribe.url: no host behind https://, want a URL such "
+		  "as \"https://news.example.com/u/\"\n" },
+		{ HEAD "unsubscribe = { mailto = \"abc@h.example\"; };", "c:1: "
+		  "unsubscribe.mailto: \"abc@h.example\" must have one or two "
+		  "characters before the @, such as \"u@news.example.com\": + "
+		  "and a token of 61 characters come behind them, and 64 is "
+		  "the end\n" },
+		{ HEAD "unsubscribe = { mailto = \"\\\"\\\"@h.example\"; };",
+		  "c:1: unsubscribe.mailto: \"\"\"@h.example\": only letters, "
+		  "digits, - and _ may stand before the @\n" },
+		/* text */
+		{ HEAD "controller = { name = \"\"; dpo = \"a\\nb\"; };",
+		  "c:1: controller.name: is empty; give it a value, or leave "
+		  "it out\nc:1: controller.dpo: holds the control character "
+		  "U+000A; it must be one line of plain text\n" },
+		{ HEAD "controller = { name = \"\xff\"; };", "c:1: "
+		  "controller.name: byte 0xFF is not UTF-8; save the file as "
+		  "UTF-8\n" },
+		{ HEAD "keys = \"etc\";", "c:1: keys: \"etc\" must be an "
+		  "absolute path, one that starts with /\n" },
+		/* lists */
+		{ HEAD URL "lists = ( { } );", "c:1: lists[1]: has no id, "
+		  "which must be given: what commands and records call the "
+		  "list\nc:1: lists[1]: has no name, which must be given: what "
+		  "people call the list\nc:1: lists[1]: no rule says which "
+		  "mail belongs to it, give match = ( { sender = "
+		  "\"*@news.example.com\"; } ) or another one\n" },
+		{ HEAD URL "lists = ( { id = \"a\"; name = \"A\"; " RULE "},\n"
+		  "{ id = \"a\"; name = \"B\"; " RULE "} );", "c:2: lists[2]: "
+		  "the id \"a\" is that of lists[1] already, each list needs "
+		  "its own\n" },
+		/* the first 24 bits of their SHA-256 are the same */
+		{ HEAD URL "lists = ( { id = \"l908\"; name = \"A\"; " RULE
+		  "},\n{ id = \"l4335\"; name = \"B\"; " RULE "} );", "c:2: "
+		  "lists[2]: the id \"l4335\" makes the same unsubscribe token "
+		  "as \"l908\", choose another\n" },
+		{ HEAD "lists = (\n{ id = \"a\"; name = \"A\"; " RULE "} );",
+		  "c:1: lists: there are lists, and no unsubscribe.url for "
+		  "their mail, want one such as "
+		  "\"https://news.example.com/u/\"\n" },
+		{ HEAD URL "lists = ( { id = \"-a\"; name = \"A\"; list_id = "
+		  "\"<a.b>\"; max_age = \"0 days\"; " RULE "} );", "c:1: "
+		  "lists[1].id: \"-a\" is no id of a list: 1 to 32 of a-z, 0-9 "
+		  "and -, the first not a -\nc:1: lists[1].list_id: \"<a.b>\" "
+		  "is no List-Id, want one such as \"weekly.news.example.com\" "
+		  "(RFC 2919), without < and >\nc:1: lists[1].max_age: \"0 "
+		  "days\" is no length of time, want 1 to 1000000 seconds, "
+		  "minutes, hours, days, weeks, months or years, such as \"24 "
+		  "months\"\n" },
+		{ HEAD URL "lists = ( { id = \"a\"; name = \"12345678901234567"
+		  "890123456789012345678901234567890123456789012345678901234567"
+		  "89012345678901234567890x\"; " RULE "} );", "c:1: "
+		  "lists[1].name: has 101 bytes, it may have 100\n" },
+		/* rules */
+		{ HEAD "exempt = ( { } );", "c:1: exempt[1]: holds nothing and "
+		  "would hold for all mail, want at least one of sender, "
+		  "sasl_user, client, daemon, header, without\n" },
+		{ HEAD "exempt = (\n{ value = \"x\"; } );", "c:2: exempt[1]: "
+		  "value says what a header field holds, give the name of the "
+		  "field as header\n" },
+		{ HEAD "exempt = ( { sendr = \"x\"; } );", "c:1: "
+		  "exempt[1].sendr: unknown key, did you mean \"sender\"?\n" },
+		{ HEAD "exempt = ( { header = \"X-A\"; without = \"x-a\"; } "
+		  ");", "c:1: exempt[1]: can never hold: header and without "
+		  "are the same field\n" },
+		{ HEAD "exempt = ( { header = \"X:\"; } );", "c:1: "
+		  "exempt[1].header: \"X:\" is no name of a header field, want "
+		  "one such as \"List-Id\": printable ASCII, no blank, no "
+		  "colon\n" },
+		{ HEAD "exempt = ( { sender = \"\"; } );", "c:1: "
+		  "exempt[1].sender: is empty; give it a value, or leave it "
+		  "out\n" },
+		/* syntax */
+		{ HEAD "\na = ;", "c:2: syntax error, want key = value; is a "
+		  "semicolon, quote or bracket missing here or on the line "
+		  "before?\n" },
+		{ HEAD "\nuser = \"\";", "c:2: duplicate setting name, each "
+		  "key may stand once\n" },
+		{ HEAD "\n/* a\n\n", "c:2: a comment starts here and never "
+		  "ends, close it with */\n" },
+		{ HEAD "\nkeys = \"/a\n\n", "c:2: text starts here and never "
+		  "ends, close it with \"\n" },
+		{ HEAD "\n@include \"/nonexistent/x\"\n", "c:2: can't include "
+		  "/nonexistent/x: No such file or directory\n" },
+		/* libconfig would end the process */
+		{ HEAD "\n@include \"/tmp\"\n", "c:2: can't include /tmp: it "
+		  "is not a regular file\n" },
+		{ HEAD "\n\t@include \"a\\b\"\n", "c:2: @include wants the "
+		  "path of a file in double quotes, on one line and without a "
+		  "backslash\n" },
+		/* sorted by line, whoever finds them */
+		{ HEAD "\nkeys = \"x\";\nexempt = ( { },\n{ header = \"\"; } "
+		  ");\nmode = 1;", "c:2: keys: \"x\" must be an absolute path, "
+		  "one that starts with /\nc:3: exempt[1]: holds nothing and "
+		  "would hold for all mail, want at least one of sender, "
+		  "sasl_user, client, daemon, header, without\nc:4: "
+		  "exempt[2].header: is empty; give it a value, or leave it "
+		  "out\nc:5: mode: is a number, want text in double "
+		  "quotes\n" },
+	};
+
+	for (size_t i = 0; i < N(cases); i++) {
+		check_case((long)i);
+		check_errors(cases[i].text, cases[i].want);
+	}
+}
+
+static void
+test_good_values(void)
+{
+	static const char *const cases[] = {
+		"", "lists = ( );", "exempt = ( );", "redis = { };",
+		"socket = \"/run/x\";", "socket = \"inet6:1@::1\";",
+		"socket = \"inet:65535@localhost\";",
+		"socket_mode = \"0777\";", "socket_mode = \"000\";",
+		"redis = { url = \"redis://h\"; };",
+		"redis = { url = \"redis://h/\"; };",
+		"redis = { url = \"redis://[::1]\"; };",
+		"redis = { url = \"redis://[::1]:1/15\"; };",
+		"redis = { timeout_ms = 0x10; };",
+		"redis = { timeout_ms = 1; };",
+		"redis : { timeout_ms : 1 }",
+		"unsubscribe = { url = \"HTTPS://h\"; };",
+		"unsubscribe = { mailto = \"u@h.example\"; };",
+		"keys = \"/a/123456789012\"; # 123456789012 \"\n",
+		"controller = { name = \"\xe2\x82\xac\"; };",
+		"exempt = ( { client = \"192.0.2.1\"; } );",
+		"exempt = ( { header = \"x\"; value = \"*\"; } );",
+		"bulk = { unlisted = \"tempfail\"; }; // {{{{ \"\n/* \" */",
+	};
+
+	for (size_t i = 0; i < N(cases); i++) {
+		struct buf text = BUF_INIT(1000);
+		struct settings *s;
+
+		check_case((long)i);
+		buf_addf(&text, HEAD "%s", cases[i]);
+		s = load(buf_get(&text));
+		CHECK(s != NULL);
+		settings_put(&s);
+		buf_fini(&text);
+	}
+}
+
+static void
+add_times(struct buf *b, const char *text, int times)
+{
+	for (int i = 0; i < times; i++)
+		buf_add_str(b, text);
+}
+
+static void
+check_limit(const char *open, const char *each, int times, const char *close,
+    const char *want)
+{
+	struct buf text = BUF_INIT(4 * SOURCE_MAX), errors = BUF_INIT(1 << 20);
+	struct settings *settings = NULL;
+	int rc;
+
+	buf_add_str(&text, open);
+	add_times(&text, each, times);
+	buf_add_str(&text, close);
+	rc = settings_load_text("c", buf_span(&text), &settings, &errors);
+	CHECK_INT(rc, want == NULL ? 0 : -1);
+	CHECK_STR(buf_get(&errors), want == NULL ? "" : want);
+	settings_put(&settings);
+	buf_fini(&text);
+	buf_fini(&errors);
+}
+
+static void
+test_limits(void)
+{
+	check_limit(HEAD "exempt = ( ", "{ sender = \"a\"; },", 99,
+	    "{ sender = \"a\"; } );", NULL);
+	check_limit(HEAD "exempt = ( ", "{ sender = \"a\"; },\n", 100,
+	    "{ sender = \"a\"; } );", "c:101: exempt[101]: is one too many, "
+	    "there may be 100\n");
+	check_limit(HEAD "a = ", "(", 1000, "", "c:1: brackets within "
+	    "brackets, more than 32 deep; is a closing one missing?\n");
+	check_limit(HEAD, "# 345678\n", SOURCE_MAX / 9 + 1, "",
+	    "c: more than 1048576 bytes of configuration, included files "
+	    "counted\n");
+
+	struct buf errors = BUF_INIT(1000);
+	struct settings *settings = NULL;
+	CHECK_INT(settings_load_text("c", span_of("\n\0\n", 3), &settings,
+	    &errors), -1);
+	CHECK_STR(buf_get(&errors),
+	    "c:2: a NUL byte; the file must be plain text\n");
+	buf_fini(&errors);
+}
+
+/* More mistakes than are kept are counted. */
+static void
+test_many_mistakes(void)
+{
+	struct buf text = BUF_INIT(100000), errors = BUF_INIT(1000000);
+	struct settings *settings = NULL;
+	const char *last;
+
+	buf_add_str(&text, HEAD);
+	for (int i = 0; i < 1200; i++)
+		buf_addf(&text, "zzzzzzzz%d = 1;\n", i);
+	CHECK_INT(settings_load_text("c", buf_span(&text), &settings, &errors),
+	    -1);
+	last = strstr(buf_get(&errors), "c: ");
+	CHECK_STR(last == NULL ? "" : last,
+	    "c: 200 more mistakes are not shown\n");
+	buf_fini(&text);
+	buf_fini(&errors);
+}
+
+static void
+check_load(const char *path, const char *want)
+{
+	struct buf errors = BUF_INIT(100000);
+	struct settings *settings = NULL;
+	int rc = settings_load(path, &settings, &errors);
+
+	CHECK_INT(rc, want == NULL ? 0 : -1);
+	CHECK_STR(buf_get(&errors), want == NULL ? "" : want);
+	settings_put(&settings);
+	buf_fini(&errors);
+}
+
+static void
+test_files(void)
+{
+	struct buf want = BUF_INIT(1000), big = BUF_INIT(2 * SOURCE_MAX);
+	char *good = write_file("good.conf", HEAD, 0600);
+	char *path;
+
+	check_load(good, NULL);
+	check_load("/nonexistent", "/nonexistent: No such file or "
+	    "directory\n");
+	buf_addf(&want, "%s: Is a directory\n", directory);
+	check_load(directory, buf_get(&want));
+
+	add_times(&big, "#\n", SOURCE_MAX / 2 + 1);
+	path = write_file("big.conf", buf_get(&big), 0600);
+	buf_clear(&want);
+	buf_addf(&want, "%s: longer than 1048576 bytes\n", path);
+	check_load(path, buf_get(&want));
+	free(path);
+
+	/* a line end in a file's name makes no line of its own */
+	check_load("/nonexistent\n/x", "/nonexistent\n/x: No such file or "
+	    "directory\n");
+	free(good);
+	buf_fini(&want);
+	buf_fini(&big);
+}
+
+static void
+test_include(void)
+{
+	struct buf want = BUF_INIT(SOURCE_MAX);
+	char *more, *deep, *main_path;
+
+	/* relative to the main file, and its brackets count on */
+	deep = write_file("deep.inc", "timeout_ms = 7;\n", 0600);
+	more = write_file("more.inc",
+	    "redis = {\n@include \"deep.inc\"\n};\n", 0600);
+	main_path = write_file("inc.conf",
+	    HEAD "\n  @include \"more.inc\"\nmode = \"observe\";\n", 0600);
+	struct buf errors = BUF_INIT(1000);
+	struct settings *s = NULL;
+	CHECK_INT(settings_load(main_path, &s, &errors), 0);
+	CHECK_STR(buf_get(&errors), "");
+	CHECK_INT(s == NULL ? 0 : s->redis.timeout_ms, 7);
+	settings_put(&s);
+	buf_fini(&errors);
+	free(deep);
+
+	/* mistakes are told where they are, the main file first */
+	deep = write_file("deep.inc", "\ntimeout_ms = 0;\n", 0600);
+	free(main_path);
+	main_path = write_file("inc.conf",
+	    HEAD "\n@include \"more.inc\"\nmode = 1;\n", 0600);
+	buf_addf(&want, "%s:3: mode: is a number, want text in double "
+	    "quotes\n%s:2: redis.timeout_ms: 0 is out of range, it must be 1 "
+	    "to 10000\n", main_path, deep);
+	check_load(main_path, buf_get(&want));
+
+	free(deep);
+	deep = write_file("deep.inc", "\ntimeout_ms = ;\n", 0600);
+	buf_clear(&want);
+	buf_addf(&want, "%s:2: syntax error, want key = value; is a semicolon, "
+	    "quote or bracket missing here or on the line before?\n", deep);
+	check_load(main_path, buf_get(&want));
+
+	/* itself */
+	free(deep);
+	deep = write_file("deep.inc", "\n\n@include \"deep.inc\"\n", 0600);
+	buf_clear(&want);
+	buf_addf(&want, "%s:3: files include each other more than 8 deep; "
+	    "does one include itself?\n", deep);
+	check_load(main_path, buf_get(&want));
+
+	/* by its absolute path, and as often as one likes: up to 1 MiB */
+	buf_clear(&want);
+	add_times(&want, "# ......................................\n", 4000);
+	free(deep);
+	deep = write_file("deep.inc", buf_get(&want), 0600);
+	buf_clear(&want);
+	buf_add_str(&want, HEAD);
+	for (int i = 0; i < 8; i++)
+		buf_addf(&want, "\n@include \"%s\"\n", deep);
+	free(main_path);
+	main_path = write_file("inc.conf", buf_get(&want), 0600);
+	buf_clear(&want);
+	buf_addf(&want, "%s: more than 1048576 bytes of configuration, "
+	    "included files counted\n", deep);
+	check_load(main_path, buf_get(&want));
+	free(deep);
+	free(more);
+	free(main_path);
+	buf_fini(&want);
+}
+
+static void
+check_password(const char *content, mode_t mode, const char *password,
+    const char *error)
+{
+	char *path = write_file("password", content, mode);
+	struct buf text = BUF_INIT(1000), want = BUF_INIT(1000);
+	struct buf errors = BUF_INIT(1000);
+	struct settings *s = NULL;
+
+	buf_addf(&text, HEAD "redis = { username = \"m\"; password_file = "
+	    "\"%s\"; };", path);
+	if (error != NULL)
+		buf_addf(&want, "c:1: redis.password_file: %s%s\n", path,
+		    error);
+	CHECK_INT(settings_load_text("c", buf_span(&text), &s, &errors),
+	    error == NULL ? 0 : -1);
+	CHECK_STR(buf_get(&errors), buf_get(&want));
+	CHECK_STR(s == NULL ? "" : s->redis.password,
+	    password == NULL ? "" : password);
+	if (s != NULL) {
+		/* never in a dump */
+		buf_clear(&text);
+		settings_dump(&text, s);
+		CHECK(strstr(buf_get(&text), password) == NULL);
+	}
+	settings_put(&s);
+	buf_fini(&text);
+	buf_fini(&want);
+	buf_fini(&errors);
+	free(path);
+}
+
+static void
+test_password(void)
+{
+	static const char one_line[] = " must hold the password and nothing "
+	    "else, one line of at most 1024 bytes";
+	static const char open[] = " can be read or written by everybody: "
+	    "chmod o-rw";
+	struct buf longest = BUF_INIT(2000);
+
+	check_password("s3cret", 0600, "s3cret", NULL);
+	check_password("s3cret\n", 0640, "s3cret", NULL);
+	check_password("s3cret\r\n", 0440, "s3cret", NULL);
+	check_password("s3cret\n", 0604, NULL, open);
+	check_password("s3cret\n", 0602, NULL, open);
+	check_password("a\nb\n", 0600, NULL, one_line);
+	check_password("\n", 0600, NULL, " is empty; it must hold the "
+	    "password");
+	check_password("", 0600, NULL, " is empty; it must hold the "
+	    "password");
+	add_times(&longest, "x", 1024);
+	check_password(buf_get(&longest), 0600, buf_get(&longest), NULL);
+	buf_add_char(&longest, 'x');
+	check_password(buf_get(&longest), 0600, NULL, one_line);
+	add_times(&longest, "x", 100);
+	check_password(buf_get(&longest), 0600, NULL, one_line);
+	buf_fini(&longest);
+}
+
+static void
+test_accounts(void)
+{
+	bool root = geteuid() == 0;
+	struct settings *s = NULL;
+	struct buf errors = BUF_INIT(1000);
+
+	if (!root) {	/* who can't become them need not have them */
+		s = load("\nuser = \"no-such-user\"; socket_group = \"no-g\";");
+		settings_put(&s);
+		return;
+	}
+	check_errors("\nuser = \"no-such-user\";\nsocket_group = \"no-g\";",
+	    "c:2: user: there is no user \"no-such-user\", make it (useradd "
+	    "--system no-such-user), or set user\nc:3: socket_group: there "
+	    "is no group \"no-g\", use that of the MTA, such as "
+	    "\"postfix\"\n");
+	CHECK_INT(settings_load_text("c", SPAN("user = \"root\"; "
+	    "socket_group = \"root\";"), &s, &errors), 0);
+	CHECK_STR(s == NULL ? "" : s->socket_group, "root");
+	settings_put(&s);
+	buf_fini(&errors);
+}
+
+static void *
+count_up_and_down(void *context)
+{
+	for (int i = 0; i < 1000; i++) {
+		struct settings *mine = settings_get(context);
+
+		CHECK_STR(mine->keys, "/k");
+		settings_put(&mine);
+	}
+	return NULL;
+}
+
+static void
+test_references(void)
+{
+	struct settings *s = load(full);
+	struct settings *second;
+	pthread_t threads[2];
+
+	if (s == NULL)
+		return;
+	second = settings_get(s);
+	CHECK(second == s);
+	for (size_t i = 0; i < N(threads); i++)
+		CHECK_INT(pthread_create(&threads[i], NULL, count_up_and_down,
+		    s), 0);
+	for (size_t i = 0; i < N(threads); i++)
+		CHECK_INT(pthread_join(threads[i], NULL), 0);
+	settings_put(&s);
+	CHECK_STR(second->keys, "/k");
+	settings_put(&second);
+}
+
+/* --- table, sample and manual page */
+
+static char *
+read_source(const char *path)
+{
+	const char *srcdir = getenv("srcdir");
+	struct buf full_path = BUF_INIT(4000), text = BUF_INIT(1 << 20);
+	struct fail fail;
+
+	buf_addf(&full_path, "%s/%s", srcdir != NULL ? srcdir : ".", path);
+	if (file_read(buf_get(&full_path), &text, &fail) == -1)
+		CHECK_STR(fail.text, "");
+	buf_fini(&full_path);
+	return buf_take(&text);
+}
+
+/* Replaces the first `from' of text, which must be there. */
+static char *
+replace(char *text, const char *from, const char *to)
+{
+	char *at = strstr(text, from);
+	struct buf out = BUF_INIT(1 << 20);
+
+	CHECK(at != NULL);
+	if (at == NULL)
+		return text;
+	buf_add(&out, text, (size_t)(at - text));
+	buf_addf(&out, "%s%s", to, at + strlen(from));
+	free(text);
+	return buf_take(&out);
+}
+
+/* Takes the '#' off settings that are there to be uncommented. */
+static char *
+uncomment(const char *text)
+{
+	struct buf out = BUF_INIT(1 << 20);
+	bool start = true;
+
+	for (; *text != '\0'; text++) {
+		if (*text == '#' && start && text[1] != ' ' && text[1] != '\n')
+			continue;
+		start = *text == '\n' || (start && *text == '\t');
+		buf_add_char(&out, *text);
+	}
+	return buf_take(&out);
+}
+
+static void
+check_sample_has(const config_setting_t *group, enum option_scope scope)
+{
+	const struct option *o = NULL;
+
+	while ((o = option_next(scope, o)) != NULL) {
+		const config_setting_t *member =
+		    config_setting_get_member(group, o->name);
+
+		if (o->kind == OPTION_REFUSED) {
+			CHECK(member == NULL);
+			continue;
+		}
+		/* rules have different keys: any of them will do */
+		if (scope == SCOPE_RULE)
+			continue;
+		if (member == NULL) {
+			CHECK_STR(o->name, "in the sample");
+			continue;
+		}
+		if (o->kind == OPTION_GROUP)
+			check_sample_has(member, o->members);
+		if (o->kind == OPTION_LISTS)
+			check_sample_has(config_setting_get_elem(member, 0),
+			    o->members);
+	}
+}
+
+static void
+check_sample_defaults(const char *active, const char *uncommented)
+{
+	/* Where the sample's commented value is an example, not a default. */
+	static const char *const examples[] = {
+		"socket_mode = ", "socket_group = ", "redis.username",
+		"redis.password_file", "unsubscribe.mailto", "controller.",
+		"lists[1].purpose", "lists[1].list_id", "lists[1].max_age",
+		"lists[1].match[", "lists[1].confirmation[", "exempt[",
+		"keys = ",	/* depends on SYSCONFDIR */
+		"socket = ",	/* is changed for the group */
+	};
+	struct settings *a = load(active), *b = load(uncommented);
+	struct buf x = BUF_INIT(100000), y = BUF_INIT(100000);
+	char *line, *rest = NULL;
+
+	if (a == NULL || b == NULL)
+		goto out;
+	settings_dump(&x, a);
+	settings_dump(&y, b);
+	for (line = strtok_r(y.data, "\n", &rest); line != NULL;
+	    line = strtok_r(NULL, "\n", &rest)) {
+		bool skip = false;
+
+		for (size_t i = 0; i < N(examples); i++)
+			skip |= strncmp(line, examples[i],
+			    strlen(examples[i])) == 0;
+		if (!skip && strstr(buf_get(&x), line) == NULL)
+			CHECK_STR(line, "a default");
+	}
+out:
+	settings_put(&a);
+	settings_put(&b);
+	buf_fini(&x);
+	buf_fini(&y);
+}
+
+static void
+test_sample(void)
+{
+	char *password = write_file("password", "secret\n", 0600);
+	char *sample = replace(read_source("conf/consent-milter.conf"),
+	    "\nuser = \"consent-milter\";", "\nuser = \"\";");
+	char *all = uncomment(sample);
+	config_t config;
+
+	all = replace(all, "\"/etc/consent-milter/redis.password\"", "\"PW\"");
+	all = replace(all, "PW", password);
+	all = replace(all, "\"postfix\"", geteuid() == 0 ? "\"root\"" :
+	    "\"postfix\"");
+	all = replace(all, "\nsocket = \"inet:8892@127.0.0.1\"",
+	    "\nsocket = \"unix:/run/consent-milter/milter.sock\"");
+	check_sample_defaults(sample, all);
+
+	config_init(&config);
+	CHECK_INT(config_read_string(&config, all), CONFIG_TRUE);
+	if (config_root_setting(&config) != NULL)
+		check_sample_has(config_root_setting(&config), SCOPE_TOP);
+	config_destroy(&config);
+	for (const struct option *o = NULL;
+	    (o = option_next(SCOPE_RULE, o)) != NULL;)
+		if (strstr(all, o->name) == NULL)
+			CHECK_STR(o->name, "in a rule of the sample");
+	free(sample);
+	free(all);
+	free(password);
+}
+
+static const char *
+section_of(enum option_scope scope)
+{
+	switch (scope) {
+	case SCOPE_TOP:
+		return "\n.Ss General\n";
+	case SCOPE_REDIS:
+		return "\n.Ss Redis\n";
+	case SCOPE_AUDIT:
+		return "\n.Ss Audit\n";
+	case SCOPE_UNSUBSCRIBE:
+		return "\n.Ss Unsubscribe\n";
+	case SCOPE_CONTROLLER:
+		return "\n.Ss Controller\n";
+	case SCOPE_BULK:
+		return "\n.Ss Bulk\n";
+	case SCOPE_LIST:
+		return "\n.Ss Lists\n";
+	case SCOPE_RULE:
+		return "\n.Ss Rules\n";
+	}
+	return "";
+}
+
+/* The text between from (after which it starts) and the next `to'. */
+static char *
+cut(const char *text, const char *from, const char *to)
+{
+	const char *start = strstr(text, from), *end;
+
+	if (start == NULL)
+		return NULL;
+	start += strlen(from);
+	end = strstr(start, to);
+	return end == NULL ? xstrdup(start) :
+	    xmemdupz(start, (size_t)(end - start));
+}
+
+static void
+check_entry_has(const struct option *o, const char *entry, const char *what)
+{
+	if (strstr(entry, what) == NULL) {
+		CHECK_STR(o->name, "fully told in the manual page");
+		CHECK_STR(what, entry);
+	}
+}
+
+/* Default, range and words of one entry. */
+static void
+check_entry(const struct option *o, const char *section)
+{
+	struct buf item = BUF_INIT(200), number = BUF_INIT(100);
+	char *entry;
+
+	buf_addf(&item, "\n.It Cm %s No = ", o->name);
+	entry = cut(section, buf_get(&item), "\n.It ");
+	if (entry == NULL) {
+		CHECK_STR(o->name, "in the manual page");
+		buf_fini(&item);
+		return;
+	}
+	if (o->fallback != NULL) {
+		/* the build decides about SYSCONFDIR */
+		bool below = strncmp(o->fallback, SYSCONFDIR "/",
+		    strlen(SYSCONFDIR) + 1) == 0;
+
+		check_entry_has(o, entry, "Default:");
+		check_entry_has(o, strstr(entry, "Default:") != NULL ?
+		    strstr(entry, "Default:") : "", below ?
+		    o->fallback + strlen(SYSCONFDIR) : o->fallback);
+	}
+	if (o->kind == OPTION_NUMBER) {
+		buf_addf(&number, "%lld to %lld", (long long)o->min,
+		    (long long)o->max);
+		check_entry_has(o, entry, buf_get(&number));
+	}
+	for (size_t i = 0; o->words != NULL && o->words[i] != NULL; i++)
+		check_entry_has(o, entry, o->words[i]);
+	free(entry);
+	buf_fini(&item);
+	buf_fini(&number);
+}
+
+static size_t
+count_of(const char *text, const char *what)
+{
+	size_t n = 0;
+
+	for (; (text = strstr(text, what)) != NULL; text++)
+		n++;
+	return n;
+}
+
+static void
+test_manual(void)
+{
+	char *page = read_source("src/settings/consent-milter.conf.5");
+	size_t told = 0, known = 0;
+
+	for (size_t i = 0; i < option_count; i++) {
+		const struct option *o = &option_table[i];
+		char *section = cut(page, section_of(o->scope), "\n.Ss ");
+
+		check_case((long)i);
+		CHECK(section != NULL);
+		if (section == NULL)
+			continue;
+		if (o->kind == OPTION_REFUSED)
+			check_entry_has(o, section, o->name);
+		else {
+			check_entry(o, section);
+			known++;
+		}
+		free(section);
+	}
+	check_case(-1);
+	/* and nothing that the table does not know */
+	told = count_of(page, "\n.It Cm ");
+	CHECK_INT(told, known);
+	free(page);
+}
+
+/* Every scope is short enough for option_closest() and has no key twice. */
+static void
+test_table(void)
+{
+	for (size_t i = 0; i < option_count; i++) {
+		const struct option *o = &option_table[i];
+
+		check_case((long)i);
+		CHECK(option_find(o->scope, o->name) == o);
+		CHECK(o->help != NULL);
+		if (o->kind != OPTION_REFUSED)
+			CHECK_STR(option_closest(o->scope, o->name), o->name);
+	}
+}
+
+static const struct check_test tests[] = {
+	{ "defaults", test_defaults },
+	{ "everything", test_everything },
+	{ "mistakes", test_mistakes },
+	{ "good_values", test_good_values },
+	{ "limits", test_limits },
+	{ "many_mistakes", test_many_mistakes },
+	{ "files", test_files },
+	{ "include", test_include },
+	{ "password", test_password },
+	{ "accounts", test_accounts },
+	{ "references", test_references },
+	{ "sample", test_sample },
+	{ "manual", test_manual },
+	{ "table", test_table },
+};
+
+static void
+remove_directory(void)
+{
+	static const char *const names[] = { "good.conf", "big.conf",
+	    "inc.conf", "more.inc", "deep.inc", "password" };
+	struct buf path = BUF_INIT(1000);
+
+	for (size_t i = 0; i < N(names); i++) {
+		buf_clear(&path);
+		buf_addf(&path, "%s/%s", directory, names[i]);
+		(void)unlink(buf_get(&path));
+	}
+	buf_fini(&path);
+	(void)rmdir(directory);
+}
+
+int
+main(void)
+{
+	int rc;
+
+	if (mkdtemp(directory) == NULL) {
+		perror(directory);
+		return EXIT_FAILURE;
+	}
+	rc = check_main("settings", tests, N(tests));
+	remove_directory();
+	return rc;
+}
