@@ -174,6 +174,10 @@ test_absent_at_open(void)
  */
 #define STREAMS	8
 
+/* How many there are; a caller who is alone reads for himself, and everything
+ * has to be as true for him. */
+static size_t stream_count = STREAMS;
+
 struct stream {
 	pthread_t	 thread;
 	struct store	*store;
@@ -216,7 +220,7 @@ static void
 start_streams(struct stream *streams, struct store *store)
 {
 	atomic_store(&stop_streams, false);
-	for (uint32_t i = 0; i < STREAMS; i++) {
+	for (uint32_t i = 0; i < stream_count; i++) {
 		streams[i] = (struct stream){ .store = store,
 		    .stop = &stop_streams, .first = i * 10 };
 		(void)pthread_create(&streams[i].thread, NULL, run_stream,
@@ -231,7 +235,7 @@ end_streams(struct stream *streams)
 	long failed = 0;
 
 	atomic_store(&stop_streams, true);
-	for (size_t i = 0; i < STREAMS; i++) {
+	for (size_t i = 0; i < stream_count; i++) {
 		(void)pthread_join(streams[i].thread, NULL);
 		CHECK_INT(streams[i].wrong, 0);
 		CHECK(streams[i].good > 0);
@@ -337,6 +341,16 @@ test_closed_by_redis(void)
 	CHECK_INT(atomic_load(&states.downs), 0);
 	store_close(&store);
 	server_end(&s);
+}
+
+static void
+test_alone(void)
+{
+	stream_count = 1;
+	test_kill_and_restart();
+	test_hung();
+	test_closed_by_redis();
+	stream_count = STREAMS;
 }
 
 static void
@@ -784,9 +798,9 @@ test_flapping(void)
 	fake_end(&f);
 }
 
-/* Most of the time is spent waiting, so that three processes are as many times
- * as fast as one. */
-#define GROUPS	3
+/* Most of the time is spent waiting, so that several processes are
+ * faster than one. */
+#define GROUPS	4
 
 static int
 run_group(int group)
@@ -807,6 +821,8 @@ run_group(int group)
 		{ "late", test_late },
 		{ "bad hello", test_bad_hello },
 		{ "flapping", test_flapping },
+	}, {
+		{ "alone", test_alone },
 	} };
 	size_t n = 0;
 	char name[32];
