@@ -51,14 +51,22 @@ last_count() {
 	    "$1" | tail -n 1
 }
 
+# sum_count FILE: the sum of such lines, "N N", for a program with several.
+sum_count() {
+	awk '/[0-9]+ passed, [0-9]+ failed$/ {
+		good += $(NF - 3)
+		bad += $(NF - 1)
+	}
+	END { print good + 0, bad + 0 }' "$1"
+}
+
 # sum_checks DIR: the results that `make check' left there, "N N".  A program
 # without a count of its own counts once; one that died counts as failed.
 sum_checks() {
 	good=0 bad=0
 	for trs in $(find "$1" -name '*.trs'); do
 		result=$(sed -n 's/^:test-result: //p' "$trs")
-		count=$(last_count "${trs%.trs}.log")
-		: "${count:=0 0}"
+		count=$(sum_count "${trs%.trs}.log")
 		good=$((good + ${count% *}))
 		bad=$((bad + ${count#* }))
 		case $result in
@@ -168,20 +176,30 @@ stage_threads() {
 	    tr ' ' '\n' | grep -E '^tests/unit/test_(journal|store)')
 	TSAN_OPTIONS="suppressions=$src/tests/tsan.supp"
 	export TSAN_OPTIONS
-	sums="0 1"
-	if [ -n "$programs" ] && make -C "$build/tsan" -s -j"$jobs" $programs
-	then
-		timeout 600 make -C "$build/tsan" -s -k check-TESTS \
-		    TESTS="$(echo $programs)"
-		sums=$(sum_checks "$build/tsan")
-		show_failed "$build/tsan"
-	fi
+	good=0 bad=0
+	[ -n "$programs" ] || bad=1
+	for program in $programs; do
+		if ! make -C "$build/tsan" -s -j"$jobs" "$program"; then
+			bad=$((bad + 1))
+			continue
+		fi
+		(cd "$build/tsan" && srcdir=$src timeout 300 "./$program") \
+		    >"$build/tsan/$program.log" 2>&1 </dev/null
+		status=$?
+		found=$(sum_count "$build/tsan/$program.log")
+		good=$((good + ${found% *}))
+		bad=$((bad + ${found#* }))
+		[ "$status" -ne 0 ] || continue
+		[ "${found#* }" -ne 0 ] || bad=$((bad + 1))
+		echo "--- $program: exit $status"
+		tail -n 60 "$build/tsan/$program.log"
+	done
 	python3 -B "$src/tests/integration/run.py" -b "$build/tsan" \
 	    test_load >"$logs/load.out" 2>&1
 	cat "$logs/load.out"
 	load=$(last_count "$logs/load.out")
 	: "${load:=0 1}"
-	count="$((${sums% *} + ${load% *})) $((${sums#* } + ${load#* }))"
+	count="$((good + ${load% *})) $((bad + ${load#* }))"
 }
 
 stage_distcheck() {

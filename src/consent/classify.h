@@ -33,7 +33,8 @@ struct classification {
 	const struct list	*list;	/* LISTED, CONFIRMATION; borrowed */
 	/* Which rule decided: "weekly:match:1", "weekly:confirmation:2",
 	 * "exempt:1", "null-sender", "auto-replied", "multipart/report",
-	 * "list-administrivia", "bulk:Precedence".  Counted from 1. */
+	 * "list-administrivia", "bulk:Precedence".  Counted from 1; never
+	 * bytes of the message.  Empty for UNDECIDED and NOT_BULK. */
 	char			 rule[RULE_TEXT_MAX];
 };
 
@@ -93,7 +94,9 @@ void	classify_message(const struct policy *policy,
  * List-Subscribe, List-Owner, List-Archive, Mailing-List; Feedback-ID, X-FBL,
  * X-CSA-Complaints, X-Campaign, X-CampaignID, X-Listmonk-Campaign,
  * X-phpList-version, X-MC-User, X-HS-Cid, X-Mailman-Version, X-BeenThere,
- * X-Google-Group-Id, X-Listserver, and X-Mailer of a campaign tool.
+ * X-Google-Group-Id, X-Listserver, and X-Mailer whose first word is a campaign
+ * tool's: Sendy, Mailchimp, phpList, MailPoet, Mailman, listmonk, Mailtrain,
+ * Sympa.
  */
 
 #endif

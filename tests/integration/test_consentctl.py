@@ -1,0 +1,432 @@
+# Copyright the consent-milter authors.
+# SPDX-License-Identifier: BSD-2-Clause
+"""consentctl against a real Redis: changes, import, looking, exit codes."""
+import copy
+import glob
+import json
+import os
+import signal
+import subprocess
+import time
+
+from rig import (Filter, Redis, TestCase, WEEKLY, in_threads, program,
+                 read_text, wait_for)
+
+LISTS = [copy.deepcopy(WEEKLY),
+         {"id": "double", "name": "Double", "double_opt_in": True,
+          "match": [{"sender": "*@double.example.com"}]},
+         {"id": "aged", "name": "Aged", "max_age": "24 months",
+          "match": [{"sender": "*@aged.example.com"}]}]
+
+
+class Ctl(TestCase):
+    @classmethod
+    def set_up_rig(cls):
+        cls.redis = Redis(cls.rig)
+        cls.filter = Filter(cls.rig, cls.redis, start=False, lists=LISTS)
+        cls.ledger = os.path.join(cls.filter.audit_dir, "ledger")
+
+    def ctl(self, *args, code=0, **options):
+        done = self.filter.ctl(*args, check=False, **options)
+        self.assertEqual(done.returncode, code,
+                         f"{args}: {done.stdout}{done.stderr}")
+        return done
+
+    def check(self, address, list_id="weekly"):
+        done = self.filter.ctl("check", "--list", list_id, address,
+                               check=False)
+        self.assertEqual(done.returncode,
+                         0 if done.stdout == "granted\n" else 1)
+        return done.stdout.strip()
+
+    def import_text(self, text, *options, code=0):
+        path = os.path.join(self.filter.dir, "import.txt")
+        with open(path, "wb") as f:
+            f.write(text if isinstance(text, bytes) else text.encode())
+        return path, self.ctl("import", *options, path, code=code)
+
+    # -- changes
+
+    def test_life_of_a_consent(self):
+        a = "life@example.org"
+        self.assertEqual(self.check(a), "no-consent")
+        self.filter.grant(a)
+        self.assertEqual(self.check(a), "granted")
+        self.assertEqual(self.check("LIFE@Example.ORG."), "granted")
+        self.assertEqual(self.check("life+tag@example.org"), "no-consent")
+        self.assertEqual(self.check(a, "double"), "no-consent")
+        self.filter.withdraw(a)
+        self.assertEqual(self.check(a), "withdrawn")
+        time.sleep(0.002)
+        self.filter.grant(a)
+        self.assertEqual(self.check(a), "granted")
+        self.ctl("restrict", a)
+        self.assertEqual(self.check(a), "restricted")
+        time.sleep(0.002)
+        self.ctl("unrestrict", a)
+        self.assertEqual(self.check(a), "granted")
+        self.ctl("object", a)
+        self.assertEqual(self.check(a), "objected")
+
+    def test_double_opt_in(self):
+        done = self.ctl("grant", "--list", "double", "d@example.org")
+        self.assertIn("pending", done.stdout)
+        self.assertEqual(self.check("d@example.org", "double"), "pending")
+        self.ctl("confirm", "--list", "double", "d@example.org")
+        self.assertEqual(self.check("d@example.org", "double"), "granted")
+
+    def test_withdraw_all(self):
+        self.filter.grant("all@example.org")
+        self.ctl("grant", "--list", "aged", "all@example.org")
+        self.ctl("withdraw", "--all", "all@example.org")
+        for list_id in ("weekly", "aged", "double"):
+            self.assertEqual(self.check("all@example.org", list_id),
+                             "withdrawn")
+
+    def test_older_grant_does_not_come_back(self):
+        self.filter.withdraw("old@example.org")
+        done = self.ctl("grant", "--list", "weekly", "--at",
+                        "2026-01-05T09:00:00Z", "old@example.org")
+        self.assertIn("withdrawn", done.stdout)
+        self.assertEqual(self.check("old@example.org"), "withdrawn")
+
+    def test_equal_times(self):
+        at = "2026-01-05T09:00:00.123Z"
+        self.filter.grant("tie@example.org", at=at)
+        self.ctl("withdraw", "--list", "weekly", "--at", at,
+                 "tie@example.org")
+        self.assertEqual(self.check("tie@example.org"), "withdrawn")
+
+    def test_expiry_and_proof(self):
+        self.ctl("grant", "--list", "aged", "--at", "2020-01-01",
+                 "e@example.org")
+        self.assertEqual(self.check("e@example.org", "aged"), "expired")
+        done = self.ctl("grant", "--list", "weekly", "--method",
+                        "pre-ticked", "u@example.org")
+        self.assertIn("unproven", done.stdout)
+        self.assertEqual(self.check("u@example.org"), "unproven")
+
+    def test_mistakes(self):
+        self.ctl("grant", "--list", "weekly", code=64)
+        self.ctl("grant", "x@example.org", code=64)
+        self.ctl("grant", "--list", "weekly", "--at", "soon",
+                 "x@example.org", code=64)
+        self.ctl("grant", "--list", "weekly", "--at", "2999-01-01",
+                 "x@example.org", code=64)
+        self.ctl("withdraw", "x@example.org", code=64)
+        self.ctl("object", "--list", "weekly", "x@example.org", code=64)
+        self.ctl("confirm", "--list", "weekly", "--source", "x",
+                 "x@example.org", code=64)
+        done = self.ctl("grant", "--list", "weekyl", "x@example.org", code=65)
+        self.assertIn('did you mean "weekly"', done.stderr)
+        done = self.ctl("grnat", code=64)
+        self.assertIn('did you mean "grant"', done.stderr)
+        # a bad address is reported, the others are done
+        done = self.ctl("grant", "--list", "weekly", "no address",
+                        "good@example.org", code=65)
+        self.assertIn("no address", done.stderr)
+        self.assertEqual(self.check("good@example.org"), "granted")
+
+    def test_help(self):
+        for args in (["--help"], ["--version"], ["grant", "--help"],
+                     ["import", "--help"], ["log", "--help"],
+                     ["keygen", "--help"], ["rebuild", "--help"],
+                     ["show", "--help"], ["explain", "--help"]):
+            self.assertTrue(self.ctl(*args).stdout)
+        self.ctl(code=64)
+
+    # -- looking
+
+    def test_show(self):
+        self.filter.grant("Show@example.org", at="2026-01-05T09:00:00Z",
+                          source="shop", method="web-form", language="en",
+                          notice="n1 v2 & more = 100%", basis="consent",
+                          guardian="parent", ip="192.0.2.0")
+        shown = json.loads(self.ctl("show", "Show@example.org",
+                                    "--json").stdout)
+        self.assertEqual(shown["canonical"], "show@example.org")
+        weekly = [e for e in shown["lists"] if e["list"] == "weekly"][0]
+        self.assertEqual(weekly["granted_at"], "2026-01-05T09:00:00.000Z")
+        self.assertEqual((weekly["allowed"], weekly["reason"]),
+                         (True, "granted"))
+        self.assertEqual(weekly["evidence"], {
+            "source": "shop", "method": "web-form", "language": "en",
+            "notice": "n1 v2 & more = 100%", "basis": "consent",
+            "guardian": "parent", "ip": "192.0.2.0"})
+        self.assertEqual(shown["controller"]["name"], "Example AB")
+        text = self.ctl("show", "show@example.org").stdout
+        self.assertIn("allowed", text)
+        self.assertNotIn("\033", text)
+
+    def test_no_address_in_redis_or_ledger(self):
+        self.filter.grant("secretive@example.org")
+        for key in self.redis.call("KEYS", "*"):
+            self.assertRegex(key.decode(), r"^c:[0-9a-f]{32}$")
+            self.assertNotIn(b"secretive", b"".join(
+                self.redis.call("HGETALL", key)))
+        for path in glob.glob(f"{self.ledger}/*.jsonl"):
+            self.assertNotIn("secretive", read_text(path))
+
+    def test_explain(self):
+        message = ("From: a@b.c\nList-Id: W\n <weekly.news.example.com>\n\n"
+                   "List-Id: body\n")
+        self.filter.grant("ex@example.org")
+        done = json.loads(self.ctl(
+            "explain", "--json", "ex@example.org", "none@example.org",
+            input=message).stdout)
+        self.assertEqual((done["class"], done["list"], done["stage"],
+                          done["rule"]),
+                         ("listed", "weekly", "eom", "weekly:match:3"))
+        self.assertEqual([(r["action"], r["reason"])
+                          for r in done["recipients"]],
+                         [("accept", "granted"), ("remove", "no-consent")])
+        text = self.ctl("explain", "-f", "x@news.example.com",
+                        "none@example.org", input="Subject: x\n\n").stdout
+        self.assertIn("weekly:match:1", text)
+        self.assertIn("reject", text)
+        text = self.ctl("explain", "-f", "", "none@example.org",
+                        input=message).stdout
+        self.assertIn("null-sender", text)
+
+    # -- import
+
+    def test_csv(self):
+        path, done = self.import_text(
+            "\ufeffList,Address,at,confirmed_at,withdrawn_at,objected_at,"
+            "source,method\r\n"
+            "weekly,c1@example.org,2026-01-05T09:00:00Z,,,,\"a \"\"b\"\"\","
+            "web-form\r\n"
+            "\r\n"
+            "double,c2@example.org,2026-01-05,2026-01-06,,,,\r\n"
+            "weekly,c3@example.org,2026-01-05,,2026-02-01,,,\r\n"
+            "weekly,c4@example.org,2026-01-05,,,2026-02-01,,\r\n"
+            "weekly,c5@example.org,2026-01-05,,,,,unknown\r\n"
+            "weekly,c6@example.org,,,,,\"two\nlines\",\r\n"
+            "weekly,\"C7@Example.org\",,,,,,", code=1)
+        self.assertIn("6 rows imported, 1 refused", done.stdout)
+        self.assertIn(":8: source has a control character", done.stderr)
+        for address, list_id, want in (
+                ("c1", "weekly", "granted"), ("c2", "double", "granted"),
+                ("c3", "weekly", "withdrawn"), ("c4", "weekly", "objected"),
+                ("c5", "weekly", "unproven"), ("c7", "weekly", "granted")):
+            self.assertEqual(self.check(f"{address}@example.org", list_id),
+                             want, address)
+
+    def test_refused_rows_by_line(self):
+        path, done = self.import_text(
+            "address,list,at,confirmed_at\n"                    # 1
+            "good@example.com,weekly,2026-01-05,\n"             # 2
+            "bad address,weekly,2026-01-05,\n"                  # 3
+            "x@example.com,weekyl,2026-01-05,\n"                # 4
+            "x@example.com,weekly,yesterday,\n"                 # 5
+            "x@example.com,weekly,2999-01-05,\n"                # 6
+            "x@example.com,weekly,2026-01-05\n"                 # 7
+            "x@example.com,weekly,2026-01-05,,more\n"           # 8
+            "x@example.com,weekly,2026-01-05,2026-01-01\n"      # 9
+            ",weekly,2026-01-05,\n"                             # 10
+            "x@example.com,,2026-01-05,\n"                      # 11
+            "\"x@example.com\"y,weekly,2026-01-05,\n"           # 12
+            "last@example.com,weekly,2026-01-05,\n", code=1)    # 13
+        lines = done.stderr.strip().splitlines()
+        self.assertEqual([int(line.split(":")[1]) for line in lines],
+                         [3, 4, 5, 6, 7, 8, 9, 10, 11, 12], done.stderr)
+        self.assertTrue(all(line.startswith(path) for line in lines))
+        self.assertIn("2 rows imported, 10 refused", done.stdout)
+        self.assertEqual(self.check("good@example.com"), "granted")
+        self.assertEqual(self.check("last@example.com"), "granted")
+
+    def test_wrong_header(self):
+        for header in ("adress,list", "address,at", "address,list,list",
+                       "a\"b,c"):
+            _, done = self.import_text(f"{header}\nx@y.example,weekly\n",
+                                       code=65)
+        _, done = self.import_text("adress,list\n", code=65)
+        self.assertIn('did you mean "address"', done.stderr)
+
+    def test_json_lines(self):
+        rows = [{"address": "j1@example.org", "list": "weekly",
+                 "at": "2026-01-05T09:00:00+02:00", "source": "app"},
+                {"address": "j2@example.org", "list": "weekly",
+                 "at": None},
+                {"address": "j3@example.org", "list": "weekly",
+                 "at": 5}, ["x"], {"adres": "x"}]
+        _, done = self.import_text("\n\n".join(map(json.dumps, rows)) +
+                                   "\n{broken\n", "--json", code=1)
+        summary = json.loads(done.stdout)
+        self.assertEqual((summary["imported"], summary["refused"]), (2, 4))
+        self.assertEqual(self.check("j1@example.org"), "granted")
+        self.assertEqual(self.check("j2@example.org"), "granted")
+
+    def test_never_over_an_opt_out(self):
+        self.filter.withdraw("gone@example.org")
+        self.ctl("object", "gone2@example.org")
+        text = ("address,list,at\ngone@example.org,weekly,2020-01-01\n"
+                "gone@example.org,weekly,\ngone2@example.org,weekly,\n")
+        _, done = self.import_text(text, code=1)
+        self.assertIn(":3: this person opted out", done.stderr)
+        self.assertIn(":4: this person opted out", done.stderr)
+        self.assertEqual(self.check("gone@example.org"), "withdrawn")
+        self.assertEqual(self.check("gone2@example.org"), "objected")
+
+    def test_timeless_row_and_opt_out_in_one_file(self):
+        """Whatever stands first, whether in one batch or in two."""
+        header = "address,list,withdrawn_at\n"
+        timeless, out = "{},weekly,\n", "{},weekly,2026-01-05\n"
+        filler = "".join(f"f{i}@example.net,weekly,\n" for i in range(1500))
+        for i, order in enumerate(([timeless, out], [out, timeless],
+                                   [timeless, filler, out],
+                                   [out, filler, timeless])):
+            address = f"mixed{i}@example.org"
+            self.filter.ctl("import", "-", check=False, input=header +
+                            "".join(order).replace("{}", address))
+            self.assertEqual(self.check(address), "withdrawn", str(i))
+
+    def test_hostile_files(self):
+        cases = [b"", b"\n\n", b"\0\0\0", b"\xff\xfe\xfd",
+                 b"address,list\n" + b"\"" + b"x" * 200000,
+                 b"address,list\n" + b"x" * 200000 + b"\nh@example.org,weekly",
+                 b"address,list\nx\0y@example.org,weekly\n",
+                 b"{\"address\":\"" + b"x" * 200000 + b"\"}\n",
+                 b"{" * 100000, b"address,list\n" + b"," * 70000,
+                 b"address,list\n=cmd|' /C calc'!A0,weekly\n"]
+        for i, data in enumerate(cases):
+            path = os.path.join(self.filter.dir, "hostile")
+            with open(path, "wb") as f:
+                f.write(data)
+            done = self.filter.ctl("import", path, check=False)
+            with self.subTest(i):
+                self.assertIn(done.returncode, (0, 1, 65), done.stderr)
+        self.assertEqual(self.check("h@example.org"), "granted")
+
+    def test_dry_run(self):
+        before = read_text(glob.glob(f"{self.ledger}/*.jsonl")[0]) \
+            if glob.glob(f"{self.ledger}/*.jsonl") else ""
+        self.import_text("address,list\ndry@example.org,weekly\n",
+                         "--dry-run")
+        self.assertEqual(self.check("dry@example.org"), "no-consent")
+        after = "".join(map(read_text, glob.glob(f"{self.ledger}/*.jsonl")))
+        self.assertNotIn("dry", after)
+        self.assertTrue(after.startswith(before))
+
+    def test_big_import_and_rebuild(self):
+        text = "address,list,at,source\n" + "".join(
+            f"p{i}@example.org,weekly,2026-01-05T09:00:00Z,shop\n"
+            for i in range(20000))
+        _, done = self.import_text(text)
+        self.assertIn("20000 rows imported", done.stdout)
+        keys = self.redis.call("DBSIZE")
+        self.redis.call("FLUSHALL")
+        self.assertEqual(self.check("p77@example.org"), "no-consent")
+        self.ctl("rebuild")
+        self.assertEqual(self.redis.call("DBSIZE"), keys)
+        self.assertEqual(self.check("p77@example.org"), "granted")
+
+    def test_interrupted_import(self):
+        reader, writer = os.pipe()
+        child = subprocess.Popen([program("consentctl"), "-c",
+                                  self.filter.config_path, "import", "-"],
+                                 stdin=reader, stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE, text=True)
+        os.close(reader)
+        os.write(writer, b"address,list\n" + b"".join(
+            b"i%d@example.org,weekly\n" % i for i in range(1500)))
+        wait_for(lambda: self.check("i999@example.org") == "granted", 10,
+                 "the first batch")
+        child.send_signal(signal.SIGINT)
+        out, err = child.communicate(timeout=20)
+        os.close(writer)
+        self.assertEqual(child.returncode, 75, err)
+        self.assertIn("interrupted at line", err)
+        self.assertEqual(self.check("i1400@example.org"), "granted")
+
+    # -- Redis away
+
+    def test_recorded_while_redis_is_away(self):
+        self.filter.grant("away@example.org")
+        self.redis.stop()
+        try:
+            done = self.ctl("withdraw", "--list", "weekly",
+                            "away@example.org", code=75)
+            self.assertIn("recorded", done.stderr)
+            done = self.filter.ctl("check", "--list", "weekly",
+                                   "away@example.org", check=False)
+            self.assertEqual((done.returncode, done.stdout),
+                             (69, "store-failure\n"))
+            self.ctl("show", "away@example.org", code=69)
+            self.ctl("rebuild", code=69)
+        finally:
+            self.redis.start()
+        self.ctl("rebuild")
+        self.assertEqual(self.check("away@example.org"), "withdrawn")
+
+    def test_next_command_applies_what_waits(self):
+        self.filter.grant("wait@example.org")
+        self.redis.sigstop()
+        try:
+            self.ctl("withdraw", "--list", "weekly", "wait@example.org",
+                     code=75)
+        finally:
+            self.redis.cont()
+        self.assertEqual(self.check("wait@example.org"), "granted")
+        self.filter.grant("somebody.else@example.org")
+        self.assertEqual(self.check("wait@example.org"), "withdrawn")
+
+    def test_many_at_once(self):
+        in_threads(8, lambda i: [self.filter.grant(f"m{i}-{k}@example.org")
+                                 for k in range(5)])
+        for i in range(8):
+            for k in range(5):
+                self.assertEqual(self.check(f"m{i}-{k}@example.org"),
+                                 "granted")
+        seq = int(read_text(f"{self.ledger}/.applied"))
+        last = read_text(sorted(glob.glob(f"{self.ledger}/*.jsonl"))[-1])
+        self.assertEqual(seq, json.loads(last.splitlines()[-1])["seq"])
+
+    def test_killed_between_ledger_and_redis(self):
+        """kill -9 at any moment: what the ledger has, Redis gets."""
+        for i in range(15):
+            child = subprocess.Popen(
+                [program("consentctl"), "-c", self.filter.config_path,
+                 "grant", "--list", "weekly", f"k{i}@example.org"])
+            time.sleep(0.004 * i)
+            child.kill()
+            child.wait()
+        self.filter.grant("after@example.org")
+        ledger = "".join(map(read_text, sorted(glob.glob(
+            f"{self.ledger}/*.jsonl"))))
+        subjects = {json.loads(line)["subject"]
+                    for line in ledger.splitlines() if '"event":' in line}
+        for subject in subjects:
+            self.assertEqual(self.redis.call("EXISTS", f"c:{subject}"), 1)
+
+    def test_unreadable_ledger_line(self):
+        self.filter.grant("before@example.org")
+        path = sorted(glob.glob(f"{self.ledger}/*.jsonl"))[-1]
+        text = read_text(path)
+        broken = text.replace('"event":"grant"', '"event":"grnat"', 1)
+        with open(path, "w") as f:
+            f.write(broken)
+        self.redis.call("FLUSHALL")
+        done = self.ctl("rebuild", code=65)
+        self.assertIn("can't be read", done.stderr)
+        self.assertEqual(self.check("before@example.org"), "granted")
+        with open(path, "w") as f:
+            f.write(text)
+        self.ctl("rebuild")
+
+    # -- keys
+
+    def test_keygen_never_overwrites(self):
+        key = os.path.join(self.filter.keys_dir, "pseudonym.key")
+        before = read_text(key)
+        self.assertIn("all keys are there", self.ctl("keygen").stdout)
+        self.assertEqual(read_text(key), before)
+        self.assertEqual(os.stat(key).st_mode & 0o777, 0o600)
+
+    def test_token(self):
+        done = self.ctl("token", "--list", "weekly", "--mailto",
+                        "t@example.org").stdout.split()
+        self.assertRegex(done[0],
+                         r"^https://news\.example\.com/u/[\w-]{51}$")
+        self.assertRegex(done[1], r"^mailto:u\+[a-z2-7]{61}@news\."
+                         r"example\.com$")
