@@ -21,13 +21,15 @@
 #include "base/date.h"
 #include "base/xalloc.h"
 
-#define WINDOW_CALLS	256
-#define WINDOW_BYTES	((size_t)256 * 1024)
-/* What one call can add at the most: its events' evidence. */
-#define CALL_EVENTS	16
-#define CALL_BYTES	((size_t)CALL_EVENTS * 8 * 1024)
-/* Loading the script that often without getting further is enough. */
-#define LOADS_MAX	3
+/* Events of one call.  More would save little, and nobody else is served
+ * while Redis works on them. */
+#define CALL_EVENTS	32
+#define WINDOW_CALLS	16
+#define FACT_BYTES	((size_t)8 * 1024)	/* no fact has more */
+#define WINDOW_BYTES	(FACT_BYTES * CALL_EVENTS * WINDOW_CALLS)
+/* Loading the script that often without getting further is enough: somebody
+ * flushes scripts all the time. */
+#define LOADS_MAX	10
 
 static const char merge_script[] =
 #include "store/merge.inc"
@@ -101,7 +103,7 @@ add_fact(struct buf *out, const struct event *event)
 	command_add(out, span_str(event->list));
 	command_add(out, span_of(fact, (size_t)len));
 	if (has_evidence(event)) {
-		struct buf text = BUF_INIT(CALL_BYTES / CALL_EVENTS);
+		struct buf text = BUF_INIT(FACT_BYTES);
 
 		evidence_field_format(&text, event->at_ms, &event->evidence);
 		command_add(out, buf_span(&text));
@@ -111,16 +113,21 @@ add_fact(struct buf *out, const struct event *event)
 	}
 }
 
-/* How many events at the start are about the same person. */
-static size_t
-same_person(const struct event *events, size_t n)
+static void
+add_call(struct buf *out, const char *sha, const struct event *events,
+    size_t n)
 {
-	size_t i = 1;
+	char count[24];
 
-	while (i < n && i < CALL_EVENTS &&
-	    subject_is(&events[i].subject, &events[0].subject))
-		i++;
-	return i;
+	(void)snprintf(count, sizeof(count), "%zu", n);
+	command_begin(out, 3 + 4 * n);
+	command_add(out, SPAN("EVALSHA"));
+	command_add(out, span_str(sha));
+	command_add(out, span_str(count));
+	for (size_t i = 0; i < n; i++)
+		command_key(out, &events[i].subject);
+	for (size_t i = 0; i < n; i++)
+		add_fact(out, &events[i]);
 }
 
 static void
@@ -129,17 +136,10 @@ fill_window(struct window *w, const char *sha, const struct event *events,
 {
 	buf_clear(&w->commands);
 	w->calls = 0;
-	while (from < n && w->calls < WINDOW_CALLS &&
-	    w->commands.len < WINDOW_BYTES) {
-		size_t k = same_person(events + from, n - from);
+	while (from < n && w->calls < WINDOW_CALLS) {
+		size_t k = n - from < CALL_EVENTS ? n - from : CALL_EVENTS;
 
-		command_begin(&w->commands, 4 + 3 * k);
-		command_add(&w->commands, SPAN("EVALSHA"));
-		command_add(&w->commands, span_str(sha));
-		command_add(&w->commands, SPAN("1"));
-		command_key(&w->commands, &events[from].subject);
-		for (size_t i = 0; i < k; i++)
-			add_fact(&w->commands, &events[from + i]);
+		add_call(&w->commands, sha, events + from, k);
 		from += k;
 		w->ends[w->calls++] = from;
 	}
@@ -158,26 +158,56 @@ start_window(struct link *link, struct window *w)
 	link_start(link, &w->request);
 }
 
-/* Returns 1 when all calls of the window are confirmed, 0 when Redis does not
- * know the script, -1 otherwise.  *applied moves on over those at the front. */
+/* The answer to a call for k events: 1 when all are merged, 0 when Redis does
+ * not know the script, -1 otherwise.  *applied grows by those that are. */
+static int
+read_merged(const struct reply *reply, size_t k, size_t *applied,
+    struct fail *fail)
+{
+	const struct reply *done = reply;
+
+	if (reply->type == REPLY_ARRAY && reply->len == 2 &&
+	    reply->elements[1]->type == REPLY_STRING)
+		done = reply->elements[0];
+	if (done->type != REPLY_INTEGER || done->integer < 0 ||
+	    (unsigned long long)done->integer > k) {
+		(void)reply_fail(reply, fail);
+		return reply_is_error(reply, "NOSCRIPT") ? 0 : -1;
+	}
+	if (done != reply) {
+		*applied += (size_t)done->integer;
+		return reply_fail_text(reply->elements[1], fail);
+	}
+	if ((size_t)done->integer != k)
+		return fail_set(fail, FAIL_TEMP, "Redis merged fewer events "
+		    "than it was given and did not say why");
+	*applied += k;
+	return 1;
+}
+
+/* As read_merged(), for all calls of a window. */
 static int
 finish_window(struct link *link, struct window *w, size_t *applied,
     struct fail *fail)
 {
 	int rc = link_finish(link, &w->request, fail) == 0 ? 1 : -1;
 
-	for (size_t i = 0; i < w->request.received && rc == 1; i++) {
-		const struct reply *reply = w->replies[i];
-
-		if (reply->type == REPLY_INTEGER && reply->integer == 1)
-			*applied = w->ends[i];
-		else {
-			rc = reply_is_error(reply, "NOSCRIPT") ? 0 : -1;
-			(void)reply_fail(reply, fail);
-		}
-	}
+	for (size_t i = 0; i < w->calls && rc == 1; i++)
+		rc = read_merged(w->replies[i], w->ends[i] - *applied,
+		    applied, fail);
 	request_clear(&w->request);
 	return rc;
+}
+
+/* After a failure nothing that came later counts. */
+static void
+drop_window(struct link *link, struct window *w)
+{
+	struct fail ignored;
+
+	if (link_finish(link, &w->request, &ignored) == -1)
+		w->calls = 0;
+	request_clear(&w->request);
 }
 
 /* Sends events from *applied on until all are confirmed or one is not.
@@ -187,8 +217,7 @@ send_events(struct link *link, const char *sha, const struct event *events,
     size_t n, struct window *windows, size_t *applied, struct fail *fail)
 {
 	struct window *ahead = NULL, *w = &windows[0];
-	struct fail later;
-	size_t from = *applied, ignored;
+	size_t from = *applied;
 	int rc = 1;
 
 	while (rc == 1 && (from < n || ahead != NULL)) {
@@ -206,7 +235,7 @@ send_events(struct link *link, const char *sha, const struct event *events,
 			rc = finish_window(link, behind, applied, fail);
 	}
 	if (ahead != NULL)
-		(void)finish_window(link, ahead, &ignored, &later);
+		drop_window(link, ahead);
 	return rc;
 }
 
@@ -284,7 +313,7 @@ apply_events(struct link *link, struct script *script,
 		return 0;
 	windows = xcalloc(2, sizeof(*windows));
 	for (size_t i = 0; i < 2; i++)
-		buf_init(&windows[i].commands, WINDOW_BYTES + CALL_BYTES);
+		buf_init(&windows[i].commands, WINDOW_BYTES);
 	rc = apply_windows(link, script, events, n, windows, applied, fail);
 	for (size_t i = 0; i < 2; i++)
 		buf_fini(&windows[i].commands);

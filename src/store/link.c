@@ -8,8 +8,9 @@
  * A caller appends its request to the queue and its bytes to `out', and sends
  * `out' itself unless another caller is just doing so, who then sends these
  * bytes as well; the store's thread need not wake up for it.  That thread
- * connects, reads, and hands replies over.  The lock is never held across a
- * system call that could block.
+ * connects, reads, and hands replies over.  Only a caller who has been alone
+ * for a while reads for himself, which saves two wake-ups of the three that a
+ * look-up costs.  The lock is never held across a system call that could block.
  *
  *	CONNECTING  after start and after a loss, while the first attempt to
  *		    connect lasts: requests wait in `waiting'
@@ -46,6 +47,7 @@
 #define BATCH			128	/* replies handed over at a time */
 #define TRIES_MAX		2
 #define SEND_ROUNDS		16	/* of others' bytes, for one caller */
+#define LONE_MIN		32	/* single replies, to read oneself */
 #define CHECK_INTERVAL_MS	5000
 #define DELAY_MIN_MS		100
 #define DELAY_MAX_MS		1000
@@ -58,6 +60,13 @@ enum state {
 	STATE_CONNECTING,
 	STATE_UP,
 	STATE_DOWN
+};
+
+/* Who may read from the connection: has `reader' and `read_buffer'. */
+enum reading {
+	READING_THREAD,		/* the store's thread, while it is UP */
+	READING_NOBODY,		/* the next caller, if he is alone */
+	READING_CALLER
 };
 
 /* What the owner was told last. */
@@ -81,14 +90,14 @@ struct link {
 	pthread_t	 thread;
 	int		 wake_fd;
 	enum told	 told;
-	struct reply_reader *reader;
+	struct reply_reader *reader;	/* see enum reading */
 	char		*read_buffer;
 	struct request	 check;		/* INFO memory */
 	struct reply	*check_reply;
 	int64_t		 next_check_ms;
 
 	pthread_mutex_t	 lock;		/* for all that follows */
-	pthread_cond_t	 changed;	/* `first_ended', `sending' */
+	pthread_cond_t	 changed;	/* first_ended, sending, reading */
 	enum state	 state;
 	bool		 stop;
 	bool		 first_ended;
@@ -103,6 +112,11 @@ struct link {
 	struct buf	 wire;		/* of whoever has set `sending' */
 	bool		 sending;
 	bool		 blocked;	/* the socket is full */
+	enum reading	 reading;
+	bool		 wanted;	/* the thread is to read again */
+	bool		 lost;		/* a caller saw the end */
+	size_t		 delivered;	/* replies, since the last look */
+	unsigned	 lone;		/* looks that found a single one */
 };
 
 static void
@@ -266,6 +280,15 @@ enqueue_sent(struct link *link, struct request *r)
 	buf_add_span(&link->out, r->bytes);
 }
 
+/* Callers are not alone any more. */
+static void
+want_thread(struct link *link)
+{
+	if (!link->wanted)
+		wake(link);
+	link->wanted = true;
+}
+
 void
 link_start(struct link *link, struct request *r)
 {
@@ -294,11 +317,184 @@ link_start(struct link *link, struct request *r)
 			TAILQ_INSERT_TAIL(&link->waiting, r, entry);
 		} else {
 			enqueue_sent(link, r);
+			if (link->reading == READING_CALLER ||
+			    (link->reading == READING_NOBODY &&
+			    link->queued > 1))
+				want_thread(link);
 			if (!link->sending && !link->blocked)
 				flush(link);
 		}
 	}
 	(void)pthread_mutex_unlock(&link->lock);
+}
+
+/*
+ * Reading, by whoever may.
+ */
+
+/* May this Redis still be used?  Its answer is ours alone by now. */
+static int
+finish_check(struct link *link)
+{
+	struct fail fail;
+	int rc = handshake_check_policy(link->check_reply, &fail);
+
+	drop_replies(&link->check);
+	(void)pthread_mutex_lock(&link->lock);
+	link->check.queued = false;
+	if (rc == -1) {
+		(void)fail_prefix(&fail, "%s", link->where);
+		give_up(link, STATE_DOWN, &fail);
+	}
+	(void)pthread_mutex_unlock(&link->lock);
+	return rc;
+}
+
+/*
+ * Gives replies to the requests they belong to.  Those that got their last one
+ * are posted without the lock, for their callers will want it.
+ */
+static int
+deliver(struct link *link, struct reply **batch, size_t n)
+{
+	struct request *complete[BATCH], *r;
+	size_t completed = 0, i;
+	bool checked = false;
+	struct fail fail;
+
+	(void)pthread_mutex_lock(&link->lock);
+	link->delivered += n;
+	for (i = 0; i < n && link->state == STATE_UP; i++) {
+		r = TAILQ_FIRST(&link->sent);
+		if (r == NULL) {
+			(void)fail_set(&fail, FAIL_TEMP, "Redis broke the "
+			    "protocol: an answer that nobody asked for");
+			give_up(link, STATE_CONNECTING, &fail);
+			break;
+		}
+		r->replies[r->received++] = batch[i];
+		if (r->received < r->expected)
+			continue;
+		unqueue(link, &link->sent, r);
+		if (r == &link->check) {
+			checked = true;
+			continue;
+		}
+		atomic_store_explicit(&r->done, true, memory_order_release);
+		complete[completed++] = r;
+	}
+	(void)pthread_mutex_unlock(&link->lock);
+	for (; i < n; i++)
+		reply_free(&batch[i]);
+	for (i = 0; i < completed; i++)
+		(void)sem_post(&complete[i]->posted);
+	if (!checked)
+		return 0;
+	return finish_check(link);
+}
+
+/* How long the reply may be that comes next.  Replies behind it in the same
+ * batch get the same limit, which is never less than what one read brings. */
+static size_t
+next_max_bytes(struct link *link)
+{
+	struct request *r;
+	size_t max_bytes;
+
+	(void)pthread_mutex_lock(&link->lock);
+	r = TAILQ_FIRST(&link->sent);
+	max_bytes = r == NULL ? LINK_REPLY_SMALL : r->max_bytes;
+	(void)pthread_mutex_unlock(&link->lock);
+	return max_bytes;
+}
+
+static int
+parse_replies(struct link *link)
+{
+	struct reply *batch[BATCH];
+	struct fail fail;
+	size_t n;
+	int rc;
+
+	do {
+		size_t max_bytes = next_max_bytes(link);
+
+		for (n = 0; n < BATCH; n++)
+			if ((rc = reply_reader_next(link->reader, max_bytes,
+			    &batch[n], &fail)) != 1)
+				break;
+		if (n > 0 && deliver(link, batch, n) == -1)
+			return -1;
+	} while (n == BATCH);
+	if (rc == 0)
+		return 0;
+	(void)pthread_mutex_lock(&link->lock);
+	if (link->state == STATE_UP)
+		give_up(link, STATE_CONNECTING, &fail);
+	(void)pthread_mutex_unlock(&link->lock);
+	return -1;
+}
+
+/* Returns -1 when the connection is of no use any more. */
+static int
+receive(struct link *link)
+{
+	struct fail fail;
+	ssize_t n = recv(link->fd, link->read_buffer, READ_BYTES, 0);
+
+	if (n == -1 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	if (n <= 0)
+		return -1;
+	if (reply_reader_feed(link->reader, link->read_buffer, (size_t)n,
+	    &fail) == -1)
+		return -1;
+	return parse_replies(link);
+}
+
+static bool
+start_reading(struct link *link, const struct request *r)
+{
+	bool may;
+
+	(void)pthread_mutex_lock(&link->lock);
+	may = link->state == STATE_UP && !link->lost && !r->waiting &&
+	    link->reading == READING_NOBODY && !link->wanted;
+	if (may)
+		link->reading = READING_CALLER;
+	(void)pthread_mutex_unlock(&link->lock);
+	return may;
+}
+
+static void
+end_reading(struct link *link, bool lost)
+{
+	(void)pthread_mutex_lock(&link->lock);
+	link->reading = READING_NOBODY;
+	link->lost = lost && link->state == STATE_UP;
+	if (link->lost || link->wanted || link->state != STATE_UP)
+		wake(link);
+	(void)pthread_cond_broadcast(&link->changed);
+	(void)pthread_mutex_unlock(&link->lock);
+}
+
+/* Reads until the request is done or its time is over. */
+static void
+read_alone(struct link *link, const struct request *r)
+{
+	struct pollfd p = { .fd = link->fd, .events = POLLIN };
+	bool lost = false;
+
+	while (!lost && !atomic_load_explicit(&r->done,
+	    memory_order_acquire)) {
+		int64_t left_ms = r->deadline_ms - clock_monotonic_ms();
+
+		if (left_ms <= 0)
+			break;
+		if (poll(&p, 1, (int)left_ms) > 0)
+			lost = receive(link) == -1;
+	}
+	end_reading(link, lost);
 }
 
 static void
@@ -347,8 +543,11 @@ wait_until(struct link *link, struct request *r)
 int
 link_finish(struct link *link, struct request *r, struct fail *fail)
 {
-	if (r->queued)
+	if (r->queued) {
+		if (start_reading(link, r))
+			read_alone(link, r);
 		wait_until(link, r);
+	}
 	(void)sem_destroy(&r->posted);
 	if (!r->failed)
 		return 0;
@@ -387,6 +586,9 @@ go_up(struct link *link)
 
 	(void)pthread_mutex_lock(&link->lock);
 	link->state = STATE_UP;
+	link->reading = READING_THREAD;
+	link->wanted = link->lost = false;
+	link->lone = 0;
 	while ((r = TAILQ_FIRST(&link->waiting)) != NULL) {
 		TAILQ_REMOVE(&link->waiting, r, entry);
 		enqueue_sent(link, r);
@@ -460,7 +662,7 @@ hang_up(struct link *link)
 		link->state = STATE_CONNECTING;
 		link->fail = fail;
 	}
-	while (link->sending)
+	while (link->sending || link->reading == READING_CALLER)
 		(void)pthread_cond_wait(&link->changed, &link->lock);
 	while ((r = TAILQ_FIRST(&link->sent)) != NULL) {
 		if (r->tries < TRIES_MAX && r != &link->check) {
@@ -487,117 +689,6 @@ hang_up(struct link *link)
 	reply_reader_free(&link->reader);
 }
 
-/*
- * Gives replies to the requests they belong to.  Those that got their last one
- * are posted without the lock, for their callers will want it.
- */
-static int
-deliver(struct link *link, struct reply **batch, size_t n)
-{
-	struct request *complete[BATCH], *r;
-	size_t completed = 0, i;
-	bool checked = false;
-	struct fail fail;
-
-	(void)pthread_mutex_lock(&link->lock);
-	for (i = 0; i < n && link->state == STATE_UP; i++) {
-		r = TAILQ_FIRST(&link->sent);
-		if (r == NULL) {
-			(void)fail_set(&fail, FAIL_TEMP, "Redis broke the "
-			    "protocol: an answer that nobody asked for");
-			give_up(link, STATE_CONNECTING, &fail);
-			break;
-		}
-		r->replies[r->received++] = batch[i];
-		if (r->received < r->expected)
-			continue;
-		unqueue(link, &link->sent, r);
-		if (r == &link->check) {
-			checked = true;
-			continue;
-		}
-		atomic_store_explicit(&r->done, true, memory_order_release);
-		complete[completed++] = r;
-	}
-	(void)pthread_mutex_unlock(&link->lock);
-	for (; i < n; i++)
-		reply_free(&batch[i]);
-	for (i = 0; i < completed; i++)
-		(void)sem_post(&complete[i]->posted);
-	if (!checked)
-		return 0;
-	link->check.queued = false;
-	if (handshake_check_policy(link->check_reply, &fail) == 0) {
-		drop_replies(&link->check);
-		return 0;
-	}
-	drop_replies(&link->check);
-	(void)fail_prefix(&fail, "%s", link->where);
-	(void)pthread_mutex_lock(&link->lock);
-	give_up(link, STATE_DOWN, &fail);
-	(void)pthread_mutex_unlock(&link->lock);
-	return -1;
-}
-
-/* How long the reply may be that comes next.  Replies behind it in the same
- * batch get the same limit, which is never less than what one read brings. */
-static size_t
-next_max_bytes(struct link *link)
-{
-	struct request *r;
-	size_t max_bytes;
-
-	(void)pthread_mutex_lock(&link->lock);
-	r = TAILQ_FIRST(&link->sent);
-	max_bytes = r == NULL ? LINK_REPLY_SMALL : r->max_bytes;
-	(void)pthread_mutex_unlock(&link->lock);
-	return max_bytes;
-}
-
-static int
-parse_replies(struct link *link)
-{
-	struct reply *batch[BATCH];
-	struct fail fail;
-	size_t n;
-	int rc;
-
-	do {
-		size_t max_bytes = next_max_bytes(link);
-
-		for (n = 0; n < BATCH; n++)
-			if ((rc = reply_reader_next(link->reader, max_bytes,
-			    &batch[n], &fail)) != 1)
-				break;
-		if (n > 0 && deliver(link, batch, n) == -1)
-			return -1;
-	} while (n == BATCH);
-	if (rc == 0)
-		return 0;
-	(void)pthread_mutex_lock(&link->lock);
-	if (link->state == STATE_UP)
-		give_up(link, STATE_CONNECTING, &fail);
-	(void)pthread_mutex_unlock(&link->lock);
-	return -1;
-}
-
-/* Returns -1 when the connection is of no use any more. */
-static int
-receive(struct link *link)
-{
-	struct fail fail;
-	ssize_t n = recv(link->fd, link->read_buffer, READ_BYTES, 0);
-
-	if (n == -1 && (errno == EAGAIN || errno == EINTR))
-		return 0;
-	if (n <= 0)
-		return -1;
-	if (reply_reader_feed(link->reader, link->read_buffer, (size_t)n,
-	    &fail) == -1)
-		return -1;
-	return parse_replies(link);
-}
-
 static void
 start_check(struct link *link)
 {
@@ -609,9 +700,29 @@ start_check(struct link *link)
 	r->deadline_ms = link_deadline(link);
 	link->queued++;
 	link->queued_bytes += r->bytes.len;
+	link->wanted = true;
 	enqueue_sent(link, r);
 	if (!link->sending && !link->blocked)
 		flush(link);
+}
+
+/* Who reads from now on?  The store's thread when it was called for, nobody
+ * when one reply came at a time for a while. */
+static void
+choose_reader(struct link *link)
+{
+	if (link->reading == READING_NOBODY && link->wanted) {
+		link->reading = READING_THREAD;
+		link->wanted = false;
+		link->lone = 0;
+	} else if (link->reading == READING_THREAD) {
+		link->wanted = false;
+		if (link->delivered > 1 || link->queued > 0)
+			link->lone = 0;
+		else if (link->delivered == 1 && ++link->lone >= LONE_MIN)
+			link->reading = READING_NOBODY;
+	}
+	link->delivered = 0;
 }
 
 /*
@@ -641,16 +752,34 @@ keep_time(struct link *link, short *events)
 		    "Redis did not answer within %d ms", link->timeout_ms);
 		give_up(link, STATE_CONNECTING, &fail);
 	}
-	if (link->state == STATE_UP && !link->stop) {
+	choose_reader(link);
+	if (link->state == STATE_UP && !link->stop && !link->lost) {
 		next_ms = link->next_check_ms;
 		if (r != NULL && r->deadline_ms + 1 < next_ms)
 			next_ms = r->deadline_ms + 1;
 		wait_ms = next_ms > now_ms ? (int)(next_ms - now_ms) : 0;
-		*events = link->blocked && !link->sending ?
-		    POLLIN | POLLOUT : POLLIN;
+		*events = POLLRDHUP;
+		if (link->reading == READING_THREAD)
+			*events |= POLLIN;
+		if (link->blocked && !link->sending)
+			*events |= POLLOUT;
 	}
 	(void)pthread_mutex_unlock(&link->lock);
 	return wait_ms;
+}
+
+/* Makes sure that it is the store's thread that reads. */
+static bool
+claim_reading(struct link *link)
+{
+	bool mine;
+
+	(void)pthread_mutex_lock(&link->lock);
+	if (link->reading == READING_NOBODY)
+		link->reading = READING_THREAD;
+	mine = link->reading == READING_THREAD;
+	(void)pthread_mutex_unlock(&link->lock);
+	return mine;
 }
 
 static void
@@ -675,7 +804,12 @@ serve(struct link *link)
 				flush(link);
 			(void)pthread_mutex_unlock(&link->lock);
 		}
-		if (fds[0].revents & ~POLLOUT && receive(link) == -1)
+		if ((fds[0].revents & ~POLLOUT) == 0)
+			continue;
+		if (!claim_reading(link))
+			/* The caller who reads is about to see the end. */
+			(void)poll(NULL, 0, 1);
+		else if (receive(link) == -1)
 			break;
 	}
 }

@@ -1,77 +1,99 @@
--- Merges facts into one person's hash (consent/record.h describes the fields).
+-- Merges facts into the hashes of persons (consent/record.h describes the
+-- fields), one after the other.  For fact i:
 --
--- KEYS[1]  the person
--- ARGV     three for each fact:
---            list name, or "" for the person as a whole
---            letter and time, "g1764000000000"
---            the evidence field for that grant, or ""
+-- KEYS[i]    the person
+-- ARGV[3i-2] list name, or "" for the person as a whole
+-- ARGV[3i-1] letter and time, "g1764000000000"
+-- ARGV[3i]   the evidence field for this grant, or ""
+--
+-- Answers how many facts there were, or, when one could not be merged, an array
+-- of how many were before it and the reason.
 --
 -- Of two times of a kind the later stays, so facts may come in any order and
 -- as often as one likes.  Of two evidence fields the one of the later grant
 -- stays, at equal times the greater bytes.  Evidence of a grant that is not
 -- later than the person's erasure is forgotten: it may name the person.
 --
--- All is read and checked before anything is written, in one HSET.  A field
+-- What a fact touches is read and checked before anything is written.  A field
 -- that can't be read is an error and stays as it is: it may be the only trace
 -- of a withdrawal.
-local TIME_MAX = 253402300799999
-local LETTERS = { list = 'gcwu', person = 'woerl' }
+local call, byte, find, match = redis.call, string.byte, string.find,
+  string.match
+local sub, concat = string.sub, table.concat
 
-local function fail(what)
+local TIME_MAX = 253402300799999
+local LIST = { letters = 'gcwu', fact = '^[gcwu][1-9]%d*$',
+  text = '^g?(%d*) ?c?(%d*) ?w?(%d*) ?u?(%d*)$' }
+local PERSON = { letters = 'woerl', fact = '^[woerl][1-9]%d*$',
+  text = '^w?(%d*) ?o?(%d*) ?e?(%d*) ?r?(%d*) ?l?(%d*)$' }
+local ERASED = 3 -- place of "e" in PERSON.letters
+local BYTE_E, BYTE_G, BYTE_SPACE, BYTE_0 = 101, 103, 32, 48
+
+local function bad(what)
   error('BADRECORD ' .. what .. " that can't be read", 0)
 end
 
--- Times as numbers (exact, for they are far below 2^53), or nil.
-local function time_of(digits)
+-- Times are exact as numbers, for they are far below 2^53.
+local function time_of(digits, what)
   local n = tonumber(digits)
-  if n and n >= 1 and n <= TIME_MAX and string.byte(digits) ~= 48 then
-    return n
+  if not n or n < 1 or n > TIME_MAX or byte(digits) == BYTE_0 then
+    bad(what)
   end
+  return n
 end
 
-local function format(digits, letters)
-  local out = {}
-  for i = 1, #letters do
-    local letter = string.sub(letters, i, i)
-    if digits[letter] then
-      out[#out + 1] = letter .. digits[letter]
+local function format(digits, form)
+  local out, n = {}, 0
+  for i = 1, #form.letters do
+    if digits[i] and digits[i] ~= '' then
+      n = n + 1
+      out[n] = sub(form.letters, i, i) .. digits[i]
     end
   end
-  return table.concat(out, ' ')
+  return concat(out, ' ')
 end
 
--- What does not come out again the same way was not ours.
-local function parse(text, letters)
-  local digits = {}
-  for letter, d in string.gmatch(text, '(%l)(%d+)') do
-    if not time_of(d) then
-      fail('a consent record')
+-- The digits behind each letter.  What does not come out again the same way
+-- was not ours.
+local function parse(text, form)
+  local digits = { match(text, form.text) }
+  for i = 1, #digits do
+    if digits[i] ~= '' then
+      time_of(digits[i], 'a consent record')
     end
-    digits[letter] = d
   end
-  if text == '' or format(digits, letters) ~= text then
-    fail('a consent record')
+  if text == '' or format(digits, form) ~= text then
+    bad('a consent record')
   end
   return digits
 end
 
-local function is_later(a, b)
-  return not b or tonumber(a) > tonumber(b)
+local function merge_time(old, fact, form)
+  if not old then
+    return fact
+  end
+  local digits = parse(old, form)
+  local i = find(form.letters, sub(fact, 1, 1), 1, true)
+  local d = sub(fact, 2)
+  if digits[i] ~= '' and tonumber(digits[i]) >= tonumber(d) then
+    return old
+  end
+  digits[i] = d
+  return format(digits, form)
 end
 
 local function evidence_time(text)
-  local d, rest = string.match(text, '^g(%d+)(.*)$')
-  if not d or not time_of(d) or
-    (rest ~= '' and string.byte(rest) ~= 32) then
-    fail('evidence')
+  local d, at = match(text, '^g(%d+)()')
+  if not d or (at <= #text and byte(text, at) ~= BYTE_SPACE) then
+    bad('evidence')
   end
-  return tonumber(d)
+  return time_of(d, 'evidence')
 end
 
--- The greater bytes, not strcoll().
+-- The greater bytes; the operator would ask the locale.
 local function is_greater(a, b)
   for i = 1, math.min(#a, #b) do
-    local x, y = string.byte(a, i), string.byte(b, i)
+    local x, y = byte(a, i), byte(b, i)
     if x ~= y then
       return x > y
     end
@@ -79,138 +101,84 @@ local function is_greater(a, b)
   return #a > #b
 end
 
--- By field name: values as they are, times and evidence as they shall be.
-local old, times, evidence = {}, {}, {}
-
-local function names_of_facts()
-  local names, seen = { '*' }, {}
-  for i = 1, #ARGV, 3 do
-    local list = ARGV[i]
-    if list ~= '' and not seen[list] then
-      seen[list] = true
-      names[#names + 1] = list
-      if string.byte(ARGV[i + 1]) == 103 then
-        names[#names + 1] = list .. '.e'
-      end
-    end
-  end
-  return names
+local function erased_at(person)
+  local digits = parse(person, PERSON)[ERASED]
+  return digits == '' and 0 or tonumber(digits)
 end
 
-local function load(names)
-  local values = redis.call('HMGET', KEYS[1], unpack(names))
-  for i = 1, #names do
-    old[names[i]] = values[i]
-  end
-end
-
-local function value_of(name)
-  if old[name] == nil then
-    old[name] = redis.call('HGET', KEYS[1], name)
-  end
-  return old[name]
-end
-
-local function digits_of(name, letters)
-  if not times[name] then
-    local text = value_of(name)
-    times[name] = text and parse(text, letters) or {}
-  end
-  return times[name]
-end
-
-local function merge_evidence(list, grant, text)
+-- A grant and its evidence.
+local function merge_grant(key, list, fact, text)
   local name = list .. '.e'
-  if evidence_time(text) ~= tonumber(grant) then
-    fail('evidence')
+  local old = call('HMGET', key, list, name, '*')
+  local new = merge_time(old[1], fact, LIST)
+  if byte(fact) ~= BYTE_G or sub(text, 1, #fact) ~= fact or
+    (#text > #fact and byte(text, #fact + 1) ~= BYTE_SPACE) then
+    bad('evidence')
   end
-  local have = evidence[name] or value_of(name)
-  if have then
-    local at, have_at = tonumber(grant), evidence_time(have)
-    if at < have_at or (at == have_at and not is_greater(text, have)) then
-      return
-    end
+  local at = tonumber(sub(fact, 2))
+  local keep = not old[3] or at > erased_at(old[3])
+  if old[2] then
+    local have_at = evidence_time(old[2])
+    keep = keep and (at > have_at or
+      (at == have_at and is_greater(text, old[2])))
   end
-  evidence[name] = text
-end
-
-local function merge(list, fact, text)
-  local letters = list == '' and LETTERS.person or LETTERS.list
-  local name = list == '' and '*' or list
-  local letter, d = string.match(fact, '^(%l)(%d+)$')
-  if not letter or not time_of(d) or
-    not string.find(letters, letter, 1, true) then
-    fail('a fact')
-  end
-  local digits = digits_of(name, letters)
-  if is_later(d, digits[letter]) then
-    digits[letter] = d
-  end
-  if text ~= '' then
-    if letter ~= 'g' then
-      fail('evidence')
-    end
-    merge_evidence(list, d, text)
+  if keep then
+    call('HSET', key, list, new, name, text)
+  elseif new ~= old[1] then
+    call('HSET', key, list, new)
   end
 end
 
--- Evidence in the hash that the person's erasure covers and that is not about
--- to be replaced.
-local function forgotten(erased)
-  local names = {}
-  for _, name in ipairs(redis.call('HKEYS', KEYS[1])) do
-    if string.sub(name, -2) == '.e' and not evidence[name] and
-      evidence_time(value_of(name)) <= erased then
+-- Forgets the evidence that an erasure covers.
+local function merge_erasure(key, fact)
+  local old = call('HGET', key, '*')
+  local new = merge_time(old, fact, PERSON)
+  local erased, names = erased_at(new), {}
+  if new == old then
+    return
+  end
+  for _, name in ipairs(call('HKEYS', key)) do
+    if sub(name, -2) == '.e' and
+      evidence_time(call('HGET', key, name)) <= erased then
       names[#names + 1] = name
     end
   end
-  return names
+  call('HSET', key, '*', new)
+  if #names > 0 then
+    call('HDEL', key, unpack(names))
+  end
 end
 
-local function pick(erased)
-  local write = {}
-  for name, digits in pairs(times) do
-    local text = format(digits,
-      name == '*' and LETTERS.person or LETTERS.list)
-    if text ~= '' and text ~= old[name] then
-      write[#write + 1] = name
-      write[#write + 1] = text
-    end
+local function merge(key, list, fact, text)
+  local form = list == '' and PERSON or LIST
+  if not find(fact, form.fact) or tonumber(sub(fact, 2)) > TIME_MAX then
+    bad('a fact')
   end
-  for name, text in pairs(evidence) do
-    if evidence_time(text) > erased then
-      write[#write + 1] = name
-      write[#write + 1] = text
-    else
-      evidence[name] = nil
-    end
+  if text ~= '' then
+    return merge_grant(key, list, fact, text)
   end
-  return write
+  if list == '' and byte(fact) == BYTE_E then
+    return merge_erasure(key, fact)
+  end
+  local name = list == '' and '*' or list
+  local old = call('HGET', key, name)
+  local new = merge_time(old, fact, form)
+  if new ~= old then
+    call('HSET', key, name, new)
+  end
 end
 
-local function main()
-  load(names_of_facts())
-  for i = 1, #ARGV, 3 do
-    merge(ARGV[i], ARGV[i + 1], ARGV[i + 2])
+local done = 0
+local function merge_all(persons, facts)
+  for i = 1, #persons do
+    merge(persons[i], facts[3 * i - 2], facts[3 * i - 1], facts[3 * i])
+    done = i
   end
-  local person = digits_of('*', LETTERS.person)
-  local erased = tonumber(person.e or '0')
-  local write, drop = pick(erased), {}
-  if erased > 0 and old['*'] ~= format(person, LETTERS.person) then
-    drop = forgotten(erased)
-  end
-  if #write > 0 then
-    redis.call('HSET', KEYS[1], unpack(write))
-  end
-  if #drop > 0 then
-    redis.call('HDEL', KEYS[1], unpack(drop))
-  end
-  return 1
 end
 
--- Errors of redis.call() are tables since Redis 7, strings before.
-local ok, result = pcall(main)
-if not ok and type(result) ~= 'table' then
-  return redis.error_reply(result)
+local ok, why = pcall(merge_all, KEYS, ARGV)
+if ok then
+  return done
 end
-return result
+-- Errors of redis.call() are tables since Redis 7, and strings before.
+return { done, type(why) == 'table' and why.err or why }

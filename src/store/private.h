@@ -96,6 +96,8 @@ struct span reply_span(const struct reply *reply);
  * "unexpected answer".  Always returns -1 with FAIL_TEMP.
  */
 int	reply_fail(const struct reply *reply, struct fail *fail);
+/* The same with the text of a string. */
+int	reply_fail_text(const struct reply *reply, struct fail *fail);
 /* Is it an error whose first word is this one? */
 bool	reply_is_error(const struct reply *reply, const char *word);
 /* The answer to HMGET key LIST *.  Returns 1, 0, -1 as store_lookup(). */

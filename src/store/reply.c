@@ -227,12 +227,18 @@ reply_is_error(const struct reply *reply, const char *word)
 int
 reply_fail(const struct reply *reply, struct fail *fail)
 {
-	char text[ERROR_TEXT_MAX + 1];
-	size_t len = reply->len < ERROR_TEXT_MAX ? reply->len : ERROR_TEXT_MAX;
-
 	if (reply->type != REPLY_ERROR)
 		return fail_set(fail, FAIL_TEMP,
 		    "Redis answered with something of the wrong type");
+	return reply_fail_text(reply, fail);
+}
+
+int
+reply_fail_text(const struct reply *reply, struct fail *fail)
+{
+	char text[ERROR_TEXT_MAX + 1];
+	size_t len = reply->len < ERROR_TEXT_MAX ? reply->len : ERROR_TEXT_MAX;
+
 	for (size_t i = 0; i < len; i++)
 		text[i] = (char)(ascii_isprint(reply->text[i]) ?
 		    reply->text[i] : '?');

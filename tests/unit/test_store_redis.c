@@ -525,9 +525,58 @@ test_threads(void)
 		(void)pthread_create(&workers[i].thread, NULL, look_up_mine,
 		    &workers[i]);
 	}
-	for (int i = 0; i < 20; i++)
+	for (int i = 0; i < 20; i++) {
 		CHECK_STR(SERVER_ASK(&server, "SCRIPT", "FLUSH"), "OK");
+		sleep_ms(2);
+	}
 	for (size_t i = 0; i < WORKERS; i++) {
+		(void)pthread_join(workers[i].thread, NULL);
+		CHECK_INT(workers[i].wrong, 0);
+	}
+	store_close(&store);
+}
+
+/* Callers who are alone now and then. */
+static void *
+come_and_go(void *context)
+{
+	struct worker *w = context;
+	unsigned state = w->first + 7;
+	struct record r;
+	struct fail fail;
+
+	for (int burst = 0; burst < 40; burst++) {
+		for (uint32_t i = 0; i < 60; i++) {
+			struct subject who = person(w->first + i);
+
+			if (store_lookup(w->store, &who, "weekly", &r,
+			    &fail) != 1 ||
+			    r.grant_ms != (int64_t)(w->first + i + 1))
+				w->wrong++;
+		}
+		state = state * 1103515245 + 12345;
+		sleep_ms((int)(state >> 16) % 12);
+	}
+	return NULL;
+}
+
+static void
+test_come_and_go(void)
+{
+	struct store *store = open_as(NULL, NULL);
+	struct worker workers[3];
+
+	(void)SERVER_ASK(&server, "FLUSHALL");
+	for (uint32_t i = 0; i < 180; i++)
+		CHECK_INT(apply_one(store, event_of(i, EVENT_GRANT, "weekly",
+		    i + 1)), 0);
+	for (size_t i = 0; i < 3; i++) {
+		workers[i] = (struct worker){ .store = store,
+		    .first = (uint32_t)i * 60 };
+		(void)pthread_create(&workers[i].thread, NULL, come_and_go,
+		    &workers[i]);
+	}
+	for (size_t i = 0; i < 3; i++) {
 		(void)pthread_join(workers[i].thread, NULL);
 		CHECK_INT(workers[i].wrong, 0);
 	}
@@ -668,6 +717,7 @@ main(void)
 		{ "merge refuses", test_merge_refuses },
 		{ "many", test_many },
 		{ "threads", test_threads },
+		{ "come and go", test_come_and_go },
 		{ "script flush in import", test_script_flush_in_import },
 		{ "acl", test_acl },
 		{ "database", test_database },
