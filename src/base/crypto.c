@@ -11,6 +11,7 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,10 +41,23 @@ must(int ok)
 	_exit(EX_SOFTWARE);
 }
 
+/* EVP_sha256() would be looked up among the providers at each use, under a
+ * lock of OpenSSL; fetched once it costs nothing. */
+static EVP_MD *fetched_sha256;
+static pthread_once_t fetch_once = PTHREAD_ONCE_INIT;
+
+static void
+fetch_sha256(void)
+{
+	fetched_sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+	must(fetched_sha256 != NULL);
+}
+
 static const EVP_MD *
 sha256(void)
 {
-	return EVP_sha256();
+	(void)pthread_once(&fetch_once, fetch_sha256);
+	return fetched_sha256;
 }
 
 static void
