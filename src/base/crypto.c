@@ -82,6 +82,41 @@ crypto_sha256(const struct span *pieces, size_t n,
 	EVP_MD_CTX_free(ctx);
 }
 
+struct crypto_hash {
+	EVP_MD_CTX *ctx;
+};
+
+struct crypto_hash *
+crypto_hash_new(void)
+{
+	struct crypto_hash *hash = xcalloc(1, sizeof(*hash));
+
+	hash->ctx = EVP_MD_CTX_new();
+	must(hash->ctx != NULL);
+	must(EVP_DigestInit_ex(hash->ctx, sha256(), NULL));
+	return hash;
+}
+
+void
+crypto_hash_free(struct crypto_hash **hash)
+{
+	if (*hash == NULL)
+		return;
+	EVP_MD_CTX_free((*hash)->ctx);
+	free(*hash);
+	*hash = NULL;
+}
+
+void
+crypto_hash_sum(struct crypto_hash *hash, const struct span *pieces, size_t n,
+    unsigned char out[CRYPTO_DIGEST_BYTES])
+{
+	/* Without a type it starts again without looking the type up. */
+	must(EVP_DigestInit_ex(hash->ctx, NULL, NULL));
+	update(hash->ctx, pieces, n);
+	must(EVP_DigestFinal_ex(hash->ctx, out, NULL));
+}
+
 static EVP_MD_CTX *
 keyed_state(const unsigned char key[CRYPTO_KEY_BYTES], unsigned char pad)
 {

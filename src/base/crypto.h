@@ -23,6 +23,16 @@ void	crypto_sha256(const struct span *pieces, size_t n,
 	    unsigned char out[CRYPTO_DIGEST_BYTES]);
 
 /*
+ * The same with a context that is kept, for who computes many: half of the
+ * cost of a short digest is setting up.  One thread at a time.
+ */
+struct crypto_hash;
+struct crypto_hash *crypto_hash_new(void) __attribute__((returns_nonnull));
+void	crypto_hash_free(struct crypto_hash **hash);
+void	crypto_hash_sum(struct crypto_hash *hash, const struct span *pieces,
+	    size_t n, unsigned char out[CRYPTO_DIGEST_BYTES]);
+
+/*
  * HMAC-SHA256 (RFC 2104) with a key that is prepared once.  The key object is
  * immutable after _new and may be shared by threads; _free wipes it.
  */

@@ -8,7 +8,6 @@
  */
 #include "journal/private.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 #include "base/codec.h"
@@ -32,66 +31,120 @@ big_endian(unsigned char out[8], uint64_t value)
 	}
 }
 
-void
-journal_digest(const unsigned char salt[JOURNAL_SALT_BYTES], struct span body,
-    unsigned char out[CRYPTO_DIGEST_BYTES])
+/* Adds a text with its length before it; returns where it ends.  @UNSAFE */
+static unsigned char *
+put_text(unsigned char *to, const void *text, size_t len)
 {
-	static const char context[] = "consent-milter journal body v1";
-	unsigned char lengths[3][8] = { { 0 } };
-	struct span pieces[] = {
-		span_of(lengths[0], 8), span_of(context, sizeof(context)),
-		span_of(lengths[1], 8), span_of(salt, JOURNAL_SALT_BYTES),
-		span_of(lengths[2], 8), body
-	};
-
-	big_endian(lengths[0], sizeof(context));
-	big_endian(lengths[1], JOURNAL_SALT_BYTES);
-	big_endian(lengths[2], body.len);
-	crypto_sha256(pieces, 6, out);
+	big_endian(to, len);
+	memcpy(to + 8, text, len);
+	return to + 8 + len;
 }
 
 void
-journal_chain(const unsigned char previous[JOURNAL_CHAIN_BYTES], uint64_t seq,
+journal_digest(struct crypto_hash *hash,
+    const unsigned char salt[JOURNAL_SALT_BYTES], struct span body,
+    unsigned char out[CRYPTO_DIGEST_BYTES])
+{
+	static const char context[] = "consent-milter journal body v1";
+	unsigned char head[8 + sizeof(context) + 8 + JOURNAL_SALT_BYTES + 8];
+	unsigned char *to = head;
+	struct span pieces[2];
+
+	to = put_text(to, context, sizeof(context));
+	to = put_text(to, salt, JOURNAL_SALT_BYTES);
+	big_endian(to, body.len);
+	pieces[0] = span_of(head, sizeof(head));
+	pieces[1] = body;
+	crypto_hash_sum(hash, pieces, 2, out);
+}
+
+void
+journal_chain(struct crypto_hash *hash,
+    const unsigned char previous[JOURNAL_CHAIN_BYTES], uint64_t seq,
     struct span type, const unsigned char digest[CRYPTO_DIGEST_BYTES],
     unsigned char out[JOURNAL_CHAIN_BYTES])
 {
 	static const char context[] = "consent-milter journal chain v1";
-	unsigned char lengths[4][8] = { { 0 } }, number[8] = { 0 };
-	struct span pieces[] = {
-		span_of(lengths[0], 8), span_of(context, sizeof(context)),
-		span_of(lengths[1], 8),
-		span_of(previous, JOURNAL_CHAIN_BYTES), span_of(number, 8),
-		span_of(lengths[2], 8), type,
-		span_of(lengths[3], 8), span_of(digest, CRYPTO_DIGEST_BYTES)
-	};
+	unsigned char all[8 + sizeof(context) + 8 + JOURNAL_CHAIN_BYTES + 8 +
+	    8 + JOURNAL_TYPE_MAX + 8 + CRYPTO_DIGEST_BYTES];
+	unsigned char *to = all;
+	struct span piece;
 
-	big_endian(lengths[0], sizeof(context));
-	big_endian(lengths[1], JOURNAL_CHAIN_BYTES);
-	big_endian(number, seq);
-	big_endian(lengths[2], type.len);
-	big_endian(lengths[3], CRYPTO_DIGEST_BYTES);
-	crypto_sha256(pieces, 9, out);
+	to = put_text(to, context, sizeof(context));
+	to = put_text(to, previous, JOURNAL_CHAIN_BYTES);
+	big_endian(to, seq);
+	to = put_text(to + 8, type.p, type.len);
+	to = put_text(to, digest, CRYPTO_DIGEST_BYTES);
+	piece = span_of(all, (size_t)(to - all));
+	crypto_hash_sum(hash, &piece, 1, out);
+}
+
+/* What follows writes into memory that was reserved for the whole line: it is
+ * on the path of each decision.  @UNSAFE */
+static char *
+put_bytes(char *to, const void *p, size_t len)
+{
+	if (len != 0)
+		memcpy(to, p, len);
+	return to + len;
+}
+
+#define PUT(to, literal)	put_bytes(to, literal, sizeof(literal) - 1)
+
+static char *
+put_number(char *to, uint64_t value)
+{
+	char digits[20];
+	size_t n = 0;
+
+	do
+		digits[sizeof(digits) - ++n] = (char)('0' + value % 10);
+	while ((value /= 10) != 0);
+	return put_bytes(to, digits + sizeof(digits) - n, n);
+}
+
+static char *
+put_hex(char *to, const unsigned char *p, size_t len)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (size_t i = 0; i < len; i++) {
+		*to++ = digits[p[i] >> 4];
+		*to++ = digits[p[i] & 15];
+	}
+	return to;
 }
 
 void
-journal_line_format(struct buf *out, uint64_t seq, struct span type,
-    struct span body, const unsigned char salt[JOURNAL_SALT_BYTES],
+journal_line_format(struct buf *out, struct crypto_hash *hash, uint64_t seq,
+    struct span type, struct span body,
+    const unsigned char salt[JOURNAL_SALT_BYTES],
     unsigned char chain[JOURNAL_CHAIN_BYTES])
 {
 	unsigned char digest[CRYPTO_DIGEST_BYTES];
+	char *to = buf_reserve(out, body.len + JOURNAL_FRAME_MAX);
 
-	journal_digest(salt, body, digest);
-	journal_chain(chain, seq, type, digest, chain);
-	buf_addf(out, "{\"seq\":%" PRIu64 ",\"type\":\"%.*s\",", seq,
-	    (int)type.len, (const char *)type.p);
-	buf_add_span(out, body);
-	buf_add_str(out, body.len > 0 ? "," SALT_PART : SALT_PART);
-	hex_format(out, salt, JOURNAL_SALT_BYTES);
-	buf_add_str(out, DIGEST_PART);
-	hex_format(out, digest, CRYPTO_DIGEST_BYTES);
-	buf_add_str(out, CHAIN_PART);
-	hex_format(out, chain, JOURNAL_CHAIN_BYTES);
-	buf_add_str(out, "\"}\n");
+	if (to == NULL)
+		return;
+	journal_digest(hash, salt, body, digest);
+	journal_chain(hash, chain, seq, type, digest, chain);
+	to = PUT(to, "{\"seq\":");
+	to = put_number(to, seq);
+	to = PUT(to, ",\"type\":\"");
+	to = put_bytes(to, type.p, type.len);
+	to = PUT(to, "\",");
+	to = put_bytes(to, body.p, body.len);
+	if (body.len > 0)
+		*to++ = ',';
+	to = PUT(to, SALT_PART);
+	to = put_hex(to, salt, JOURNAL_SALT_BYTES);
+	to = PUT(to, DIGEST_PART);
+	to = put_hex(to, digest, CRYPTO_DIGEST_BYTES);
+	to = PUT(to, CHAIN_PART);
+	to = put_hex(to, chain, JOURNAL_CHAIN_BYTES);
+	to = PUT(to, "\"}\n");
+	*to = '\0';
+	out->len = (size_t)(to - out->data);
 }
 
 bool

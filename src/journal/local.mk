@@ -2,15 +2,30 @@ noinst_LIBRARIES += src/journal/libjournal.a
 src_journal_libjournal_a_SOURCES = \
 	src/journal/journal.c src/journal/journal.h \
 	src/journal/line.c src/journal/private.h \
-	src/journal/reader.c
+	src/journal/reader.c src/journal/segment.c \
+	src/journal/tail.c src/journal/writer.c
 
-check_PROGRAMS += tests/unit/test_journal
-TESTS += tests/unit/test_journal
-tests_unit_test_journal_SOURCES = tests/unit/test_journal.c
+check_PROGRAMS += tests/unit/test_journal tests/unit/test_journal_faults
+TESTS += tests/unit/test_journal tests/unit/test_journal_faults
+tests_unit_test_journal_SOURCES = tests/unit/test_journal.c \
+	tests/unit/journal_rig.h
 tests_unit_test_journal_LDADD = $(JOURNAL_LIBS)
+# The calls that the test makes fail.
+tests_unit_test_journal_faults_SOURCES = tests/unit/test_journal_faults.c \
+	tests/unit/journal_rig.h
+tests_unit_test_journal_faults_LDADD = $(JOURNAL_LIBS)
+tests_unit_test_journal_faults_LDFLAGS = $(AM_LDFLAGS) \
+	-Wl,--wrap=write,--wrap=fsync,--wrap=fdatasync \
+	-Wl,--wrap=ftruncate,--wrap=ftruncate64
 
 FUZZ_TARGETS += tests/fuzz/fuzz_journal_line
 tests_fuzz_fuzz_journal_line_SOURCES = tests/fuzz/fuzz_journal_line.c
 tests_fuzz_fuzz_journal_line_LDADD = $(FUZZMAIN) $(JOURNAL_LIBS)
 tests_fuzz_fuzz_journal_line_LDFLAGS = $(FUZZLINK)
 EXTRA_DIST += tests/fuzz/corpus/journal_line
+
+# Numbers only, never part of `make check'.
+EXTRA_PROGRAMS += tests/bench/bench_journal
+tests_bench_bench_journal_SOURCES = tests/bench/bench_journal.c
+tests_bench_bench_journal_LDADD = $(JOURNAL_LIBS)
+tests_bench_bench_journal_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=write

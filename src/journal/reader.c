@@ -3,12 +3,12 @@
  * SPDX-License-Identifier: BSD-2-Clause
  *
  * Reading goes by file names alone: a writer in another process may append
- * and start new segments meanwhile.
+ * and start new segments meanwhile.  It may also take back what a failed write
+ * left, which we may have read: so nothing of half a line is kept at the end
+ * of the file, and what comes later has to follow from what came before.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -26,77 +26,28 @@ struct journal_reader {
 	char		*file;		/* its name in the directory */
 	uint64_t	 number;	/* of the segment; 0: none yet */
 	uint64_t	 line;		/* of the file, counted from 1 */
+	uint64_t	 offset;	/* of the file, behind bytes */
 	struct buf	 bytes;		/* read ahead */
 	size_t		 taken;		/* of bytes, by the last entry */
 	bool		 last_look;	/* at a segment that has a successor */
+
+	struct crypto_hash *hash;
+	bool		 was_at_end;	/* before the entry that comes */
+	bool		 has_chain;	/* the last entry's, of this segment */
+	unsigned char	 chain[JOURNAL_CHAIN_BYTES];
+	uint64_t	 again_seq;	/* the first that may have changed */
 };
 
-/* NAME-YYYYMMDD-NNNNNN.jsonl */
-static bool
-is_segment(const char *file, const char *name)
+/* Goes to the start of the open segment. */
+static void
+rewind_segment(struct journal_reader *r)
 {
-	size_t len = strlen(name);
-	const char *p = file + len;
-	size_t digits = 0;
-
-	if (strncmp(file, name, len) != 0 || *p++ != '-')
-		return false;
-	for (int i = 0; i < 8; i++)
-		if (!ascii_isdigit((unsigned char)*p++))
-			return false;
-	if (*p++ != '-')
-		return false;
-	while (ascii_isdigit((unsigned char)p[digits]))
-		digits++;
-	return digits >= 6 && digits <= 18 &&
-	    strcmp(p + digits, ".jsonl") == 0;
-}
-
-uint64_t
-journal_segment_number(const char *file)
-{
-	return strtoull(strrchr(file, '-') + 1, NULL, 10);
-}
-
-static int
-by_number(const void *a, const void *b)
-{
-	uint64_t x = journal_segment_number(*(char *const *)a);
-	uint64_t y = journal_segment_number(*(char *const *)b);
-
-	return x < y ? -1 : x > y;
-}
-
-int
-journal_segments(const char *directory, const char *name, char ***names,
-    size_t *count, struct fail *fail)
-{
-	DIR *dir = opendir(directory);
-	struct dirent *entry;
-
-	*names = NULL;
-	*count = 0;
-	if (dir == NULL)
-		return errno == ENOENT ? 0 :
-		    fail_errno(fail, FAIL_SETUP, errno, "%s", directory);
-	while ((entry = readdir(dir)) != NULL)
-		if (is_segment(entry->d_name, name)) {
-			*names = xrealloc(*names, *count + 1,
-			    sizeof(**names));
-			(*names)[(*count)++] = xstrdup(entry->d_name);
-		}
-	(void)closedir(dir);
-	if (*count > 0)
-		qsort(*names, *count, sizeof(**names), by_number);
-	return 0;
-}
-
-void
-journal_segments_free(char **names, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		free(names[i]);
-	free(names);
+	r->line = 0;
+	r->offset = 0;
+	r->taken = 0;
+	r->was_at_end = false;
+	r->has_chain = false;
+	buf_clear(&r->bytes);
 }
 
 static int
@@ -107,22 +58,20 @@ open_segment(struct journal_reader *r, const char *file, struct fail *fail)
 
 	buf_addf(&path, "%s/%s", r->directory, file);
 	fd = open(buf_get(&path), O_RDONLY | O_CLOEXEC);
-	if (fd == -1) {
+	if (fd == -1)
 		(void)fail_errno(fail, FAIL_SETUP, errno, "%s",
 		    buf_get(&path));
-		buf_fini(&path);
-		return -1;
-	}
 	buf_fini(&path);
+	if (fd == -1)
+		return -1;
 	if (r->fd != -1)
 		(void)close(r->fd);
 	free(r->file);
 	r->fd = fd;
 	r->file = xstrdup(file);
 	r->number = journal_segment_number(file);
-	r->line = 0;
-	r->taken = 0;
-	buf_clear(&r->bytes);
+	r->again_seq = 0;
+	rewind_segment(r);
 	return 0;
 }
 
@@ -146,20 +95,54 @@ next_segment(struct journal_reader *r, struct fail *fail)
 }
 
 static bool
-has_next_segment(struct journal_reader *r)
+has_next_segment(const struct journal_reader *r)
 {
-	char **names;
-	size_t count;
-	bool found;
 	struct fail unused;
+	uint64_t last;
 
-	if (r->fd == -1 || journal_segments(r->directory, r->name, &names,
-	    &count, &unused) == -1)
-		return false;
-	found = count > 0 &&
-	    journal_segment_number(names[count - 1]) > r->number;
-	journal_segments_free(names, count);
-	return found;
+	return r->fd != -1 && journal_segment_last(r->directory, r->name,
+	    &last, &unused) == 0 && last > r->number;
+}
+
+/* Reads more of the file.  Returns 1, 0 at its end, or -1. */
+static int
+read_more(struct journal_reader *r, struct fail *fail)
+{
+	char *to = buf_reserve(&r->bytes, READ_BYTES);
+	ssize_t n;
+
+	do
+		n = pread(r->fd, to, READ_BYTES, (off_t)r->offset);
+	while (n == -1 && errno == EINTR);
+	if (n == -1)
+		return fail_errno(fail, FAIL_SETUP, errno, "%s/%s",
+		    r->directory, r->file);
+	r->bytes.len += (size_t)n;
+	r->offset += (uint64_t)n;
+	return n > 0;
+}
+
+/* Passes over a line that is too long to be an entry, as far as it is there:
+ * what follows later is a line that can't be read either. */
+static int
+skip_long_line(struct journal_reader *r, struct fail *fail)
+{
+	for (;;) {
+		ptrdiff_t end = span_index(buf_span(&r->bytes), '\n');
+		int rc;
+
+		r->taken = end == -1 ? r->bytes.len : (size_t)end + 1;
+		if (end != -1)
+			break;
+		buf_clear(&r->bytes);
+		r->taken = 0;
+		rc = read_more(r, fail);
+		if (rc == -1)
+			return -1;
+		if (rc == 0)
+			break;
+	}
+	return fail_set(fail, FAIL_INPUT, "a line that is too long");
 }
 
 /* Makes sure that a whole line is in bytes.  Returns its length, 0 when the
@@ -174,61 +157,89 @@ fill_line(struct journal_reader *r, struct fail *fail)
 	for (;;) {
 		struct span ahead = buf_span(&r->bytes);
 		ptrdiff_t end = span_index(span_from(ahead, searched), '\n');
-		char *to;
-		ssize_t n;
+		int rc;
 
 		if (end != -1)
 			return (ptrdiff_t)searched + end + 1;
 		searched = ahead.len;
 		if (ahead.len > JOURNAL_LINE_MAX)
-			return fail_set(fail, FAIL_INPUT,
-			    "a line that is too long");
-		to = buf_reserve(&r->bytes, READ_BYTES);
-		n = read(r->fd, to, READ_BYTES);
-		if (n == -1)
-			return fail_errno(fail, FAIL_SETUP, errno, "%s/%s",
-			    r->directory, r->file);
-		if (n == 0)
+			return skip_long_line(r, fail);
+		rc = read_more(r, fail);
+		if (rc == -1)
+			return -1;
+		if (rc == 0) {
+			/* Half a line: it is read again as a whole. */
+			r->offset -= r->bytes.len;
+			buf_clear(&r->bytes);
 			return 0;
-		r->bytes.len += (size_t)n;
+		}
 	}
 }
 
-/* Passes over a line that is too long to be one. */
-static void
-skip_long_line(struct journal_reader *r)
+/* Does the entry follow from the one before it? */
+static bool
+follows(const struct journal_reader *r, const struct journal_entry *entry)
 {
-	ptrdiff_t end;
-	struct fail unused;
+	unsigned char sum[JOURNAL_CHAIN_BYTES];
 
-	do {
-		end = span_index(buf_span(&r->bytes), '\n');
-		r->taken = end == -1 ? r->bytes.len : (size_t)end + 1;
-		if (end != -1)
-			return;
-	} while (fill_line(r, &unused) != 0);
+	if (!r->has_chain)
+		return true;
+	journal_chain(r->hash, r->chain, entry->seq, entry->type,
+	    entry->digest, sum);
+	return memcmp(sum, entry->chain, sizeof(sum)) == 0;
+}
+
+static int
+read_line(struct journal_reader *r, struct journal_entry *out,
+    struct fail *fail)
+{
+	ptrdiff_t len = fill_line(r, fail);
+	int rc = (int)len;
+
+	if (len == 0)
+		return 0;
+	if (len > 0) {
+		r->taken = (size_t)len;
+		rc = journal_line_parse(span_head(buf_span(&r->bytes),
+		    (size_t)len - 1), out, fail) == -1 ? -1 : 1;
+	}
+	if (rc == 1 || fail->class == FAIL_INPUT)
+		r->line++;
+	if (rc == -1 && fail->class == FAIL_INPUT)
+		return fail_prefix(fail, "%s/%s:%llu", r->directory, r->file,
+		    (unsigned long long)r->line);
+	return rc;
 }
 
 static int
 read_entry(struct journal_reader *r, struct journal_entry *out,
     struct fail *fail)
 {
-	ptrdiff_t len = fill_line(r, fail);
+	int rc = read_line(r, out, fail);
+	bool was_at_end = r->was_at_end;
 
-	if (len == 0)
+	if (rc == 0) {
+		r->was_at_end = true;
 		return 0;
-	r->line++;
-	if (len == -1 && fail->class == FAIL_INPUT)
-		skip_long_line(r);
-	if (len > 0) {
-		r->taken = (size_t)len;
-		len = journal_line_parse(span_head(buf_span(&r->bytes),
-		    (size_t)len - 1), out, fail) == -1 ? -1 : 1;
 	}
-	if (len == -1 && fail->class == FAIL_INPUT)
-		return fail_prefix(fail, "%s/%s:%llu", r->directory, r->file,
-		    (unsigned long long)r->line);
-	return (int)len;
+	r->was_at_end = false;
+	if (was_at_end && r->has_chain && ((rc == -1 &&
+	    fail->class == FAIL_INPUT) || (rc == 1 && !follows(r, out)))) {
+		/* The end that we had read was taken back, and others wrote
+		 * there.  What we read since the end before may have changed:
+		 * once more. */
+		if (r->from_seq < r->again_seq)
+			r->from_seq = r->again_seq;
+		rewind_segment(r);
+		return read_entry(r, out, fail);
+	}
+	if (rc == 1) {
+		if (was_at_end || !r->has_chain)
+			r->again_seq = out->seq;
+		r->has_chain = true;
+		memcpy(r->chain, out->chain, sizeof(r->chain));
+	}
+	return rc;
 }
 
 int
@@ -255,36 +266,48 @@ journal_reader_next(struct journal_reader *r, struct journal_entry *out,
 	}
 }
 
+/* Makes next_segment() open the last segment whose first entry is not behind
+ * from_seq. */
+static void
+choose_segment(struct journal_reader *r, char **names, size_t count)
+{
+	struct journal_entry entry;
+	struct fail unused;
+
+	for (size_t i = count; i > 0; i--) {
+		bool found = open_segment(r, names[i - 1], &unused) == 0 &&
+		    read_entry(r, &entry, &unused) == 1 &&
+		    entry.seq <= r->from_seq;
+
+		if (r->fd != -1)
+			(void)close(r->fd);
+		r->fd = -1;
+		r->number = i == 1 ? 0 :
+		    journal_segment_number(names[i - 2]);
+		if (found)
+			return;
+	}
+}
+
 int
 journal_reader_open(const char *directory, const char *name,
     uint64_t from_seq, struct journal_reader **out, struct fail *fail)
 {
 	struct journal_reader *r = xcalloc(1, sizeof(*r));
-	struct journal_entry entry;
 	char **names;
 	size_t count;
 
 	r->directory = xstrdup(directory);
 	r->name = xstrdup(name);
+	r->hash = crypto_hash_new();
 	r->fd = -1;
 	r->from_seq = from_seq;
-	buf_init(&r->bytes, 4 * JOURNAL_LINE_MAX);
+	buf_init(&r->bytes, JOURNAL_LINE_MAX + 2 * READ_BYTES);
 	if (journal_segments(directory, name, &names, &count, fail) == -1) {
 		journal_reader_close(&r);
 		return -1;
 	}
-	/* The last segment whose first entry is not behind what is wanted. */
-	for (size_t i = count; i > 0; i--) {
-		struct fail unused;
-
-		if (open_segment(r, names[i - 1], fail) == -1)
-			continue;
-		if (i == 1 || (read_entry(r, &entry, &unused) == 1 &&
-		    entry.seq <= from_seq)) {
-			(void)open_segment(r, names[i - 1], fail);
-			break;
-		}
-	}
+	choose_segment(r, names, count);
 	journal_segments_free(names, count);
 	*out = r;
 	return 0;
@@ -300,6 +323,7 @@ journal_reader_close(struct journal_reader **reader)
 	*reader = NULL;
 	if (r->fd != -1)
 		(void)close(r->fd);
+	crypto_hash_free(&r->hash);
 	buf_fini(&r->bytes);
 	free(r->file);
 	free(r->directory);

@@ -1,0 +1,103 @@
+/*
+ * Copyright the consent-milter authors.
+ * SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The segments of a journal by their names.  The number alone gives the order:
+ * a clock that was set back may give a later segment an earlier day.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/xalloc.h"
+#include "journal/private.h"
+
+/* NAME-YYYYMMDD-NNNNNN.jsonl */
+static bool
+is_segment(const char *file, const char *name)
+{
+	size_t len = strlen(name);
+	const char *p = file + len;
+	size_t digits = 0;
+
+	if (strncmp(file, name, len) != 0 || *p++ != '-')
+		return false;
+	for (int i = 0; i < 8; i++)
+		if (!ascii_isdigit((unsigned char)*p++))
+			return false;
+	if (*p++ != '-')
+		return false;
+	while (ascii_isdigit((unsigned char)p[digits]))
+		digits++;
+	return digits >= 6 && digits <= 18 &&
+	    strcmp(p + digits, ".jsonl") == 0;
+}
+
+uint64_t
+journal_segment_number(const char *file)
+{
+	return strtoull(strrchr(file, '-') + 1, NULL, 10);
+}
+
+static int
+by_number(const void *a, const void *b)
+{
+	uint64_t x = journal_segment_number(*(char *const *)a);
+	uint64_t y = journal_segment_number(*(char *const *)b);
+
+	return x < y ? -1 : x > y;
+}
+
+int
+journal_segments(const char *directory, const char *name, char ***names,
+    size_t *count, struct fail *fail)
+{
+	DIR *dir = opendir(directory);
+	struct dirent *entry;
+
+	*names = NULL;
+	*count = 0;
+	if (dir == NULL)
+		return errno == ENOENT ? 0 :
+		    fail_errno(fail, FAIL_SETUP, errno, "%s", directory);
+	while ((entry = readdir(dir)) != NULL)
+		if (is_segment(entry->d_name, name)) {
+			*names = xrealloc(*names, *count + 1,
+			    sizeof(**names));
+			(*names)[(*count)++] = xstrdup(entry->d_name);
+		}
+	(void)closedir(dir);
+	if (*count > 0)
+		qsort(*names, *count, sizeof(**names), by_number);
+	return 0;
+}
+
+void
+journal_segments_free(char **names, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		free(names[i]);
+	free(names);
+}
+
+int
+journal_segment_last(const char *directory, const char *name,
+    uint64_t *number, struct fail *fail)
+{
+	DIR *dir = opendir(directory);
+	struct dirent *entry;
+
+	*number = 0;
+	if (dir == NULL)
+		return errno == ENOENT ? 0 :
+		    fail_errno(fail, FAIL_SETUP, errno, "%s", directory);
+	while ((entry = readdir(dir)) != NULL) {
+		if (!is_segment(entry->d_name, name))
+			continue;
+		if (journal_segment_number(entry->d_name) > *number)
+			*number = journal_segment_number(entry->d_name);
+	}
+	(void)closedir(dir);
+	return 0;
+}
