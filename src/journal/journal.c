@@ -23,7 +23,9 @@
 #include "journal/private.h"
 
 /* A write without a sync is over in microseconds, a sleep is not: it pays to
- * look again for about as long before going to sleep. */
+ * look again for about as long before going to sleep.  Not so when others
+ * sleep already: the leader seems to have lost its processor, and to look is
+ * to keep it from getting one. */
 #define LOOKS		2000
 
 struct waiter {
@@ -174,6 +176,12 @@ look(struct journal *j, uint64_t batch, int looks)
 	return looks;
 }
 
+static bool
+nobody_sleeps(const struct journal *j)
+{
+	return j->asleep[0] + j->asleep[1] == 0;
+}
+
 /* Queues w and blocks until its batch is over. */
 static void
 wait_in_queue(struct journal *j, struct waiter *w)
@@ -188,7 +196,7 @@ wait_in_queue(struct journal *j, struct waiter *w)
 	while (!is_over(j, w->batch)) {
 		if (!j->leading) {
 			lead(j);
-		} else if (looks > 0) {
+		} else if (looks > 0 && nobody_sleeps(j)) {
 			(void)pthread_mutex_unlock(&j->lock);
 			looks = look(j, w->batch, looks);
 			if (is_over(j, w->batch))

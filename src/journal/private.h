@@ -109,7 +109,7 @@ struct journal_writer {
 	int64_t		 day_ends_ms;	/* the segment's day, UTC */
 	dev_t		 device;	/* of the segment's file */
 	ino_t		 inode;
-	int64_t		 looked_ms;	/* when the path was looked up last */
+	int64_t		 looked_ms;	/* when the file was looked at last */
 
 	uint64_t	 size;		/* up to the last entry that counts */
 	uint64_t	 next_seq;

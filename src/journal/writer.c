@@ -33,7 +33,7 @@
 #define SEGMENT_BYTES	(UINT64_C(256) * 1024 * 1024)
 #define WRITE_BYTES	(1024 * 1024)
 #define LOCK_WAIT_MS	10000
-#define LOOK_MS		1000	/* how often an exclusive path is looked up */
+#define LOOK_MS		10	/* see has_looked() */
 #define DAY_MS		INT64_C(86400000)
 
 static int
@@ -463,24 +463,14 @@ enum change { CHANGE_NONE, CHANGE_GROWN, CHANGE_LOST };
  * somebody looks at, asking for them makes the next write dearer.
  */
 static enum change
-find_change(struct journal_writer *w)
+find_change(const struct journal_writer *w)
 {
-	const unsigned mask = STATX_INO | STATX_NLINK | STATX_SIZE;
-	int64_t now_ms = clock_monotonic_ms();
 	struct statx st;
 
-	if (w->exclusive && now_ms - w->looked_ms < LOOK_MS) {
-		/* No look-up of the path each time, it costs more. */
-		if (statx(w->fd, "", AT_EMPTY_PATH, mask, &st) == -1 ||
-		    st.stx_nlink == 0)
-			return CHANGE_LOST;
-	} else {
-		if (statx(AT_FDCWD, w->path, AT_SYMLINK_NOFOLLOW, mask,
-		    &st) == -1 || st.stx_ino != w->inode ||
-		    makedev(st.stx_dev_major, st.stx_dev_minor) != w->device)
-			return CHANGE_LOST;
-		w->looked_ms = now_ms;
-	}
+	if (statx(AT_FDCWD, w->path, AT_SYMLINK_NOFOLLOW, STATX_INO |
+	    STATX_SIZE, &st) == -1 || st.stx_ino != w->inode ||
+	    makedev(st.stx_dev_major, st.stx_dev_minor) != w->device)
+		return CHANGE_LOST;
 	return st.stx_size == w->size ? CHANGE_NONE :
 	    st.stx_size < w->size ? CHANGE_LOST : CHANGE_GROWN;
 }
@@ -499,8 +489,24 @@ go_on_elsewhere(struct journal_writer *w, struct fail *fail)
 	    "while in use; going on in another segment", lost);
 }
 
+/*
+ * Nobody else should touch an exclusive journal.  Who removes its file takes
+ * what was written before as well, so that what a few milliseconds add to it
+ * is not worth a system call for each entry; it is for each durable one.
+ */
+static bool
+has_looked(struct journal_writer *w, bool durable)
+{
+	int64_t now_ms = clock_monotonic_ms();
+
+	if (w->exclusive && !durable && now_ms - w->looked_ms < LOOK_MS)
+		return true;
+	w->looked_ms = now_ms;
+	return false;
+}
+
 static int
-find_place(struct journal_writer *w, struct fail *fail)
+find_place(struct journal_writer *w, bool durable, struct fail *fail)
 {
 	enum change change;
 	uint64_t last;
@@ -509,6 +515,8 @@ find_place(struct journal_writer *w, struct fail *fail)
 		return -1;
 	if (w->fd == -1)
 		return find_end(w, fail);
+	if (has_looked(w, durable))
+		return 0;
 	change = find_change(w);
 	if (change == CHANGE_GROWN)
 		return find_end(w, fail);
@@ -523,9 +531,9 @@ find_place(struct journal_writer *w, struct fail *fail)
 }
 
 static int
-prepare(struct journal_writer *w, struct fail *fail)
+prepare(struct journal_writer *w, bool durable, struct fail *fail)
 {
-	if (find_place(w, fail) == -1)
+	if (find_place(w, durable, fail) == -1)
 		return -1;
 	/* A clock that is set back starts no segment. */
 	if (w->size >= w->segment_bytes || w->now_ms() >= w->day_ends_ms)
@@ -560,7 +568,6 @@ write_requests(struct journal_writer *w, struct journal_request *first,
 {
 	for (struct journal_request *r = first; r != NULL; r = r->next) {
 		r->first_seq = batch->seq;
-		batch->durable |= r->durable;
 		for (size_t i = 0; i < r->n; i++) {
 			journal_line_format(&w->out, w->hash, batch->seq++,
 			    r->type, r->bodies[i], next_salt(w),
@@ -579,7 +586,9 @@ write_batch(struct journal_writer *w, struct journal_request *first,
 {
 	struct batch batch = { .written = 0 };
 
-	if (prepare(w, fail) == -1)
+	for (struct journal_request *r = first; r != NULL; r = r->next)
+		batch.durable |= r->durable;
+	if (prepare(w, batch.durable, fail) == -1)
 		return -1;
 	batch.seq = w->next_seq;
 	memcpy(batch.chain, w->chain, sizeof(batch.chain));
