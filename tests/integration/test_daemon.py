@@ -147,3 +147,46 @@ class Daemon(TestCase):
         stopper.join()
         self.assertEqual([a.kind for a in answers], ["continue"])
         self.assertEqual(self.filter.service.popen.returncode, 0)
+
+
+class Acl(TestCase):
+    """The users of conf/redis-acl.conf: the filter reads, consentctl writes."""
+
+    @classmethod
+    def set_up_rig(cls):
+        conf = os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                            "..", "..", "conf", "redis-acl.conf")
+        users = [line.replace("CHANGE-ME", "secret")
+                 for line in read_text(conf).splitlines()
+                 if line.startswith("user ")]
+        cls.redis = Redis(cls.rig, options=users)
+        password = cls.rig.path("password")
+        with open(password, "w") as f:
+            f.write("secret\n")
+        os.chmod(password, 0o600)
+        cls.filter = Filter(cls.rig, cls.redis, redis={
+            "username": "consent-milter", "password_file": password,
+            "writer_username": "consentctl",
+            "writer_password_file": password})
+
+    def rcpt(self):
+        with self.filter.client() as client:
+            client.mail("<n@news.example.com>")
+            return client.rcpt("<ann@example.org>")
+
+    def test_life_under_the_acl(self):
+        self.filter.grant("ann@example.org", source="shop")
+        self.assertEqual(self.rcpt().kind, "continue")
+        self.assertIn("shop", self.filter.ctl("show",
+                                              "ann@example.org").stdout)
+        self.filter.withdraw("ann@example.org")
+        self.assertEqual(self.rcpt().text[:9], "550 5.7.1")
+        self.filter.ctl("rebuild")
+
+    def test_the_filter_s_user_can_not_write(self):
+        done = Filter(self.rig, self.redis, start=False, redis={
+            **self.filter.settings["redis"], "writer_username": None,
+            "writer_password_file": None}).ctl(
+                "grant", "--list", "weekly", "bob@example.org", check=False)
+        self.assertEqual(done.returncode, 75, done.stderr)
+        self.assertIn("NOPERM", done.stderr)
