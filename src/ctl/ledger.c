@@ -316,6 +316,9 @@ ledger_record(struct ctl *ctl, const struct event *events, size_t n,
 	}
 	*recorded = true;
 	rc = ctl_need_store(ctl);
+	if (rc != EX_OK && n > 0)
+		ctl_warn("recorded on disk; Redis gets it from the next "
+		    "consentctl that can use it");
 	if (rc == EX_OK && ledger_apply(ctl, &fail) == -1) {
 		ctl_warn("recorded on disk, but Redis does not have it yet: "
 		    "%s", fail.text);
