@@ -89,6 +89,24 @@ file_create(const char *path, struct span content, mode_t mode,
 	return rc;
 }
 
+/* What root makes belongs to whom the directory above belongs to: a command
+ * that root ran must not lock the daemon's user out. */
+static int
+make_one(const char *path)
+{
+	char *parent = parent_of(path);
+	struct stat st;
+	int rc = 0;
+
+	if (mkdir(path, 0750) == -1)
+		rc = errno == EEXIST ? 0 : -1;
+	else if (geteuid() == 0 && (stat(parent, &st) == -1 ||
+	    chown(path, st.st_uid, st.st_gid) == -1))
+		rc = -1;
+	free(parent);
+	return rc;
+}
+
 int
 file_make_directory(const char *path, struct fail *fail)
 {
@@ -101,7 +119,7 @@ file_make_directory(const char *path, struct fail *fail)
 		if (c != '/' && c != '\0')
 			continue;
 		*p = '\0';
-		if (mkdir(copy, 0750) == -1 && errno != EEXIST)
+		if (make_one(copy) == -1)
 			rc = fail_errno(fail, FAIL_SETUP, errno, "%s", copy);
 		*p = c;
 		if (c == '\0')

@@ -24,7 +24,8 @@ int	file_create(const char *path, struct span content, mode_t mode,
 /* Writes all of it, over short writes and EINTR.  0 or -1 with errno. */
 int	file_write_all(int fd, struct span content)
 	    __attribute__((warn_unused_result));
-/* Makes the directory and its missing parents, mode 0750. */
+/* Makes the directory and its missing parents, mode 0750; made by root they
+ * get owner and group of the directory above. */
 int	file_make_directory(const char *path, struct fail *fail)
 	    __attribute__((warn_unused_result));
 /* Makes the entries of a directory durable.  0 or -1 with errno. */

@@ -179,3 +179,45 @@ decide_unlisted(const struct policy *policy, enum message_class class)
 	return (struct decision){ action_for(policy->unlisted_bulk),
 	    REASON_UNLISTED_BULK };
 }
+
+struct decision
+decide_further_recipient(const struct list *list)
+{
+	return (struct decision){
+	    list->multiple_recipients == MULTIPLE_SINGLE ? ACTION_TEMPFAIL :
+	    ACTION_REJECT, REASON_SECOND_RECIPIENT };
+}
+
+/* The first decision with this action, or n. */
+static size_t
+first_with(const struct decision *decisions, size_t n, enum action action)
+{
+	size_t i = 0;
+
+	while (i < n && decisions[i].action != action)
+		i++;
+	return i;
+}
+
+size_t
+decide_message(const struct list *list, struct decision *decisions, size_t n,
+    bool several_people)
+{
+	size_t waits = first_with(decisions, n, ACTION_TEMPFAIL);
+	size_t accepted = first_with(decisions, n, ACTION_ACCEPT);
+
+	if (waits < n)
+		return waits;
+	if (accepted == n)
+		return first_with(decisions, n, ACTION_REJECT);
+	if (several_people && list->multiple_recipients != MULTIPLE_SHARED) {
+		for (size_t i = 0; i < n; i++)
+			decisions[i] = (struct decision)
+			    { ACTION_REJECT, REASON_SECOND_RECIPIENT };
+		return 0;
+	}
+	for (size_t i = 0; i < n; i++)
+		if (decisions[i].action == ACTION_REJECT)
+			decisions[i].action = ACTION_REMOVE;
+	return n;
+}

@@ -43,7 +43,7 @@ enum action {
 };
 
 struct decision {
-	enum action	action;		/* never ACTION_REMOVE */
+	enum action	action;		/* ACTION_REMOVE: decide_message() */
 	enum reason	reason;
 };
 
@@ -80,9 +80,25 @@ struct decision decide_confirmation(const struct list *list,
 	    const struct record *record, int64_t now_ms);
 /* ... when the store could not be asked, or answered nonsense. */
 struct decision decide_store_failure(const struct policy *policy);
+/* ... when a list takes one recipient per message and this is a further one. */
+struct decision decide_further_recipient(const struct list *list);
 /* ... for a message that no list claims (class UNLISTED_BULK, NOT_BULK or
  * EXEMPT). */
 struct decision decide_unlisted(const struct policy *policy,
 	    enum message_class class);
+
+/*
+ * The end of a message of a list whose n recipients the MTA has taken, given
+ * the decision for each.  One that has to wait makes all wait; several people
+ * in a message of a list that takes one are refused, for a deferral would
+ * bring the same message again for ever; otherwise those who are refused are
+ * removed (ACTION_REMOVE), unless nobody would be left.
+ *
+ * several_people: those who are accepted are not all the same person.
+ * Returns the number of the recipient whose answer the whole message gets, or
+ * n when the message goes on.
+ */
+size_t	decide_message(const struct list *list, struct decision *decisions,
+	    size_t n, bool several_people);
 
 #endif

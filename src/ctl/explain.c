@@ -137,12 +137,13 @@ feed_fields(struct header_facts *facts, struct span header)
 	}
 }
 
+/* *subject stays all zero for an address that can't be read. */
 static struct decision
-decide(struct ctl *ctl, const struct explain *x, const char *recipient)
+decide(struct ctl *ctl, const struct explain *x, const char *recipient,
+    struct subject *subject)
 {
 	const struct policy *policy = &ctl->settings->policy;
 	struct address address;
-	struct subject subject;
 	struct record record;
 	struct fail fail;
 
@@ -151,8 +152,8 @@ decide(struct ctl *ctl, const struct explain *x, const char *recipient)
 		return decide_unlisted(policy, x->class.class);
 	if (address_parse(span_str(recipient), &address, &fail) == -1)
 		return (struct decision){ ACTION_REJECT, REASON_NO_CONSENT };
-	subject_of(ctl->settings->pseudonym_key, &address, &subject);
-	if (store_lookup(ctl->store, &subject, x->class.list->id, &record,
+	subject_of(ctl->settings->pseudonym_key, &address, subject);
+	if (store_lookup(ctl->store, subject, x->class.list->id, &record,
 	    &fail) == -1) {
 		ctl_warn("%s", fail.text);
 		return decide_store_failure(policy);
@@ -160,6 +161,35 @@ decide(struct ctl *ctl, const struct explain *x, const char *recipient)
 	return x->class.class == CLASS_CONFIRMATION ?
 	    decide_confirmation(x->class.list, &record, ctl->now_ms) :
 	    decide_listed(x->class.list, &record, ctl->now_ms);
+}
+
+/* Several recipients: what each becomes at RCPT, or all at the end. */
+static void
+decide_together(const struct explain *x, const struct subject *subjects,
+    struct decision *decisions, size_t n)
+{
+	const struct list *list = x->class.list;
+	const struct subject *first = NULL;
+	bool several = false;
+	size_t whole;
+
+	for (size_t i = 0; i < n; i++) {
+		if (decisions[i].action != ACTION_ACCEPT)
+			continue;
+		if (first != NULL && !x->late &&
+		    list->multiple_recipients != MULTIPLE_SHARED)
+			decisions[i] = decide_further_recipient(list);
+		else if (first != NULL && !subject_is(first, &subjects[i]))
+			several = true;
+		else
+			first = &subjects[i];
+	}
+	if (!x->late)
+		return;
+	whole = decide_message(list, decisions, n, several);
+	for (size_t i = 0; whole < n && i < n; i++)
+		if (decisions[i].action != decisions[whole].action)
+			decisions[i] = decisions[whole];
 }
 
 static const char *
@@ -255,6 +285,7 @@ command_explain(struct ctl *ctl, int argc, char **argv)
 	struct buf header = BUF_INIT(HEADER_MAX);
 	struct header_facts *facts;
 	struct decision *decisions;
+	struct subject *subjects;
 	size_t n;
 	int rc = parse(ctl, &x, argc, argv);
 
@@ -273,8 +304,14 @@ command_explain(struct ctl *ctl, int argc, char **argv)
 	x.late = x.at_mail.class != CLASS_LISTED &&
 	    x.at_mail.class != CLASS_CONFIRMATION;
 	decisions = xcalloc(n, sizeof(*decisions));
+	subjects = xcalloc(n, sizeof(*subjects));
 	for (size_t i = 0; i < n; i++)
-		decisions[i] = decide(ctl, &x, argv[optind + (int)i]);
+		decisions[i] = decide(ctl, &x, argv[optind + (int)i],
+		    &subjects[i]);
+	if (x.class.class == CLASS_LISTED ||
+	    x.class.class == CLASS_CONFIRMATION)
+		decide_together(&x, subjects, decisions, n);
+	free(subjects);
 	if (x.json)
 		print_json(&x, ctl->settings->policy.observe, argv + optind,
 		    decisions, n);

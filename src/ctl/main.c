@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/closest.h"
+#include "base/crypto.h"
 #include "base/date.h"
 #include "ctl/ctl.h"
 
@@ -205,6 +206,7 @@ int
 ctl_need_store(struct ctl *c)
 {
 	struct store_options options = { 0 };
+	char *password = NULL;
 	struct fail fail;
 	int rc = ctl_need_settings(c);
 
@@ -213,11 +215,21 @@ ctl_need_store(struct ctl *c)
 	options.url = c->settings->redis.url;
 	options.username = c->settings->redis.username;
 	options.password = c->settings->redis.password;
+	if (settings_writer_password(c->settings, &password, &fail) == -1)
+		return ctl_error(&fail);
+	if (password != NULL) {
+		options.username = c->settings->redis.writer_username;
+		options.password = password;
+	}
 	/* Nobody waits behind us, so a slow server may take its time. */
 	options.timeout_ms = c->settings->redis.timeout_ms < 5000 ? 5000 :
 	    c->settings->redis.timeout_ms;
-	return store_open(&options, &c->store, &fail) == -1 ?
-	    ctl_error(&fail) : EX_OK;
+	if (store_open(&options, &c->store, &fail) == -1)
+		rc = ctl_error(&fail);
+	if (password != NULL)
+		crypto_wipe(password, strlen(password));
+	free(password);
+	return rc;
 }
 
 const struct list *

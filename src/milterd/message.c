@@ -273,9 +273,7 @@ decide_at_rcpt(struct message *m, struct recipient *r)
 
 	if (m->class.list->multiple_recipients != MULTIPLE_SHARED &&
 	    accepted_count(m) > 0) {
-		r->decision.action = m->class.list->multiple_recipients ==
-		    MULTIPLE_SINGLE ? ACTION_TEMPFAIL : ACTION_REJECT;
-		r->decision.reason = REASON_SECOND_RECIPIENT;
+		r->decision = decide_further_recipient(m->class.list);
 		return true;
 	}
 	if (!r->has_subject) {
@@ -382,25 +380,6 @@ decide_waiting(struct message *m)
 	free(results);
 }
 
-static const struct recipient *
-first_with(const struct message *m, enum action action)
-{
-	for (size_t i = 0; i < m->count; i++)
-		if (m->recipients[i].decision.action == action)
-			return &m->recipients[i];
-	return NULL;
-}
-
-static size_t
-count_of(const struct message *m, enum action action)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < m->count; i++)
-		n += m->recipients[i].decision.action == action;
-	return n;
-}
-
 /*
  * Puts the recipients that were not on record yet on it.  When `whole' is set
  * the message as such is refused with that answer: everybody shares the reply
@@ -427,10 +406,8 @@ record_waiting(struct message *m, const struct recipient *whole)
 			e->reply_others = m->count - 1;
 			if (r->decision.action == whole->decision.action)
 				e->reason = r->decision.reason;
-		} else if (r->decision.action == ACTION_REJECT) {
-			e->action = ACTION_REMOVE;
+		} else if (r->decision.action == ACTION_REMOVE)
 			e->reply = REPLY_NONE;
-		}
 		n++;
 	}
 	if (n > 0)
@@ -504,41 +481,39 @@ collect_blocked(struct message *m, struct outcome *out)
 {
 	m->remove = xcalloc(m->count, sizeof(*m->remove));
 	for (size_t i = 0; i < m->count; i++)
-		if (m->recipients[i].decision.action == ACTION_REJECT)
+		if (m->recipients[i].decision.action == ACTION_REMOVE)
 			m->remove[m->remove_count++] =
 			    m->recipients[i].argument;
 	out->remove = m->remove;
 	out->remove_count = m->remove_count;
 }
 
-/* A list takes one recipient per message, and this one has several left. */
-static bool
-has_too_many(struct message *m)
+/* What becomes of all of them together; returns as decide_message() does. */
+static size_t
+decide_together(struct message *m)
 {
-	enum multiple_recipients multiple = m->class.list->multiple_recipients;
+	struct decision *decisions = xcalloc(m->count, sizeof(*decisions));
+	size_t whole;
 
-	return multiple != MULTIPLE_SHARED &&
-	    count_of(m, ACTION_ACCEPT) > 1 && only_subject(m) == NULL;
+	for (size_t i = 0; i < m->count; i++)
+		decisions[i] = m->recipients[i].decision;
+	whole = decide_message(m->class.list, decisions, m->count,
+	    only_subject(m) == NULL);
+	for (size_t i = 0; i < m->count; i++)
+		m->recipients[i].decision = decisions[i];
+	free(decisions);
+	return whole;
 }
 
 static void
 end_listed(struct message *m, struct outcome *out)
 {
-	const struct recipient *r;
+	size_t whole;
 
 	decide_waiting(m);
-	r = first_with(m, ACTION_TEMPFAIL);
-	if (r == NULL && has_too_many(m)) {
-		/* All of them were taken already, and 452 would bring the same
-		 * message again for ever: the sender has to hear of it. */
-		for (size_t i = 0; i < m->count; i++)
-			m->recipients[i].decision = (struct decision)
-			    { ACTION_REJECT, REASON_SECOND_RECIPIENT };
-		r = &m->recipients[0];
-	} else if (r == NULL && first_with(m, ACTION_ACCEPT) == NULL)
-		r = first_with(m, ACTION_REJECT);
-	if (r != NULL) {
-		refuse_all(m, r, out);
+	whole = decide_together(m);
+	if (whole < m->count) {
+		refuse_all(m, &m->recipients[whole], out);
 		return;
 	}
 	if (record_waiting(m, NULL) == -1) {

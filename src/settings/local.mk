@@ -12,7 +12,7 @@ src_settings_libsettings_a_SOURCES = \
 dist_man_MANS += src/settings/consent-milter.conf.5
 # An example: nothing here overwrites the one in use.
 sampledir = $(docdir)
-dist_sample_DATA = conf/consent-milter.conf
+dist_sample_DATA = conf/consent-milter.conf conf/redis-acl.conf
 
 check_PROGRAMS += tests/unit/test_settings tests/unit/test_keys
 TESTS += tests/unit/test_settings tests/unit/test_keys

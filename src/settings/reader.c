@@ -483,6 +483,11 @@ check_redis(struct reader *reader)
 		mistake(reader, near_setting(reader, "redis", "username"),
 		    "Redis takes a user name only with a password, give "
 		    "redis.password_file, too");
+	if (s->redis.writer_username != NULL &&
+	    s->redis.writer_password_file == NULL)
+		mistake(reader, near_setting(reader, "redis",
+		    "writer_username"), "Redis takes a user name only with a "
+		    "password, give redis.writer_password_file, too");
 }
 
 static void

@@ -6,6 +6,7 @@
  * is in option.c, how it is read in reader.c.
  */
 #include "settings/settings.h"
+#include "settings/value.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -71,6 +72,16 @@ settings_free(struct settings *settings)
 	for (enum option_scope s = SCOPE_TOP; s < SCOPE_LIST; s++)
 		option_fini_scope(s, settings);
 	free(settings);
+}
+
+int
+settings_writer_password(const struct settings *settings, char **out,
+    struct fail *fail)
+{
+	*out = NULL;
+	return settings->redis.writer_password_file == NULL ? 0 :
+	    value_read_password(settings->redis.writer_password_file, out,
+	    fail);
 }
 
 struct settings *

@@ -37,6 +37,11 @@ struct settings {
 		char	*username;	/* NULL */
 		char	*password_file;	/* NULL */
 		char	*password;	/* NULL; read from password_file */
+		/* Who writes: consentctl.  NULL: as above.  The filter's user
+		 * need not be able to read this password, so it is read when
+		 * it is wanted, by settings_writer_password(). */
+		char	*writer_username;
+		char	*writer_password_file;
 		int	 timeout_ms;
 	} redis;
 	struct {
@@ -84,6 +89,14 @@ int	settings_load_keys(struct settings *settings, struct fail *fail)
  */
 int	settings_make_keys(const struct settings *settings,
 	    void (*made)(const char *path, void *context), void *context,
+	    struct fail *fail) __attribute__((warn_unused_result));
+
+/*
+ * Reads the password of redis.writer_password_file into *out (owned by the
+ * caller, who wipes it), NULL where none is configured.
+ * Returns 0, or -1 with FAIL_SETUP.
+ */
+int	settings_writer_password(const struct settings *settings, char **out,
 	    struct fail *fail) __attribute__((warn_unused_result));
 
 /* Reference counting; _put frees (and wipes keys) with the last one. */

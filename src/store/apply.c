@@ -195,7 +195,7 @@ finish_window(struct link *link, struct window *w, size_t *applied,
 	for (size_t i = 0; i < w->calls && rc == 1; i++)
 		rc = read_merged(w->replies[i], w->ends[i] - *applied,
 		    applied, fail);
-	request_clear(&w->request);
+	link_request_clear(&w->request);
 	return rc;
 }
 
@@ -207,7 +207,7 @@ drop_window(struct link *link, struct window *w)
 
 	if (link_finish(link, &w->request, &ignored) == -1)
 		w->calls = 0;
-	request_clear(&w->request);
+	link_request_clear(&w->request);
 }
 
 /* Sends events from *applied on until all are confirmed or one is not.
@@ -267,7 +267,7 @@ load_script(struct link *link, struct script *script, char *sha,
 		memcpy(script->sha, sha, SCRIPT_SHA_LEN + 1);
 		(void)pthread_mutex_unlock(&script->lock);
 	}
-	request_clear(&request);
+	link_request_clear(&request);
 	return rc;
 }
 

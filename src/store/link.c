@@ -167,7 +167,7 @@ drop_replies(struct request *r)
 }
 
 void
-request_clear(struct request *r)
+link_request_clear(struct request *r)
 {
 	drop_replies(r);
 }

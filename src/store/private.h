@@ -178,10 +178,10 @@ int64_t	link_deadline(const struct link *link);
  * to follow. */
 void	link_start(struct link *link, struct request *request);
 /* Waits for all replies.  Returns 0, or -1 with FAIL_TEMP; either way the
- * caller frees the replies that are there (request_clear). */
+ * caller frees the replies that are there (link_request_clear). */
 int	link_finish(struct link *link, struct request *request,
 	    struct fail *fail) __attribute__((warn_unused_result));
-void	request_clear(struct request *request);
+void	link_request_clear(struct request *request);
 /* link_start and link_finish. */
 int	link_ask(struct link *link, struct request *request,
 	    struct fail *fail) __attribute__((warn_unused_result));

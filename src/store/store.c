@@ -137,7 +137,7 @@ lookup_chunk(struct link *link, const struct subject *subjects, size_t n,
 			*fail = one;
 		rc = -1;
 	}
-	request_clear(&request);
+	link_request_clear(&request);
 	buf_fini(&commands);
 	return rc;
 }
@@ -202,7 +202,7 @@ store_visit(struct store *store, const struct subject *subject,
 		if (rc == -1)
 			(void)fail_person(fail, subject);
 	}
-	request_clear(&request);
+	link_request_clear(&request);
 	buf_fini(&command);
 	return rc;
 }

@@ -433,7 +433,53 @@ test_no_grant(void)
 	}
 }
 
+/* a accept, r reject, t tempfail; want: the same with m for remove, and the
+ * recipient whose answer the message gets (-1: it goes on). */
+static void
+test_message(void)
+{
+	static const struct {
+		const char *before, *after;
+		bool several;
+		enum multiple_recipients multiple;
+		int whole;
+	} cases[] = {
+		{ "a", "a", false, MULTIPLE_SHARED, -1 },
+		{ "r", "r", false, MULTIPLE_SHARED, 0 },
+		{ "rrr", "rrr", false, MULTIPLE_SHARED, 0 },
+		{ "rar", "mam", false, MULTIPLE_SHARED, -1 },
+		{ "aar", "aam", true, MULTIPLE_SHARED, -1 },
+		{ "art", "art", false, MULTIPLE_SHARED, 2 },
+		{ "tt", "tt", false, MULTIPLE_SINGLE, 0 },
+		{ "aar", "rrr", true, MULTIPLE_SINGLE, 0 },
+		{ "aa", "rr", true, MULTIPLE_REJECT, 0 },
+		{ "aa", "aa", false, MULTIPLE_SINGLE, -1 },
+		{ "ar", "am", false, MULTIPLE_REJECT, -1 },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct list list = { .multiple_recipients =
+		    cases[i].multiple };
+		struct decision d[4];
+		size_t n = strlen(cases[i].before), whole;
+		char after[5] = "";
+
+		check_case((long)i);
+		for (size_t k = 0; k < n; k++)
+			d[k] = (struct decision){ cases[i].before[k] == 'a' ?
+			    ACTION_ACCEPT : cases[i].before[k] == 'r' ?
+			    ACTION_REJECT : ACTION_TEMPFAIL,
+			    REASON_NO_CONSENT };
+		whole = decide_message(&list, d, n, cases[i].several);
+		for (size_t k = 0; k < n; k++)
+			after[k] = "armt"[d[k].action];
+		CHECK_STR(after, cases[i].after);
+		CHECK_INT(whole == n ? -1 : (int)whole, cases[i].whole);
+	}
+}
+
 static const struct check_test tests[] = {
+	{ "message", test_message },
 	{ "names", test_names },
 	{ "state", test_state },
 	{ "calendar", test_calendar },

@@ -322,6 +322,9 @@ test_mistakes(void)
 		{ HEAD "redis = {\nusername = \"m\"; };", "c:2: "
 		  "redis.username: Redis takes a user name only with a "
 		  "password, give redis.password_file, too\n" },
+		{ HEAD "redis = {\nwriter_username = \"m\"; };", "c:2: "
+		  "redis.writer_username: Redis takes a user name only with a "
+		  "password, give redis.writer_password_file, too\n" },
 		{ HEAD "redis = { password_file = \"/nonexistent/x\"; };",
 		  "c:1: redis.password_file: /nonexistent/x: No such file or "
 		  "directory\n" },
@@ -859,7 +862,8 @@ check_sample_defaults(const char *active, const char *uncommented)
 	/* Where the sample's commented value is an example, not a default. */
 	static const char *const examples[] = {
 		"socket_mode = ", "socket_group = ", "redis.username",
-		"redis.password_file", "unsubscribe.mailto", "controller.",
+		"redis.password_file", "redis.writer_", "unsubscribe.mailto",
+		"controller.",
 		"lists[1].purpose", "lists[1].list_id", "lists[1].max_age",
 		"lists[1].match[", "lists[1].confirmation[", "exempt[",
 		"keys = ",	/* depends on SYSCONFDIR */

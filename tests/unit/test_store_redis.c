@@ -8,7 +8,9 @@
  */
 #include "store/store.h"
 
+#include <netinet/in.h>
 #include <pthread.h>
+#include <sys/socket.h>
 
 #include "base/buf.h"
 #include "check.h"
@@ -706,6 +708,59 @@ test_database(void)
 	CHECK_INT(store_open(&options, &store, &fail), -1);
 }
 
+/* A loopback port that was free a moment ago. */
+static unsigned
+free_port(void)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET,
+	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(a);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	CHECK_INT(bind(fd, (struct sockaddr *)&a, len), 0);
+	CHECK_INT(getsockname(fd, (struct sockaddr *)&a, &len), 0);
+	(void)close(fd);
+	return ntohs(a.sin_port);
+}
+
+/* By number, and by a name that may also mean an address where nobody
+ * listens. */
+static void
+test_tcp(void)
+{
+	static const char *const hosts[] = { "127.0.0.1", "localhost" };
+	char port[8], url[64];
+	struct store_options options = { .url = url, .timeout_ms = 1000 };
+	struct fail fail = { .text = "" };
+
+	(void)snprintf(port, sizeof(port), "%u", free_port());
+	CHECK_STR(SERVER_ASK(&server, "CONFIG", "SET", "bind", "127.0.0.1",
+	    "port", port), "OK");
+	for (size_t i = 0; i < 2; i++) {
+		struct store *store = NULL;
+
+		check_case((long)i);
+		(void)SERVER_ASK(&server, "FLUSHALL");
+		(void)snprintf(url, sizeof(url), "redis://%s:%s/3", hosts[i],
+		    port);
+		CHECK_INT(store_open(&options, &store, &fail), 0);
+		CHECK_STR(fail.text, "");
+		CHECK_INT(apply_one(store, event_of(1, EVENT_OBJECT, "", 1)),
+		    0);
+		CHECK_STR(SERVER_ASK(&server, "DBSIZE"), "0");
+		CHECK(store_is_reachable(store));
+		store_close(&store);
+	}
+	check_case(-1);
+	CHECK_STR(SERVER_ASK(&server, "CONFIG", "SET", "port", "0"), "OK");
+	struct store *store = NULL;
+	CHECK_INT(store_open(&options, &store, &fail), 0);
+	CHECK_INT(fail.class, FAIL_TEMP);
+	CHECK(strstr(fail.text, "refused") != NULL);
+	CHECK_INT(apply_one(store, event_of(1, EVENT_OBJECT, "", 1)), -1);
+	store_close(&store);
+}
+
 int
 main(void)
 {
@@ -721,6 +776,7 @@ main(void)
 		{ "script flush in import", test_script_flush_in_import },
 		{ "acl", test_acl },
 		{ "database", test_database },
+		{ "tcp", test_tcp },
 	};
 	int rc;
 
