@@ -107,6 +107,24 @@ test_segments_by_size(void)
 	}
 }
 
+/* Another process has started a segment, and left ours as it was. */
+static void
+test_segment_of_another(void)
+{
+	struct journal *ours, *other;
+
+	fresh_directory();
+	ours = open_journal(false, 0, NULL);
+	other = open_journal(false, 1, NULL);
+	CHECK_INT(add(other, "\"a\":1", true), 0);
+	CHECK(strstr(last_segment(), "-000002.jsonl") != NULL);
+	CHECK_INT(add(ours, "\"a\":2", true), 0);
+	CHECK_INT(rig_segments(rig_paths), 2);
+	journal_close(&ours);
+	journal_close(&other);
+	CHECK_INT(verify(), 4);
+}
+
 static int64_t test_now_ms = 1767603600000;	/* 2026-01-05 */
 
 static int64_t
@@ -411,10 +429,10 @@ test_locks(void)
 	CHECK_INT(add(shared, "\"a\":2", true), 0);
 	(void)snprintf(path, sizeof(path), "%s/.decisions.lock", directory);
 	CHECK_INT(unlink(path), 0);
-	other = open_journal(false, 0, NULL);
 	CHECK_INT(add(shared, "\"a\":3", true), 0);
-	CHECK_INT(add(other, "\"a\":4", true), 0);
 	CHECK_INT(access(path, F_OK), 0);
+	other = open_journal(false, 0, NULL);
+	CHECK_INT(add(other, "\"a\":4", true), 0);
 	journal_close(&shared);
 	journal_close(&other);
 	CHECK_INT(verify(), 5);
@@ -803,6 +821,7 @@ static const struct check_test tests[] = {
 	{ "append_and_read", test_append_and_read },
 	{ "refused", test_refused },
 	{ "segments_by_size", test_segments_by_size },
+	{ "segment_of_another", test_segment_of_another },
 	{ "segments_by_day", test_segments_by_day },
 	{ "torn_tail", test_torn_tail },
 	{ "torn_rotation", test_torn_rotation },
