@@ -35,6 +35,10 @@
 /* Sessions that wait for a store that hangs are answered within this. */
 #define DRAIN_MS	15000
 
+/* Who gets the socket when the configuration says nothing: Postfix connects
+ * as its user. */
+#define MTA_GROUP	"postfix"
+
 struct options {
 	const char *path;
 	bool foreground;
@@ -168,12 +172,17 @@ set_socket_rights(const struct settings *settings, const char *path,
 	int mode = settings->socket_mode;
 	uid_t uid = (uid_t)-1;
 	gid_t gid = (gid_t)-1, unused;
+	struct fail unknown;
 
 	if (settings->socket_group != NULL) {
 		if (privilege_group(settings->socket_group, &gid, fail) == -1)
 			return -1;
 		if (mode == -1)
 			mode = 0660;
+	} else if (mode == -1 && geteuid() == 0 &&
+	    privilege_group(MTA_GROUP, &gid, &unknown) == 0) {
+		/* Root's socket with the usual umask is of use to nobody. */
+		mode = 0660;
 	}
 	if (geteuid() == 0 && settings->user[0] != '\0' &&
 	    privilege_user(settings->user, &uid, &unused, fail) == -1)

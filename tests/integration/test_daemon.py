@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The filter as a daemon: privileges, background, a stop in mid-work."""
 import glob
+import grp
 import os
 import pwd
 import shutil
@@ -147,6 +148,19 @@ class Daemon(TestCase):
         stopper.join()
         self.assertEqual([a.kind for a in answers], ["continue"])
         self.assertEqual(self.filter.service.popen.returncode, 0)
+
+
+class SocketRights(TestCase):
+    def test_postfix_gets_in_without_a_setting(self):
+        redis = Redis(self.rig)
+        filter = Filter(self.rig, redis, socket_mode=None)
+        st = os.stat(filter.address)
+        self.assertEqual((st.st_gid, st.st_mode & 0o777),
+                         (grp.getgrnam("postfix").gr_gid, 0o660))
+        filter.reload(socket_mode="0600")
+        filter.wait_log("socket changed: takes effect after a restart")
+        filter.restart()
+        self.assertEqual(os.stat(filter.address).st_mode & 0o777, 0o600)
 
 
 class Acl(TestCase):
