@@ -13,6 +13,8 @@
  *	nullcons -N SOCKET REDIS	a naive filter: no negotiation, and each
  *				session its own blocking connection to Redis
  */
+#include <sys/stat.h>
+
 #include <hiredis/hiredis.h>
 #include <libmilter/mfapi.h>
 #include <signal.h>
@@ -163,6 +165,7 @@ main(int argc, char **argv)
 		redis_path = argv[optind + 1];
 	key = crypto_hmac_new((const unsigned char *)
 	    "0123456789abcdef0123456789abcdef");
+	(void)umask(0);		/* Postfix has to get in */
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (smfi_register(filter) == MI_FAILURE ||
 	    smfi_setconn(argv[optind]) == MI_FAILURE ||
