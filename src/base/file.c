@@ -89,22 +89,28 @@ file_create(const char *path, struct span content, mode_t mode,
 	return rc;
 }
 
-/* What root makes belongs to whom the directory above belongs to: a command
- * that root ran must not lock the daemon's user out. */
+int
+file_give_to_owner(const char *path)
+{
+	char *parent;
+	struct stat st;
+	int rc;
+
+	if (geteuid() != 0)
+		return 0;
+	parent = parent_of(path);
+	rc = stat(parent, &st) == -1 ||
+	    chown(path, st.st_uid, st.st_gid) == -1 ? -1 : 0;
+	free(parent);
+	return rc;
+}
+
 static int
 make_one(const char *path)
 {
-	char *parent = parent_of(path);
-	struct stat st;
-	int rc = 0;
-
 	if (mkdir(path, 0750) == -1)
-		rc = errno == EEXIST ? 0 : -1;
-	else if (geteuid() == 0 && (stat(parent, &st) == -1 ||
-	    chown(path, st.st_uid, st.st_gid) == -1))
-		rc = -1;
-	free(parent);
-	return rc;
+		return errno == EEXIST ? 0 : -1;
+	return file_give_to_owner(path);
 }
 
 int

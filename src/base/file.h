@@ -24,8 +24,13 @@ int	file_create(const char *path, struct span content, mode_t mode,
 /* Writes all of it, over short writes and EINTR.  0 or -1 with errno. */
 int	file_write_all(int fd, struct span content)
 	    __attribute__((warn_unused_result));
-/* Makes the directory and its missing parents, mode 0750; made by root they
- * get owner and group of the directory above. */
+/* Gives what root has just made to the owner and group of the directory that it
+ * is in: a command that root ran must not lock the daemon's user out.  Does
+ * nothing for others.  0 or -1 with errno. */
+int	file_give_to_owner(const char *path)
+	    __attribute__((warn_unused_result));
+/* Makes the directory and its missing parents, mode 0750; each
+ * goes through file_give_to_owner(). */
 int	file_make_directory(const char *path, struct fail *fail)
 	    __attribute__((warn_unused_result));
 /* Makes the entries of a directory durable.  0 or -1 with errno. */

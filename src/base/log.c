@@ -17,7 +17,6 @@
 static struct {
 	const char *ident;
 	bool to_stderr;
-	bool debug;
 } sink;
 
 void
@@ -26,12 +25,6 @@ log_open(const char *ident, bool to_stderr)
 	sink.ident = ident;
 	sink.to_stderr = to_stderr;
 	openlog(ident, LOG_PID | LOG_NDELAY, LOG_MAIL);
-}
-
-void
-log_set_debug(bool on)
-{
-	sink.debug = on;
 }
 
 static void
@@ -78,15 +71,3 @@ name(const char *fmt, ...)			\
 LOG_FUNCTION(log_info, LOG_INFO, "")
 LOG_FUNCTION(log_warn, LOG_WARNING, "warning: ")
 LOG_FUNCTION(log_error, LOG_ERR, "error: ")
-
-void
-log_debug(const char *fmt, ...)
-{
-	va_list ap;
-
-	if (!sink.debug)
-		return;
-	va_start(ap, fmt);
-	emit(LOG_DEBUG, "debug: ", fmt, ap);
-	va_end(ap);
-}

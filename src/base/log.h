@@ -14,11 +14,8 @@
 
 /* ident is borrowed for ever. */
 void	log_open(const char *ident, bool to_stderr);
-void	log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void	log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void	log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void	log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-/* log_debug() writes only when this was set. */
-void	log_set_debug(bool on);
 
 #endif

@@ -257,3 +257,16 @@ event_parse(const struct json_object *object, struct event *out,
 	*out = event;
 	return 0;
 }
+
+int
+event_read(struct span text, struct event *out, struct fail *fail)
+{
+	struct json_object *object;
+	int rc;
+
+	if (json_object_parse(text, &object, fail) == -1)
+		return -1;
+	rc = event_parse(object, out, fail);
+	json_object_free(&object);
+	return rc;
+}

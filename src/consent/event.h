@@ -85,6 +85,9 @@ const char *evidence_get(const struct evidence *evidence, unsigned i);
 void	event_format(struct buf *out, const struct event *event);
 /* Reads a whole JSON object that holds these members among others.  Returns 0,
  * or -1 with FAIL_INPUT and *out untouched. */
+int	event_read(struct span text, struct event *out, struct fail *fail)
+	    __attribute__((warn_unused_result));
+/* The same for an object that has been parsed. */
 int	event_parse(const struct json_object *object, struct event *out,
 	    struct fail *fail) __attribute__((warn_unused_result));
 

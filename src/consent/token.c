@@ -95,6 +95,26 @@ token_format_mailto(struct buf *out, const unsigned char token[TOKEN_BYTES])
 	base32_format(out, token, TOKEN_BYTES);
 }
 
+void
+token_add_url(struct buf *out, const char *base,
+    const unsigned char token[TOKEN_BYTES])
+{
+	buf_add_str(out, base);
+	token_format_url(out, token);
+}
+
+void
+token_add_address(struct buf *out, const char *address,
+    const unsigned char token[TOKEN_BYTES])
+{
+	const char *at = strrchr(address, '@');
+
+	buf_add(out, address, (size_t)(at - address));
+	buf_add_char(out, '+');
+	token_format_mailto(out, token);
+	buf_add_str(out, at);
+}
+
 int
 token_check(const struct token_keys *keys, struct span text,
     struct token *out, struct fail *fail)

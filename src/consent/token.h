@@ -68,6 +68,12 @@ void	token_format_url(struct buf *out,
 	    const unsigned char token[TOKEN_BYTES]);
 void	token_format_mailto(struct buf *out,
 	    const unsigned char token[TOKEN_BYTES]);
+/* The links that carry it: base with the token behind it, and for an address
+ * u@host (which has an '@') the address u+TOKEN@host. */
+void	token_add_url(struct buf *out, const char *base,
+	    const unsigned char token[TOKEN_BYTES]);
+void	token_add_address(struct buf *out, const char *address,
+	    const unsigned char token[TOKEN_BYTES]);
 
 /*
  * Checks a token in either form, told apart by its length.  Hostile text of

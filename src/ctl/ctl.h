@@ -44,6 +44,9 @@ void	ctl_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* The same for a mistake on the command line; returns EX_USAGE. */
 int	ctl_usage(const char *command, const char *fmt, ...)
 	    __attribute__((format(printf, 2, 3)));
+/* For a command without arguments: -1 to go on, or the exit code (after
+ * --help, or a mistake). */
+int	ctl_no_arguments(int argc, char **argv);
 /* Prints the help text of a command. */
 void	ctl_help(const char *command);
 /* Is the file (1 stdout, 2 stderr) a terminal? */

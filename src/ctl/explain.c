@@ -5,7 +5,6 @@
  * What the filter would do with a message, found out by the very functions
  * that the filter calls.
  */
-#include <arpa/inet.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,15 +37,19 @@ static const struct option options[] = {
 	{ NULL, 0, NULL, 0 }
 };
 
+/* A client is a network of one address. */
 static int
 set_client(struct envelope *e, const char *text)
 {
-	memset(e->client, 0, sizeof(e->client));
+	struct network network;
+	struct fail fail;
+
+	if (network_parse(span_str(text), &network, &fail) == -1 ||
+	    network.prefix_bits != 128 || strchr(text, '/') != NULL)
+		return -1;
+	memcpy(e->client, network.address, sizeof(e->client));
 	e->has_client = true;
-	if (inet_pton(AF_INET6, text, e->client) == 1)
-		return 0;
-	e->client[10] = e->client[11] = 0xff;
-	return inet_pton(AF_INET, text, e->client + 12) == 1 ? 0 : -1;
+	return 0;
 }
 
 static int

@@ -9,7 +9,6 @@
  * is idempotent, so a crash anywhere costs a repetition and no more.
  */
 #include <sys/file.h>
-#include <sys/stat.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -51,7 +50,6 @@ open_applier(struct ctl *ctl, struct fail *fail)
 {
 	struct applier *a = ctl->applier;
 	struct buf path = BUF_INIT(8192);
-	struct stat st;
 
 	if (a != NULL)
 		return 0;
@@ -59,10 +57,9 @@ open_applier(struct ctl *ctl, struct fail *fail)
 	a = xcalloc(1, sizeof(*a));
 	a->events = xcalloc(BATCH, sizeof(*a->events));
 	a->lock_fd = open(buf_get(&path), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
-	/* Root's files belong to whom the directory belongs to. */
-	if (a->lock_fd != -1 && geteuid() == 0 &&
-	    stat(ctl->settings->audit.ledger, &st) == 0)
-		(void)!fchown(a->lock_fd, st.st_uid, st.st_gid);
+	/* That others can take it too is their concern, not this run's. */
+	if (a->lock_fd != -1)
+		(void)!file_give_to_owner(buf_get(&path));
 	ctl->applier = a;
 	if (a->lock_fd == -1) {
 		(void)fail_errno(fail, FAIL_SETUP, errno, "%s",
@@ -115,7 +112,6 @@ write_cursor(const struct ctl *ctl, uint64_t seq, struct fail *fail)
 {
 	struct buf path = BUF_INIT(8192), fresh = BUF_INIT(8192);
 	struct buf text = BUF_INIT(64);
-	struct stat st;
 	int rc;
 
 	path_in_ledger(ctl, &path, ".applied");
@@ -123,9 +119,7 @@ write_cursor(const struct ctl *ctl, uint64_t seq, struct fail *fail)
 	buf_addf(&text, "%" PRIu64 "\n", seq);
 	(void)unlink(buf_get(&fresh));
 	rc = file_create(buf_get(&fresh), buf_span(&text), 0640, fail);
-	if (rc == 0 && geteuid() == 0 &&
-	    stat(ctl->settings->audit.ledger, &st) == 0 &&
-	    chown(buf_get(&fresh), st.st_uid, st.st_gid) == -1)
+	if (rc == 0 && file_give_to_owner(buf_get(&fresh)) == -1)
 		rc = fail_errno(fail, FAIL_SETUP, errno, "%s",
 		    buf_get(&fresh));
 	if (rc == 0 && rename(buf_get(&fresh), buf_get(&path)) == -1)
@@ -142,21 +136,16 @@ static int
 event_of(struct applier *a, const struct journal_entry *entry,
     struct event *event)
 {
-	struct json_object *object = NULL;
 	struct fail fail;
-	int rc = 1;
 
 	if (entry->blanked || !span_is(entry->type, SPAN("event")))
 		return 0;
-	if (json_object_parse(entry->object, &object, &fail) == -1 ||
-	    event_parse(object, event, &fail) == -1) {
-		ctl_warn("ledger entry %" PRIu64 " can't be read and is "
-		    "passed over: %s", entry->seq, fail.text);
-		a->unreadable++;
-		rc = 0;
-	}
-	json_object_free(&object);
-	return rc;
+	if (event_read(entry->object, event, &fail) == 0)
+		return 1;
+	ctl_warn("ledger entry %" PRIu64 " can't be read and is passed "
+	    "over: %s", entry->seq, fail.text);
+	a->unreadable++;
+	return 0;
 }
 
 /*
@@ -366,14 +355,10 @@ command_rebuild(struct ctl *ctl, int argc, char **argv)
 	size_t total = 0;
 	void *context[] = { &total, &rate };
 	struct fail fail;
-	int rc;
+	int rc = ctl_no_arguments(argc, argv);
 
-	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-		ctl_help(argv[0]);
-		return EX_OK;
-	}
-	if (argc != 1)
-		return ctl_usage(argv[0], "takes no argument");
+	if (rc != -1)
+		return rc;
 	if ((rc = ctl_need_ledger(ctl)) != EX_OK ||
 	    (rc = ctl_need_store(ctl)) != EX_OK)
 		return rc;

@@ -102,7 +102,6 @@ command_token(struct ctl *ctl, int argc, char **argv)
 	struct look look = { 0 };
 	unsigned char token[TOKEN_BYTES];
 	struct buf text = BUF_INIT(4096);
-	const char *mailto, *at;
 	struct fail fail;
 	int rc = parse(ctl, &look, true, argc, argv);
 
@@ -111,15 +110,13 @@ command_token(struct ctl *ctl, int argc, char **argv)
 	if (token_make(&ctl->settings->token_keys, span_str(look.list->id),
 	    &look.subject, ctl->now_ms, token, &fail) == -1)
 		return ctl_error(&fail);
-	token_format_url(&text, token);
-	printf("%s%s\n", ctl->settings->unsubscribe.url, buf_get(&text));
-	mailto = ctl->settings->unsubscribe.mailto;
-	if (look.mailto && mailto != NULL) {
-		at = strrchr(mailto, '@');
+	token_add_url(&text, ctl->settings->unsubscribe.url, token);
+	puts(buf_get(&text));
+	if (look.mailto && ctl->settings->unsubscribe.mailto != NULL) {
 		buf_clear(&text);
-		token_format_mailto(&text, token);
-		printf("mailto:%.*s+%s%s\n", (int)(at - mailto), mailto,
-		    buf_get(&text), at);
+		token_add_address(&text, ctl->settings->unsubscribe.mailto,
+		    token);
+		printf("mailto:%s\n", buf_get(&text));
 	} else if (look.mailto) {
 		ctl_warn("unsubscribe.mailto is not configured");
 		rc = EX_CONFIG;
@@ -352,14 +349,10 @@ command_keygen(struct ctl *ctl, int argc, char **argv)
 {
 	unsigned made = 0;
 	struct fail fail;
-	int rc;
+	int rc = ctl_no_arguments(argc, argv);
 
-	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-		ctl_help(argv[0]);
-		return EX_OK;
-	}
-	if (argc != 1)
-		return ctl_usage(argv[0], "takes no argument");
+	if (rc != -1)
+		return rc;
 	rc = ctl_need_settings(ctl);
 	if (rc != EX_OK)
 		return rc;

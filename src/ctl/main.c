@@ -127,6 +127,18 @@ ctl_usage(const char *command, const char *fmt, ...)
 }
 
 int
+ctl_no_arguments(int argc, char **argv)
+{
+	if (argc == 1)
+		return -1;
+	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+		ctl_help(argv[0]);
+		return EX_OK;
+	}
+	return ctl_usage(argv[0], "takes no argument");
+}
+
+int
 ctl_error(const struct fail *fail)
 {
 	ctl_warn("%s", fail->text);

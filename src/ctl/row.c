@@ -28,12 +28,6 @@ static const char *const names[ROW_COLUMNS] = {
 	"guardian", "ip"
 };
 
-const char *
-row_column_name(unsigned column)
-{
-	return column < ROW_COLUMNS ? names[column] : NULL;
-}
-
 int
 row_column_parse(struct span name, unsigned *column, struct fail *fail)
 {

@@ -21,9 +21,9 @@
 #define ROW_BYTES_MAX	(64 * 1024)
 #define ROW_EVENTS_MAX	4
 
-/* "address", "list", "at", ...; NULL past the end. */
-const char *row_column_name(unsigned column);
-/* Returns 1, or 0 with *fail naming the nearest column. */
+/* The columns are address, list, at, confirmed_at, withdrawn_at, objected_at
+ * and the evidence fields, in this order.  Returns 1, or 0 with *fail naming
+ * the nearest column. */
 int	row_column_parse(struct span name, unsigned *column,
 	    struct fail *fail) __attribute__((warn_unused_result));
 

@@ -68,8 +68,8 @@ skip_comment(struct span s, size_t i)
 	return s.len;
 }
 
-static size_t
-skip_cfws(struct span s, size_t i)
+size_t
+field_skip_cfws(struct span s, size_t i)
 {
 	while (i < s.len && (ascii_isspace(s.p[i]) || s.p[i] == '('))
 		i = s.p[i] == '(' ? skip_comment(s, i) : i + 1;
@@ -79,7 +79,7 @@ skip_cfws(struct span s, size_t i)
 struct span
 field_keyword(struct span value)
 {
-	size_t start = skip_cfws(value, 0), end = start;
+	size_t start = field_skip_cfws(value, 0), end = start;
 
 	while (end < value.len && !ascii_isspace(value.p[end]) &&
 	    value.p[end] != '(' && value.p[end] != ';' && value.p[end] != ',')
@@ -103,15 +103,15 @@ field_is_media_type(struct span value, struct span type)
 	size_t start, end;
 
 	value = span_head(value, FIELD_VALUE_MAX);
-	start = skip_cfws(value, 0);
+	start = field_skip_cfws(value, 0);
 	end = skip_token(value, start);
 	if (!span_is_nocase(span_from(span_head(value, end), start),
 	    span_head(type, (size_t)slash)))
 		return false;
-	start = skip_cfws(value, end);
+	start = field_skip_cfws(value, end);
 	if (start >= value.len || value.p[start] != '/')
 		return false;
-	start = skip_cfws(value, start + 1);
+	start = field_skip_cfws(value, start + 1);
 	end = skip_token(value, start);
 	return span_is_nocase(span_from(span_head(value, end), start),
 	    span_from(type, (size_t)slash + 1));

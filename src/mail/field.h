@@ -21,6 +21,10 @@
  * FIELD_VALUE_MAX bytes are read. */
 void	field_unfold(struct buf *out, struct span value);
 
+/* The position behind the blanks and comments (RFC 5322 CFWS, comments nest)
+ * that start at s[i]; i itself when there are none. */
+size_t	field_skip_cfws(struct span s, size_t i);
+
 /* The first token of a structured value such as Auto-Submitted or Precedence,
  * comments and parameters left out: "auto-replied (vacation); x=y" gives
  * "auto-replied".  Borrowed from value; empty when there is none. */

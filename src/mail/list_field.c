@@ -8,30 +8,6 @@
 
 #include "mail/field.h"
 
-static size_t
-skip_blanks_and_comments(struct span s, size_t i)
-{
-	while (i < s.len) {
-		if (ascii_isspace(s.p[i]))
-			i++;
-		else if (s.p[i] == '(') {
-			size_t depth = 0;
-
-			for (; i < s.len; i++) {
-				if (s.p[i] == '\\')
-					i++;
-				else if (s.p[i] == '(')
-					depth++;
-				else if (s.p[i] == ')' && --depth == 0)
-					break;
-			}
-			i = i < s.len ? i + 1 : s.len;
-		} else
-			break;
-	}
-	return i;
-}
-
 void
 list_unsubscribe_parse(struct span value, struct list_unsubscribe *out)
 {
@@ -43,7 +19,7 @@ list_unsubscribe_parse(struct span value, struct list_unsubscribe *out)
 		struct span uri;
 		ptrdiff_t end;
 
-		i = skip_blanks_and_comments(value, i);
+		i = field_skip_cfws(value, i);
 		if (i >= value.len || value.p[i] != '<')
 			return;
 		end = span_index(span_from(value, i), '>');

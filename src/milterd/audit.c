@@ -19,6 +19,7 @@
 #include "mail/address.h"
 
 #define RECIPIENT_TEXT_MAX	400
+#define LINE_MAX_BYTES		(16 * 1024)
 
 void
 audit_make_ref(char ref[AUDIT_REF_LEN + 1])
@@ -32,8 +33,10 @@ audit_make_ref(char ref[AUDIT_REF_LEN + 1])
 	buf_fini(&text);
 }
 
-void
-audit_add_recipient(struct buf *out, const struct settings *settings,
+/* The recipient as the configuration wants it shown: masked, pseudonym or
+ * clear; printable ASCII. */
+static void
+add_recipient(struct buf *out, const struct settings *settings,
     const char *recipient, const struct subject *subject)
 {
 	switch (settings->audit.recipients) {
@@ -98,6 +101,12 @@ add_action(struct buf *out, const struct settings *settings,
 	buf_add_str(out, action_name(action));
 }
 
+static const char *
+stage_name(enum stage stage)
+{
+	return stage == STAGE_RCPT ? "rcpt" : "eom";
+}
+
 /* The reply with the recipient in the form that the log may hold. */
 static void
 add_reply(struct buf *out, const struct audit_message *m,
@@ -117,11 +126,22 @@ add_reply(struct buf *out, const struct audit_message *m,
 	add_member(out, "reply", line);
 }
 
+/* The line of the mail log, in Postfix's manner. */
 static void
-add_entry(struct buf *out, const struct audit_message *m,
+add_line(struct buf *out, const struct audit_message *m,
+    const struct audit_decision *d, const char *recipient, const char *action)
+{
+	buf_addf(out, "%s: list=%s, to=<%s>, action=%s, reason=%s, stage=%s, "
+	    "ref=%s", m->queue_id != NULL ? m->queue_id : "NOQUEUE",
+	    m->class->list != NULL ? m->class->list->id : "-", recipient,
+	    action, reason_name(d->reason), stage_name(d->stage), d->ref);
+}
+
+static void
+add_entry(struct buf *out, struct buf *line, const struct audit_message *m,
     const struct audit_decision *d, int64_t now_ms)
 {
-	struct buf text = BUF_INIT(4096);
+	struct buf text = BUF_INIT(4096), action = BUF_INIT(64);
 	struct buf recipient = BUF_INIT(4096);
 
 	date_format(&text, now_ms);
@@ -130,7 +150,7 @@ add_entry(struct buf *out, const struct audit_message *m,
 	add_member(out, "host", m->host);
 	add_member(out, "ref", d->ref);
 	add_member(out, "queue_id", m->queue_id);
-	add_member(out, "stage", d->stage == STAGE_RCPT ? "rcpt" : "eom");
+	add_member(out, "stage", stage_name(d->stage));
 	add_member(out, "list",
 	    m->class->list != NULL ? m->class->list->id : NULL);
 	add_member(out, "rule", m->class->rule);
@@ -138,11 +158,10 @@ add_entry(struct buf *out, const struct audit_message *m,
 	if (d->subject != NULL)
 		subject_format(&text, d->subject);
 	add_member(out, "subject", buf_get(&text));
-	audit_add_recipient(&recipient, m->settings, d->recipient, d->subject);
+	add_recipient(&recipient, m->settings, d->recipient, d->subject);
 	add_member(out, "recipient", buf_get(&recipient));
-	buf_clear(&text);
-	add_action(&text, m->settings, d->action);
-	add_member(out, "action", buf_get(&text));
+	add_action(&action, m->settings, d->action);
+	add_member(out, "action", buf_get(&action));
 	add_member(out, "reason", reason_name(d->reason));
 	buf_clear(&text);
 	audit_add_sender(&text, m->settings, m->sender);
@@ -151,25 +170,10 @@ add_entry(struct buf *out, const struct audit_message *m,
 	add_member(out, "auth", m->auth);
 	add_member(out, "message_id", m->message_id);
 	add_reply(out, m, d, buf_get(&recipient));
+	add_line(line, m, d, buf_get(&recipient), buf_get(&action));
 	buf_fini(&recipient);
-	buf_fini(&text);
-}
-
-static void
-mail_log(const struct audit_message *m, const struct audit_decision *d)
-{
-	struct buf to = BUF_INIT(4096);
-	struct buf action = BUF_INIT(64);
-
-	audit_add_recipient(&to, m->settings, d->recipient, d->subject);
-	add_action(&action, m->settings, d->action);
-	log_info("%s: list=%s, to=<%s>, action=%s, reason=%s, stage=%s, "
-	    "ref=%s", m->queue_id != NULL ? m->queue_id : "NOQUEUE",
-	    m->class->list != NULL ? m->class->list->id : "-", buf_get(&to),
-	    buf_get(&action), reason_name(d->reason),
-	    d->stage == STAGE_RCPT ? "rcpt" : "eom", d->ref);
-	buf_fini(&to);
 	buf_fini(&action);
+	buf_fini(&text);
 }
 
 int
@@ -178,21 +182,26 @@ audit_write(struct journal *journal, const struct audit_message *message,
 {
 	int64_t now_ms = clock_now_ms();
 	struct buf *bodies = xcalloc(n, sizeof(*bodies));
+	struct buf *lines = xcalloc(n, sizeof(*lines));
 	struct span *spans = xcalloc(n, sizeof(*spans));
 	int rc;
 
 	for (size_t i = 0; i < n; i++) {
 		buf_init(&bodies[i], JOURNAL_BODY_MAX);
-		add_entry(&bodies[i], message, &decisions[i], now_ms);
+		buf_init(&lines[i], LINE_MAX_BYTES);
+		add_entry(&bodies[i], &lines[i], message, &decisions[i],
+		    now_ms);
 		spans[i] = buf_span(&bodies[i]);
 	}
 	rc = journal_append_many(journal, "decision", spans, n, false, fail);
 	for (size_t i = 0; i < n; i++) {
 		if (rc == 0)
-			mail_log(message, &decisions[i]);
+			log_info("%s", buf_get(&lines[i]));
 		buf_fini(&bodies[i]);
+		buf_fini(&lines[i]);
 	}
 	free(bodies);
+	free(lines);
 	free(spans);
 	return rc;
 }

@@ -63,10 +63,6 @@ int	audit_write(struct journal *journal,
 	    const struct audit_decision *decisions, size_t n,
 	    struct fail *fail) __attribute__((warn_unused_result));
 
-/* The recipient as the configuration wants it shown: masked, pseudonym or
- * clear.  Printable ASCII in the reply and the mail log. */
-void	audit_add_recipient(struct buf *out, const struct settings *settings,
-	    const char *recipient, const struct subject *subject);
 /* The envelope sender, for it tells the streams of mail apart.  A VERP address
  * (bounce+user=example.org@news.example.com) carries the recipient, so what
  * follows the first '+' or '=' of the local part is masked unless recipients

@@ -109,19 +109,6 @@ plan_list_id(struct edits *edits, const struct edits_facts *facts,
 	    span_str(list->name), span_str(list->list_id));
 }
 
-/* The address "u+TOKEN@host" of the mailto form. */
-static void
-add_mailto(struct buf *out, const char *mailto,
-    const unsigned char token[TOKEN_BYTES])
-{
-	const char *at = strrchr(mailto, '@');
-
-	buf_add(out, mailto, (size_t)(at - mailto));
-	buf_add_char(out, '+');
-	token_format_mailto(out, token);
-	buf_add_str(out, at);
-}
-
 static int
 add_links(struct buf *out, const struct settings *settings,
     const unsigned char token[TOKEN_BYTES], struct fail *fail)
@@ -129,10 +116,10 @@ add_links(struct buf *out, const struct settings *settings,
 	struct buf url = BUF_INIT(VALUE_MAX), mailto = BUF_INIT(VALUE_MAX);
 	int rc;
 
-	buf_add_str(&url, settings->unsubscribe.url);
-	token_format_url(&url, token);
+	token_add_url(&url, settings->unsubscribe.url, token);
 	if (settings->unsubscribe.mailto != NULL)
-		add_mailto(&mailto, settings->unsubscribe.mailto, token);
+		token_add_address(&mailto, settings->unsubscribe.mailto,
+		    token);
 	rc = list_unsubscribe_format(out, buf_span(&url), buf_span(&mailto),
 	    fail);
 	buf_fini(&url);

@@ -67,11 +67,14 @@ reply_format(struct reply *out, enum reply_kind kind, const char *recipient,
 	size_t size = sizeof(out->text);
 	char *text = out->text;
 
-	list_name(name, sizeof(name), list);
 	out->kind = kind;
 	out->code = codes[kind].code;
 	out->status = codes[kind].status;
 	text[0] = '\0';
+	/* The usual case at RCPT: there is nothing to word. */
+	if (kind == REPLY_NONE)
+		return;
+	list_name(name, sizeof(name), list);
 	switch (kind) {
 	case REPLY_NONE:
 		break;

@@ -276,16 +276,9 @@ runtime_lookup(struct runtime *runtime, const struct snapshot *snapshot,
     struct record *out, int *results, struct fail *fail)
 {
 	struct fail later;
-	int rc;
+	int rc = store_lookup_many(snapshot->store, subjects, n, list, out,
+	    results, fail);
 
-	/* One recipient, the usual case, needs no array inside the store. */
-	if (n == 1) {
-		rc = store_lookup(snapshot->store, subjects, list, out, fail);
-		results[0] = rc;
-		rc = rc == -1 ? -1 : 0;
-	} else
-		rc = store_lookup_many(snapshot->store, subjects, n, list,
-		    out, results, fail);
 	for (size_t i = 0; i < n; i++) {
 		if (results[i] == -1)
 			continue;

@@ -18,7 +18,6 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "base/json.h"
 #include "base/log.h"
 #include "base/xalloc.h"
 #include "journal/journal.h"
@@ -100,23 +99,16 @@ keep_event(struct unapplied *u, uint64_t seq, const struct event *event)
 static void
 take_entry(struct unapplied *u, const struct journal_entry *entry)
 {
-	struct json_object *object;
 	struct event event;
 	struct fail fail;
 
 	if (entry->blanked || !span_is(entry->type, SPAN("event")))
 		return;
-	if (json_object_parse(entry->object, &object, &fail) == -1) {
-		log_warn("ledger entry %llu can't be read: %s",
-		    (unsigned long long)entry->seq, fail.text);
-		return;
-	}
-	if (event_parse(object, &event, &fail) == -1)
-		log_warn("ledger entry %llu can't be read: %s",
-		    (unsigned long long)entry->seq, fail.text);
-	else
+	if (event_read(entry->object, &event, &fail) == 0)
 		keep_event(u, entry->seq, &event);
-	json_object_free(&object);
+	else
+		log_warn("ledger entry %llu can't be read: %s",
+		    (unsigned long long)entry->seq, fail.text);
 }
 
 /*

@@ -273,29 +273,6 @@ option_closest(enum option_scope scope, const char *typed)
 	return closest_name(typed, names, n);
 }
 
-bool
-option_is_text(const struct option *option)
-{
-	switch (option->kind) {
-	case OPTION_TEXT:
-	case OPTION_OPTIONAL_TEXT:
-	case OPTION_NAME:
-	case OPTION_CHOICE:
-	case OPTION_DURATION:
-	case OPTION_OCTAL:
-	case OPTION_NETWORK:
-		return true;
-	case OPTION_NUMBER:
-	case OPTION_FLAG:
-	case OPTION_GROUP:
-	case OPTION_LISTS:
-	case OPTION_RULES:
-	case OPTION_REFUSED:
-		break;
-	}
-	return false;
-}
-
 static void *
 field_of(const struct option *option, void *base)
 {

@@ -78,9 +78,6 @@ const struct option *option_find(enum option_scope scope, const char *name);
 /* The name that was most likely meant, or NULL. */
 const char *option_closest(enum option_scope scope, const char *typed);
 
-/* Is it written as text in double quotes? */
-bool	option_is_text(const struct option *option);
-
 /*
  * Stores a value in its field of *base (struct settings, list or rule),
  * freeing what was there.  Returns 0, or -1 with FAIL_SETUP, the text saying
