@@ -170,6 +170,73 @@ crypto_hmac_sum(const struct crypto_hmac *hmac, const struct span *pieces,
 	EVP_MD_CTX_free(ctx);
 }
 
+struct crypto_signer {
+	EVP_PKEY *key;
+};
+
+struct crypto_signer *
+crypto_signer_new(const unsigned char seed[CRYPTO_KEY_BYTES])
+{
+	struct crypto_signer *signer = xcalloc(1, sizeof(*signer));
+
+	signer->key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL,
+	    seed, CRYPTO_KEY_BYTES);
+	must(signer->key != NULL);
+	return signer;
+}
+
+void
+crypto_signer_free(struct crypto_signer **signer)
+{
+	if (*signer == NULL)
+		return;
+	EVP_PKEY_free((*signer)->key);		/* wipes it */
+	free(*signer);
+	*signer = NULL;
+}
+
+void
+crypto_signer_public(const struct crypto_signer *signer,
+    unsigned char out[CRYPTO_PUBLIC_BYTES])
+{
+	size_t len = CRYPTO_PUBLIC_BYTES;
+
+	must(EVP_PKEY_get_raw_public_key(signer->key, out, &len));
+}
+
+void
+crypto_sign(const struct crypto_signer *signer, struct span message,
+    unsigned char out[CRYPTO_SIGNATURE_BYTES])
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	size_t len = CRYPTO_SIGNATURE_BYTES;
+
+	must(ctx != NULL);
+	must(EVP_DigestSignInit(ctx, NULL, NULL, NULL, signer->key));
+	must(EVP_DigestSign(ctx, out, &len, message.p, message.len));
+	EVP_MD_CTX_free(ctx);
+}
+
+bool
+crypto_signature_is_good(const unsigned char public_key[CRYPTO_PUBLIC_BYTES],
+    struct span message, const unsigned char signature[CRYPTO_SIGNATURE_BYTES])
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	/* NULL for bytes that are no point of the curve: then nothing fits. */
+	EVP_PKEY *key = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL,
+	    public_key, CRYPTO_PUBLIC_BYTES);
+	bool good;
+
+	must(ctx != NULL);
+	good = key != NULL &&
+	    EVP_DigestVerifyInit(ctx, NULL, NULL, NULL, key) > 0 &&
+	    EVP_DigestVerify(ctx, signature, CRYPTO_SIGNATURE_BYTES,
+	    message.p, message.len) > 0;
+	EVP_PKEY_free(key);
+	EVP_MD_CTX_free(ctx);
+	return good;
+}
+
 void
 crypto_random(void *out, size_t len)
 {

@@ -45,6 +45,26 @@ void	crypto_hmac_sum(const struct crypto_hmac *hmac,
 	    const struct span *pieces, size_t n,
 	    unsigned char out[CRYPTO_DIGEST_BYTES]);
 
+/*
+ * Ed25519 (RFC 8032).  The seed is the private key.  The object is immutable
+ * and may be shared by threads; _free wipes it.
+ */
+#define CRYPTO_PUBLIC_BYTES	32
+#define CRYPTO_SIGNATURE_BYTES	64
+struct crypto_signer;
+struct crypto_signer *crypto_signer_new(
+	    const unsigned char seed[CRYPTO_KEY_BYTES])
+	    __attribute__((returns_nonnull));
+void	crypto_signer_free(struct crypto_signer **signer);
+void	crypto_signer_public(const struct crypto_signer *signer,
+	    unsigned char out[CRYPTO_PUBLIC_BYTES]);
+void	crypto_sign(const struct crypto_signer *signer, struct span message,
+	    unsigned char out[CRYPTO_SIGNATURE_BYTES]);
+bool	crypto_signature_is_good(
+	    const unsigned char public_key[CRYPTO_PUBLIC_BYTES],
+	    struct span message,
+	    const unsigned char signature[CRYPTO_SIGNATURE_BYTES]);
+
 /* Bytes from the operating system's generator. */
 void	crypto_random(void *out, size_t len);
 /* Compares in a time that does not depend on the content. */

@@ -201,6 +201,11 @@ ctl_need_ledger(struct ctl *c)
 		return rc;
 	(void)gethostname(host, sizeof(host) - 1);
 	options.directory = c->settings->audit.ledger;
+	if (c->settings->checkpoint_key == NULL &&
+	    settings_load_checkpoint_key(c->settings, &fail) == -1)
+		ctl_warn("the ledger gets no signed checkpoint: %s",
+		    fail.text);
+	options.signer = c->settings->checkpoint_key;
 	errno = 0;
 	if (journal_open(&options, &c->ledger, &recovered, &fail) == -1) {
 		rc = errno == EACCES || errno == EPERM ? EX_NOPERM :

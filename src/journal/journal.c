@@ -20,6 +20,7 @@
 
 #include "base/clock.h"
 #include "base/xalloc.h"
+#include "journal/checkpoint.h"
 #include "journal/private.h"
 
 /* A write without a sync is over in microseconds, a sleep is not: it pays to
@@ -46,6 +47,8 @@ struct journal {
 	unsigned	 asleep[2];
 	bool		 unsynced;	/* written and not known to be on disk */
 	bool		 sync_failed;
+	int64_t		 uncovered_ms;	/* since when a checkpoint is due;
+					   0: all is covered */
 
 	pthread_cond_t	 close;
 	bool		 closing;
@@ -102,7 +105,8 @@ write_batch(struct journal *j, struct waiter *first, bool sync_failed,
 		    "could not be synced", j->writer.directory);
 	}
 	/* Nothing but the sync thread, asking for a copy? */
-	if (first->copy == NULL || first->request.next != NULL)
+	if (first->copy == NULL || first->request.next != NULL ||
+	    first->request.checkpoint)
 		rc = journal_writer_write(&j->writer, &first->request, fail);
 	for (struct waiter *w = first; w != NULL; w = next_waiter(w))
 		if (w->copy != NULL && j->writer.fd != -1)
@@ -137,11 +141,16 @@ note_written(struct journal *j, const struct waiter *first)
 	bool wrote = false, durable = false;
 
 	for (const struct waiter *w = first; w != NULL; w = next_waiter(w)) {
-		wrote |= w->copy == NULL;
+		wrote |= w->copy == NULL || w->request.checkpoint;
 		durable |= w->request.durable;
 	}
 	if (wrote)
 		j->unsynced = !durable;
+	/* The writer is still the leader's. */
+	if (!journal_writer_is_uncovered(&j->writer))
+		j->uncovered_ms = 0;
+	else if (j->uncovered_ms == 0)
+		j->uncovered_ms = clock_monotonic_ms();
 }
 
 /* Leads one batch.  Called and returns with the lock held. */
@@ -277,7 +286,9 @@ sync_written(struct journal *j)
 	    .copy = &fd };
 
 	(void)pthread_mutex_lock(&j->lock);
-	if (!j->unsynced) {
+	w.request.checkpoint = j->uncovered_ms != 0 &&
+	    clock_monotonic_ms() - j->uncovered_ms >= CHECKPOINT_MS;
+	if (!j->unsynced && !w.request.checkpoint) {
 		(void)pthread_mutex_unlock(&j->lock);
 		return;
 	}
@@ -401,6 +412,14 @@ journal_close(struct journal **journal)
 	(void)pthread_mutex_unlock(&j->lock);
 	if (j->has_syncer)
 		(void)pthread_join(j->syncer, NULL);
+	if (journal_writer_is_uncovered(&j->writer)) {
+		struct journal_request last = { .durable = true,
+		    .checkpoint = true };
+		struct fail unused;
+
+		/* What it would cover is on record without it, too. */
+		(void)!journal_writer_write(&j->writer, &last, &unused);
+	}
 	if (j->writer.fd != -1)
 		(void)fdatasync(j->writer.fd);
 	free_journal(j);

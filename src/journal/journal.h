@@ -20,8 +20,8 @@
  *
  * (salt: 16 random bytes; the chain before the first entry is 32 zero bytes.)
  * So a body can be blanked later, {"seq":7,"type":"decision","blanked":true,
- * "digest":…,"chain":…}, and the chain still verifies; the salt keeps a
- * blanked body from being guessed.  The first entry of each segment has type
+ * "digest":…,"chain":…}, with blanks behind "true," up to the old length, and
+ * the chain still verifies; the salt keeps a blanked body from being guessed.  The first entry of each segment has type
  * "segment" and BODY "version":1,"journal":NAME,"host":…,"time":…,"previous":
  * (chain before it, hex).  What is cut off after a crash leaves an entry of
  * type "recovered" with "bytes" and "time".  Readers skip types they do not
@@ -36,6 +36,9 @@
 #include "base/buf.h"
 #include "base/fail.h"
 #include "base/span.h"
+
+struct checkpoint;
+struct crypto_signer;
 
 #define JOURNAL_TYPE_MAX	16		/* [a-z]{1,16} */
 #define JOURNAL_BODY_MAX	(64 * 1024)	/* bytes */
@@ -52,6 +55,17 @@ struct journal_options {
 	/* A thread syncs what was written without waiting, each so often;
 	 * 0: no thread. */
 	int		 sync_interval_ms;
+	/* Signs checkpoints (checkpoint.h): with the first batch of a process,
+	 * then each 10,000 entries and five minutes, at the end of a segment
+	 * and in _close, where there is something new to cover.  NULL: none.
+	 * Borrowed until _close. */
+	const struct crypto_signer *signer;
+	/* Told each checkpoint once it is written, so that a copy gets out of
+	 * the reach of who can write the journal; called by the thread that
+	 * wrote it, which waits.  May be NULL. */
+	void		(*on_checkpoint)(const struct checkpoint *checkpoint,
+			    void *context);
+	void		*context;
 };
 
 /*
@@ -68,7 +82,8 @@ struct journal;
 int	journal_open(const struct journal_options *options,
 	    struct journal **out, uint64_t *recovered_bytes,
 	    struct fail *fail) __attribute__((warn_unused_result));
-/* Writes and syncs what waits, then closes.  No append may be running. */
+/* Signs, writes and syncs what waits, then closes.  No append may be
+ * running. */
 void	journal_close(struct journal **journal);
 
 /*

@@ -195,6 +195,32 @@ take_head(struct span *s, struct journal_entry *out)
 	return journal_type_is_valid(out->type) && take(s, "\",");
 }
 
+/* Blanking leaves the line as long as it was. */
+static bool
+is_blanked(struct span body)
+{
+	if (!take(&body, JOURNAL_BLANKED))
+		return false;
+	for (size_t i = 0; i < body.len; i++)
+		if (body.p[i] != ' ')
+			return false;
+	return true;
+}
+
+bool
+journal_line_frame(struct span line, uint64_t *seq, struct span *middle)
+{
+	struct journal_entry entry;
+	struct span rest = line;
+
+	if (line.len > JOURNAL_LINE_MAX || !take_head(&rest, &entry) ||
+	    rest.len < HASHES_LEN)
+		return false;
+	*seq = entry.seq;
+	*middle = span_head(rest, rest.len - HASHES_LEN);
+	return true;
+}
+
 int
 journal_line_parse(struct span line, struct journal_entry *out,
     struct fail *fail)
@@ -214,7 +240,7 @@ journal_line_parse(struct span line, struct journal_entry *out,
 	    !take_hex(&tail, out->chain, sizeof(out->chain)) ||
 	    !take(&tail, "\"}"))
 		return fail_set(fail, FAIL_INPUT, "not an entry of a journal");
-	if (span_is(out->body, SPAN("\"blanked\":true,"))) {
+	if (is_blanked(out->body)) {
 		out->blanked = true;
 		out->body.len = 0;
 		return 0;

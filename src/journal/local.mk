@@ -1,9 +1,12 @@
 noinst_LIBRARIES += src/journal/libjournal.a
 src_journal_libjournal_a_SOURCES = \
+	src/journal/checkpoint.c src/journal/checkpoint.h \
 	src/journal/journal.c src/journal/journal.h \
 	src/journal/line.c src/journal/private.h \
-	src/journal/reader.c src/journal/segment.c \
-	src/journal/tail.c src/journal/writer.c
+	src/journal/reader.c src/journal/redact.c src/journal/redact.h \
+	src/journal/segment.c \
+	src/journal/tail.c src/journal/verify.c src/journal/verify.h \
+	src/journal/writer.c
 
 check_PROGRAMS += tests/unit/test_journal tests/unit/test_journal_faults
 TESTS += tests/unit/test_journal tests/unit/test_journal_faults

@@ -10,6 +10,9 @@
  *	writer.c	one batch after the other into the files
  *	journal.c	the queue before the writer
  *	reader.c	reading
+ *	checkpoint.c	signed statements about the chain
+ *	redact.c	blanking
+ *	verify.c	checking all of it
  */
 #ifndef JOURNAL_PRIVATE_H
 #define JOURNAL_PRIVATE_H
@@ -26,6 +29,10 @@
 /* What a line has beside its body, at most, with the line break. */
 #define JOURNAL_FRAME_MAX	512
 #define JOURNAL_LINE_MAX	(JOURNAL_BODY_MAX + JOURNAL_FRAME_MAX)
+/* More entries without a checkpoint, or a longer time, is not for a writer
+ * that can sign. */
+#define CHECKPOINT_ENTRIES	10000
+#define CHECKPOINT_MS		(5 * 60 * 1000)
 
 /* line.c */
 void	journal_digest(struct crypto_hash *hash,
@@ -37,6 +44,11 @@ void	journal_chain(struct crypto_hash *hash,
 	    const unsigned char digest[CRYPTO_DIGEST_BYTES],
 	    unsigned char out[JOURNAL_CHAIN_BYTES]);
 bool	journal_type_is_valid(struct span type);
+/* What stands where the body stood; blanks follow. */
+#define JOURNAL_BLANKED	"\"blanked\":true,"
+/* The part of a line that blanking overwrites, whatever state it is in. */
+bool	journal_line_frame(struct span line, uint64_t *seq,
+	    struct span *middle);
 /* Adds a line with its line break; chain becomes the one after it.  type and
  * body are valid. */
 void	journal_line_format(struct buf *out, struct crypto_hash *hash,
@@ -52,6 +64,11 @@ void	journal_line_format(struct buf *out, struct crypto_hash *hash,
 int	journal_segments(const char *directory, const char *name,
 	    char ***names, size_t *count, struct fail *fail)
 	    __attribute__((warn_unused_result));
+/* The same with tombstones (checkpoint.h), where the segment is gone. */
+int	journal_files(const char *directory, const char *name, char ***names,
+	    size_t *count, struct fail *fail)
+	    __attribute__((warn_unused_result));
+bool	journal_is_tombstone(const char *file, const char *name);
 void	journal_segments_free(char **names, size_t count);
 /* The number in a segment's file name. */
 uint64_t journal_segment_number(const char *file);
@@ -90,6 +107,7 @@ struct journal_request {
 	const struct span *bodies;
 	size_t		 n;
 	bool		 durable;
+	bool		 checkpoint;	/* one is due, whatever it covers */
 	uint64_t	 first_seq;
 };
 
@@ -122,6 +140,12 @@ struct journal_writer {
 	uint64_t	 cut_off;	/* bytes cut off since _init */
 	uint64_t	 untold;	/* of these: without an entry as yet */
 
+	const struct crypto_signer *signer;	/* NULL: no checkpoints */
+	void		(*on_checkpoint)(const struct checkpoint *, void *);
+	void		*context;
+	uint64_t	 covered_seq;	/* the entry behind our last one */
+	int64_t		 signed_ms;	/* when; 0: not yet */
+
 	struct crypto_hash *hash;
 	struct buf	 out;
 	unsigned char	 salts[JOURNAL_SALTS][JOURNAL_SALT_BYTES];
@@ -137,6 +161,8 @@ void	journal_writer_fini(struct journal_writer *w);
 int	journal_writer_write(struct journal_writer *w,
 	    struct journal_request *first, struct fail *fail)
 	    __attribute__((warn_unused_result));
+/* Is there an entry that we wrote and that no checkpoint covers? */
+bool	journal_writer_is_uncovered(const struct journal_writer *w);
 /* What was written last may not be on the disk: the end is looked for again
  * there before the next entry. */
 void	journal_writer_distrust(struct journal_writer *w);

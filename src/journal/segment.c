@@ -13,9 +13,12 @@
 #include "base/xalloc.h"
 #include "journal/private.h"
 
-/* NAME-YYYYMMDD-NNNNNN.jsonl */
+#define SEGMENT		".jsonl"
+#define TOMBSTONE	".tombstone"
+
+/* NAME-YYYYMMDD-NNNNNN and the suffix */
 static bool
-is_segment(const char *file, const char *name)
+has_form(const char *file, const char *name, const char *suffix)
 {
 	size_t len = strlen(name);
 	const char *p = file + len;
@@ -31,7 +34,19 @@ is_segment(const char *file, const char *name)
 	while (ascii_isdigit((unsigned char)p[digits]))
 		digits++;
 	return digits >= 6 && digits <= 18 &&
-	    strcmp(p + digits, ".jsonl") == 0;
+	    strcmp(p + digits, suffix) == 0;
+}
+
+static bool
+is_segment(const char *file, const char *name)
+{
+	return has_form(file, name, SEGMENT);
+}
+
+bool
+journal_is_tombstone(const char *file, const char *name)
+{
+	return has_form(file, name, TOMBSTONE);
 }
 
 uint64_t
@@ -46,12 +61,15 @@ by_number(const void *a, const void *b)
 	uint64_t x = journal_segment_number(*(char *const *)a);
 	uint64_t y = journal_segment_number(*(char *const *)b);
 
-	return x < y ? -1 : x > y;
+	if (x != y)
+		return x < y ? -1 : 1;
+	return strcmp(strrchr(*(char *const *)a, '.'),
+	    strrchr(*(char *const *)b, '.'));
 }
 
-int
-journal_segments(const char *directory, const char *name, char ***names,
-    size_t *count, struct fail *fail)
+static int
+list_files(const char *directory, const char *name, bool tombstones,
+    char ***names, size_t *count, struct fail *fail)
 {
 	DIR *dir = opendir(directory);
 	struct dirent *entry;
@@ -62,7 +80,8 @@ journal_segments(const char *directory, const char *name, char ***names,
 		return errno == ENOENT ? 0 :
 		    fail_errno(fail, FAIL_SETUP, errno, "%s", directory);
 	while ((entry = readdir(dir)) != NULL)
-		if (is_segment(entry->d_name, name)) {
+		if (is_segment(entry->d_name, name) || (tombstones &&
+		    journal_is_tombstone(entry->d_name, name))) {
 			*names = xrealloc(*names, *count + 1,
 			    sizeof(**names));
 			(*names)[(*count)++] = xstrdup(entry->d_name);
@@ -70,6 +89,34 @@ journal_segments(const char *directory, const char *name, char ***names,
 	(void)closedir(dir);
 	if (*count > 0)
 		qsort(*names, *count, sizeof(**names), by_number);
+	return 0;
+}
+
+int
+journal_segments(const char *directory, const char *name, char ***names,
+    size_t *count, struct fail *fail)
+{
+	return list_files(directory, name, false, names, count, fail);
+}
+
+int
+journal_files(const char *directory, const char *name, char ***names,
+    size_t *count, struct fail *fail)
+{
+	size_t kept = 0;
+
+	if (list_files(directory, name, true, names, count, fail) == -1)
+		return -1;
+	/* A segment that is still there beside its tombstone: pruning was
+	 * interrupted, and the segment tells more.  ".jsonl" comes first. */
+	for (size_t i = 0; i < *count; i++) {
+		if (kept > 0 && journal_segment_number((*names)[kept - 1]) ==
+		    journal_segment_number((*names)[i]))
+			free((*names)[i]);
+		else
+			(*names)[kept++] = (*names)[i];
+	}
+	*count = kept;
 	return 0;
 }
 

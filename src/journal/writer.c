@@ -28,6 +28,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/xalloc.h"
+#include "journal/checkpoint.h"
 #include "journal/private.h"
 
 #define SEGMENT_BYTES	(UINT64_C(256) * 1024 * 1024)
@@ -257,6 +258,69 @@ tell_cut(struct journal_writer *w, struct fail *fail)
 		w->untold = 0;
 	buf_fini(&body);
 	buf_fini(&time);
+	return rc;
+}
+
+/* -- checkpoints -- */
+
+bool
+journal_writer_is_uncovered(const struct journal_writer *w)
+{
+	return w->signer != NULL && w->signed_ms != 0 &&
+	    w->next_seq > w->covered_seq;
+}
+
+static bool
+is_checkpoint_due(const struct journal_writer *w, uint64_t next_seq)
+{
+	int64_t now_ms;
+
+	if (w->signer == NULL)
+		return false;
+	/* A clock that is set back must not put it off. */
+	now_ms = w->now_ms();
+	return w->signed_ms == 0 || now_ms < w->signed_ms ||
+	    now_ms - w->signed_ms >= CHECKPOINT_MS ||
+	    next_seq - w->covered_seq >= CHECKPOINT_ENTRIES;
+}
+
+/* About the entry before next_seq, whose chain is given. */
+static void
+make_checkpoint(const struct journal_writer *w, uint64_t next_seq,
+    const unsigned char *chain, struct checkpoint *out, struct buf *body)
+{
+	memset(out, 0, sizeof(*out));
+	(void)snprintf(out->journal, sizeof(out->journal), "%s", w->name);
+	(void)snprintf(out->host, sizeof(out->host), "%s", w->host);
+	out->seq = next_seq - 1;
+	memcpy(out->chain, chain, sizeof(out->chain));
+	out->time_ms = w->now_ms();
+	checkpoint_sign(out, w->signer);
+	checkpoint_format(body, out);
+}
+
+static void
+note_checkpoint(struct journal_writer *w, const struct checkpoint *checkpoint)
+{
+	w->covered_seq = w->next_seq;
+	w->signed_ms = checkpoint->time_ms;
+	if (w->on_checkpoint != NULL)
+		w->on_checkpoint(checkpoint, w->context);
+}
+
+/* Covers what was written to the open segment. */
+static int
+write_checkpoint(struct journal_writer *w, struct fail *fail)
+{
+	struct buf body = BUF_INIT(JOURNAL_BODY_MAX);
+	struct checkpoint checkpoint;
+	int rc;
+
+	make_checkpoint(w, w->next_seq, w->chain, &checkpoint, &body);
+	rc = write_own(w, SPAN("checkpoint"), buf_span(&body), fail);
+	if (rc == 0)
+		note_checkpoint(w, &checkpoint);
+	buf_fini(&body);
 	return rc;
 }
 
@@ -536,9 +600,11 @@ prepare(struct journal_writer *w, bool durable, struct fail *fail)
 	if (find_place(w, durable, fail) == -1)
 		return -1;
 	/* A clock that is set back starts no segment. */
-	if (w->size >= w->segment_bytes || w->now_ms() >= w->day_ends_ms)
-		return start_segment(w, fail);
-	return 0;
+	if (w->size < w->segment_bytes && w->now_ms() < w->day_ends_ms)
+		return 0;
+	if (journal_writer_is_uncovered(w) && write_checkpoint(w, fail) == -1)
+		return -1;
+	return start_segment(w, fail);
 }
 
 /* -- batches -- */
@@ -548,6 +614,8 @@ struct batch {
 	uint64_t	 written;
 	unsigned char	 chain[JOURNAL_CHAIN_BYTES];
 	bool		 durable;
+	bool		 has_checkpoint;
+	struct checkpoint checkpoint;
 };
 
 static int
@@ -577,6 +645,40 @@ write_requests(struct journal_writer *w, struct journal_request *first,
 				return -1;
 		}
 	}
+	return 0;
+}
+
+/* Behind the requests, in the same write. */
+static void
+add_checkpoint(struct journal_writer *w, struct batch *batch)
+{
+	struct buf body = BUF_INIT(JOURNAL_BODY_MAX);
+
+	make_checkpoint(w, batch->seq, batch->chain, &batch->checkpoint,
+	    &body);
+	journal_line_format(&w->out, w->hash, batch->seq++,
+	    SPAN("checkpoint"), buf_span(&body), next_salt(w), batch->chain);
+	batch->has_checkpoint = true;
+	buf_fini(&body);
+}
+
+/* All requests, and a checkpoint where one is due, into the file. */
+static int
+fill_batch(struct journal_writer *w, struct journal_request *first,
+    struct batch *batch, struct fail *fail)
+{
+	bool due = false;
+
+	batch->seq = w->next_seq;
+	memcpy(batch->chain, w->chain, sizeof(batch->chain));
+	buf_clear(&w->out);
+	for (const struct journal_request *r = first; r != NULL; r = r->next)
+		due |= r->checkpoint && journal_writer_is_uncovered(w);
+	if (write_requests(w, first, batch, fail) == -1)
+		return -1;
+	if (due || (batch->seq > w->next_seq &&
+	    is_checkpoint_due(w, batch->seq)))
+		add_checkpoint(w, batch);
 	return flush_batch(w, batch, fail);
 }
 
@@ -590,10 +692,7 @@ write_batch(struct journal_writer *w, struct journal_request *first,
 		batch.durable |= r->durable;
 	if (prepare(w, batch.durable, fail) == -1)
 		return -1;
-	batch.seq = w->next_seq;
-	memcpy(batch.chain, w->chain, sizeof(batch.chain));
-	buf_clear(&w->out);
-	if (write_requests(w, first, &batch, fail) == -1) {
+	if (fill_batch(w, first, &batch, fail) == -1) {
 		take_back(w);
 		return -1;
 	}
@@ -605,6 +704,8 @@ write_batch(struct journal_writer *w, struct journal_request *first,
 	w->next_seq = batch.seq;
 	memcpy(w->chain, batch.chain, sizeof(w->chain));
 	w->size += batch.written;
+	if (batch.has_checkpoint)
+		note_checkpoint(w, &batch.checkpoint);
 	return 0;
 }
 
@@ -640,6 +741,9 @@ journal_writer_init(struct journal_writer *w,
 	w->exclusive = options->exclusive;
 	w->lock_wait_ms = LOCK_WAIT_MS;
 	w->now_ms = clock_now_ms;
+	w->signer = options->signer;
+	w->on_checkpoint = options->on_checkpoint;
+	w->context = options->context;
 	w->lock_fd = w->fd = -1;
 	w->hash = crypto_hash_new();
 	buf_init(&w->out, WRITE_BYTES + 2 * JOURNAL_LINE_MAX);

@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "base/xalloc.h"
+#include "journal/checkpoint.h"
 #include "milterd/unapplied.h"
 
 /* A decision is on disk this long after its answer, at the latest. */
@@ -36,6 +37,7 @@ struct runtime {
 	pthread_mutex_t	 lock;
 	struct counted_snapshot *current;
 	struct journal	*decisions;
+	struct settings	*first;		/* whose key signs checkpoints */
 	struct unapplied *unapplied;
 	const char	*path;
 	char		 host[256];
@@ -50,6 +52,19 @@ on_store_state(bool reachable, const char *text, void *context)
 	else
 		log_error("the consent store can't be reached, mail to lists "
 		    "is answered as on_store_failure says: %s", text);
+}
+
+/* The mail log often goes to another machine, where who rewrites our log can't
+ * reach it. */
+static void
+log_checkpoint(const struct checkpoint *checkpoint, void *context)
+{
+	struct buf text = BUF_INIT(2048);
+
+	(void)context;
+	checkpoint_format_text(&text, checkpoint);
+	log_info("%s", buf_get(&text));
+	buf_fini(&text);
 }
 
 static int
@@ -100,6 +115,8 @@ runtime_new(const char *path, struct settings *settings,
 		.segment_bytes = settings->audit.segment_bytes,
 		.exclusive = true,
 		.sync_interval_ms = SYNC_INTERVAL_MS,
+		.signer = settings->checkpoint_key,
+		.on_checkpoint = log_checkpoint,
 	};
 	struct pooled_store *pool;
 	uint64_t recovered = 0;
@@ -113,6 +130,10 @@ runtime_new(const char *path, struct settings *settings,
 		free(runtime);
 		return -1;
 	}
+	if (settings->checkpoint_key == NULL)
+		log_warn("the decision log gets no signed checkpoints, for "
+		    "there is no checkpoint.key in %s: run `consentctl "
+		    "keygen' and start again", settings->keys);
 	if (recovered != 0)
 		log_warn("the decision log in %s ended in half an entry: "
 		    "%llu bytes cut off", settings->audit.directory,
@@ -124,6 +145,7 @@ runtime_new(const char *path, struct settings *settings,
 		return -1;
 	}
 	runtime->current = snapshot_new(runtime, settings, pool);
+	runtime->first = settings_get(settings);
 	*out = runtime;
 	return 0;
 }
@@ -132,6 +154,7 @@ void
 runtime_close(struct runtime *runtime)
 {
 	journal_close(&runtime->decisions);
+	settings_put(&runtime->first);
 }
 
 struct snapshot *

@@ -2,8 +2,8 @@
  * Copyright the consent-milter authors.
  * SPDX-License-Identifier: BSD-2-Clause
  *
- * The keys directory: pseudonym.key and token-0.key … token-15.key, each one
- * line of 64 hexadecimal digits.  Whatever holds key bytes is wiped.
+ * The keys directory: pseudonym.key, checkpoint.key (with checkpoint.pub) and
+ * token-0.key … token-15.key, each one line of 64 hexadecimal digits.  Whatever holds key bytes is wiped.
  */
 #include <sys/stat.h>
 
@@ -22,6 +22,8 @@
 
 #define KEY_TEXT_LEN	(2 * CRYPTO_KEY_BYTES)
 #define PSEUDONYM_KEY	"pseudonym.key"
+#define CHECKPOINT_KEY	"checkpoint.key"
+#define CHECKPOINT_PUB	"checkpoint.pub"
 
 struct owner {
 	bool	change;
@@ -88,30 +90,28 @@ read_key_text(const char *path, int fd, char *text, size_t *len,
 }
 
 static int
-parse_key(const char *path, int fd, struct crypto_hmac **out,
+parse_key(const char *path, int fd, unsigned char key[CRYPTO_KEY_BYTES],
     struct fail *fail)
 {
 	char text[KEY_TEXT_LEN + 2];
-	unsigned char key[CRYPTO_KEY_BYTES];
 	size_t len;
 	int rc = read_key_text(path, fd, text, &len, fail);
 
 	if (rc == 0 && len > 0 && text[len - 1] == '\n')
 		len--;
-	if (rc == 0 && hex_parse(span_of(text, len), key, sizeof(key)) == -1)
+	if (rc == 0 && hex_parse(span_of(text, len), key,
+	    CRYPTO_KEY_BYTES) == -1)
 		rc = fail_set(fail, FAIL_SETUP, "%s: not a key, want one line "
 		    "of %d hexadecimal digits in lower case", path,
 		    KEY_TEXT_LEN);
-	if (rc == 0)
-		*out = crypto_hmac_new(key);
 	crypto_wipe(text, sizeof(text));
-	crypto_wipe(key, sizeof(key));
 	return rc;
 }
 
-/* Returns 1 with *out set, 0 when the file is not there, or -1. */
+/* Returns 1 with key filled, 0 when the file is not there, or -1. */
 static int
-lookup_key(const char *path, struct crypto_hmac **out, struct fail *fail)
+read_key(const char *path, unsigned char key[CRYPTO_KEY_BYTES],
+    struct fail *fail)
 {
 	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	int rc;
@@ -122,9 +122,57 @@ lookup_key(const char *path, struct crypto_hmac **out, struct fail *fail)
 		return fail_errno(fail, FAIL_SETUP, errno, "%s", path);
 	rc = check_key_file(path, fd, fail);
 	if (rc == 0)
-		rc = parse_key(path, fd, out, fail);
+		rc = parse_key(path, fd, key, fail);
 	(void)close(fd);
 	return rc == 0 ? 1 : -1;
+}
+
+/* Returns 1 with *out set, 0 when the file is not there, or -1. */
+static int
+lookup_key(const char *path, struct crypto_hmac **out, struct fail *fail)
+{
+	unsigned char key[CRYPTO_KEY_BYTES];
+	int rc = read_key(path, key, fail);
+
+	if (rc == 1)
+		*out = crypto_hmac_new(key);
+	crypto_wipe(key, sizeof(key));
+	return rc;
+}
+
+int
+settings_load_checkpoint_key(struct settings *settings, struct fail *fail)
+{
+	unsigned char seed[CRYPTO_KEY_BYTES];
+	char *path = key_path(settings, CHECKPOINT_KEY);
+	int rc = read_key(path, seed, fail);
+
+	crypto_signer_free(&settings->checkpoint_key);
+	if (rc == 1)
+		settings->checkpoint_key = crypto_signer_new(seed);
+	crypto_wipe(seed, sizeof(seed));
+	free(path);
+	return rc == -1 ? -1 : 0;
+}
+
+int
+settings_read_public_key(const struct settings *settings, const char *path,
+    unsigned char out[CRYPTO_PUBLIC_BYTES], struct fail *fail)
+{
+	char *usual = path == NULL ? key_path(settings, CHECKPOINT_PUB) : NULL;
+	struct buf text = BUF_INIT(4096);
+	int rc;
+
+	if (path == NULL)
+		path = usual;
+	rc = file_read(path, &text, fail);
+	if (rc == 0 && hex_parse(span_trim(buf_span(&text)), out,
+	    CRYPTO_PUBLIC_BYTES) == -1)
+		rc = fail_set(fail, FAIL_SETUP, "%s: not a public key, want "
+		    "one line of %d hexadecimal digits", path, KEY_TEXT_LEN);
+	buf_fini(&text);
+	free(usual);
+	return rc;
 }
 
 /* How many there are, or -1. */
@@ -152,6 +200,7 @@ forget_keys(struct settings *settings)
 	crypto_hmac_free(&settings->pseudonym_key);
 	for (size_t i = 0; i < TOKEN_KEYS; i++)
 		crypto_hmac_free(&settings->token_keys.key[i]);
+	crypto_signer_free(&settings->checkpoint_key);
 }
 
 static int
@@ -178,7 +227,7 @@ load_keys(struct settings *settings, struct fail *fail)
 		return fail_set(fail, FAIL_SETUP, "%s has no token-0.key to "
 		    "token-%d.key, run `consentctl keygen'", settings->keys,
 		    TOKEN_KEYS - 1);
-	return rc == -1 ? -1 : 0;
+	return rc == -1 ? -1 : settings_load_checkpoint_key(settings, fail);
 }
 
 int
@@ -279,6 +328,43 @@ make_missing(const char *path, const struct owner *owner,
 	return 0;
 }
 
+/* The public half follows from the private one, so it is made whenever it is
+ * missing. */
+static int
+make_public_key(const struct settings *settings, const struct owner *owner,
+    void (*made)(const char *path, void *context), void *context,
+    struct fail *fail)
+{
+	char *path = key_path(settings, CHECKPOINT_KEY);
+	char *public_path = key_path(settings, CHECKPOINT_PUB);
+	unsigned char seed[CRYPTO_KEY_BYTES], key[CRYPTO_PUBLIC_BYTES];
+	struct buf text = BUF_INIT(KEY_TEXT_LEN + 1);
+	struct stat st;
+	int rc = 0;
+
+	if (lstat(public_path, &st) == -1) {
+		rc = read_key(path, seed, fail);
+		if (rc == 1) {
+			struct crypto_signer *signer = crypto_signer_new(seed);
+
+			crypto_signer_public(signer, key);
+			crypto_signer_free(&signer);
+			hex_format(&text, key, sizeof(key));
+			buf_add_char(&text, '\n');
+			rc = file_create(public_path, buf_span(&text), 0644,
+			    fail);
+		}
+		crypto_wipe(seed, sizeof(seed));
+		if (rc == 0 && give(owner, public_path, fail) == 0 &&
+		    made != NULL)
+			made(public_path, context);
+	}
+	buf_fini(&text);
+	free(path);
+	free(public_path);
+	return rc == -1 ? -1 : 0;
+}
+
 static bool
 has_token_key(const struct settings *settings)
 {
@@ -309,6 +395,13 @@ settings_make_keys(const struct settings *settings,
 	path = key_path(settings, PSEUDONYM_KEY);
 	rc = make_missing(path, &owner, made, context, fail);
 	free(path);
+	if (rc == 0) {
+		path = key_path(settings, CHECKPOINT_KEY);
+		rc = make_missing(path, &owner, made, context, fail);
+		free(path);
+	}
+	if (rc == 0)
+		rc = make_public_key(settings, &owner, made, context, fail);
 	if (rc == 0 && !has_token_key(settings)) {
 		path = token_key_path(settings, 0);
 		rc = make_missing(path, &owner, made, context, fail);

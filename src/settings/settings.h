@@ -15,6 +15,7 @@
 #include <sys/types.h>
 
 #include "base/buf.h"
+#include "base/crypto.h"
 #include "base/fail.h"
 #include "consent/policy.h"
 #include "consent/token.h"
@@ -64,6 +65,7 @@ struct settings {
 	/* Filled by settings_load_keys(), otherwise NULL and empty. */
 	struct crypto_hmac *pseudonym_key;
 	struct token_keys token_keys;
+	struct crypto_signer *checkpoint_key;	/* NULL: no checkpoints */
 };
 
 /*
@@ -75,16 +77,26 @@ struct settings {
  */
 int	settings_load(const char *path, struct settings **out,
 	    struct buf *errors) __attribute__((warn_unused_result));
-/* Reads pseudonym.key and token-0.key … token-15.key (one line, 64 hex
- * digits; not readable by `others', not writable by group or others) from the
- * keys directory.  Only before the snapshot is shared.
- * Returns 0, or -1 with FAIL_SETUP. */
+/* Reads pseudonym.key, token-0.key … token-15.key and, where it is there,
+ * checkpoint.key (one line, 64 hex digits; not readable by `others', not
+ * writable by group or others) from the keys directory.  Only before the
+ * snapshot is shared.  Returns 0, or -1 with FAIL_SETUP. */
 int	settings_load_keys(struct settings *settings, struct fail *fail)
 	    __attribute__((warn_unused_result));
+/* checkpoint.key alone, for who needs no other: 0 (and NULL) where there is
+ * none. */
+int	settings_load_checkpoint_key(struct settings *settings,
+	    struct fail *fail) __attribute__((warn_unused_result));
+/* Reads the public key that an auditor checks with from a file of one line,
+ * 64 hex digits; path NULL: checkpoint.pub of the keys directory.
+ * Returns 0, or -1 with FAIL_SETUP. */
+int	settings_read_public_key(const struct settings *settings,
+	    const char *path, unsigned char out[CRYPTO_PUBLIC_BYTES],
+	    struct fail *fail) __attribute__((warn_unused_result));
 /*
  * Makes the directory (0750) and the keys that are missing in it: a
- * pseudonym.key and, when there is no token key at all, token-0.key; mode
- * 0600.  Never touches one that is there.  Owned by settings->user when run as
+ * pseudonym.key, a checkpoint.key with its checkpoint.pub (0644) and, when
+ * there is no token key at all, token-0.key; mode 0600.  Never touches one that is there.  Owned by settings->user when run as
  * root.  Calls made for each file it made.  Returns 0, or -1 with FAIL_SETUP.
  */
 int	settings_make_keys(const struct settings *settings,
