@@ -81,6 +81,8 @@ int	ledger_record(struct ctl *ctl, const struct event *events, size_t n,
 /* Brings Redis up to the ledger's end.  Returns 0 or -1 with *fail. */
 int	ledger_apply(struct ctl *ctl, struct fail *fail);
 void	ledger_close(struct ctl *ctl);
+/* Adds the member "actor": the login behind sudo, or the user. */
+void	ledger_add_actor(struct buf *out);
 
 /* -- the commands -- */
 int	command_keygen(struct ctl *ctl, int argc, char **argv);
@@ -91,6 +93,10 @@ int	command_token(struct ctl *ctl, int argc, char **argv);
 int	command_explain(struct ctl *ctl, int argc, char **argv);
 int	command_import(struct ctl *ctl, int argc, char **argv);
 int	command_log(struct ctl *ctl, int argc, char **argv);
+int	command_verify(struct ctl *ctl, int argc, char **argv);
+int	command_checkpoint(struct ctl *ctl, int argc, char **argv);
+int	command_erase(struct ctl *ctl, int argc, char **argv);
+int	command_prune(struct ctl *ctl, int argc, char **argv);
 int	command_rebuild(struct ctl *ctl, int argc, char **argv);
 
 #endif

@@ -242,9 +242,8 @@ ledger_apply(struct ctl *ctl, struct fail *fail)
 	return rc;
 }
 
-/* Who did it, for the ledger: the login behind sudo, or the user. */
-static void
-add_actor(struct buf *out)
+void
+ledger_add_actor(struct buf *out)
 {
 	const char *name = getenv("SUDO_USER");
 	struct passwd pw, *found = NULL;
@@ -271,7 +270,7 @@ write_ledger(struct ctl *ctl, const struct event *events, size_t n,
 	date_format(&now, clock_now_ms());
 	/* A comma comes first, for add_member thinks of a member before. */
 	buf_add_char(&actor, '"');
-	add_actor(&actor);
+	ledger_add_actor(&actor);
 	for (size_t i = 0; i < n; i++) {
 		buf_init(&bodies[i], JOURNAL_BODY_MAX);
 		buf_addf(&bodies[i], "\"time\":\"%s\",", buf_get(&now));

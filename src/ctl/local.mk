@@ -3,12 +3,16 @@ src_ctl_consentctl_SOURCES = \
 	src/ctl/ledger.c \
 	src/ctl/change.c \
 	src/ctl/ctl.h \
+	src/ctl/erase.c \
 	src/ctl/explain.c \
 	src/ctl/import.c \
 	src/ctl/log.c \
 	src/ctl/look.c \
 	src/ctl/main.c \
-	src/ctl/row.c src/ctl/row.h
+	src/ctl/prune.c \
+	src/ctl/redaction.c src/ctl/redaction.h \
+	src/ctl/row.c src/ctl/row.h \
+	src/ctl/verify.c
 src_ctl_consentctl_LDADD = src/settings/libsettings.a \
 	src/store/libstore.a src/journal/libjournal.a $(CONSENT_LIBS) \
 	$(LIBCONFIG_LIBS) $(HIREDIS_LIBS) $(CSV_LIBS)

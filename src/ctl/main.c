@@ -61,6 +61,15 @@ static const struct command {
 	{ "log", command_log, "[--list L] [--address A] [--action X] "
 	    "[--reason R] [--ref REF]\n           [--since T] [--until T] "
 	    "[--json]", "find decisions" },
+	{ "erase", command_erase, "[--json] ADDR... | --replay [LEDGER...] | "
+	    "--list", "forget a person; older grants do not come back" },
+	{ "prune", command_prune, "[--dry-run] [--json]",
+	    "remove what is older than `retention' allows" },
+	{ "verify", command_verify, "[--key FILE] [--checkpoint FILE]... "
+	    "[--json] [--dir DIR | FILE...]",
+	    "check the hash chains and signed checkpoints" },
+	{ "checkpoint", command_checkpoint, "", "print where the chains stand, "
+	    "signed, for somebody else to keep" },
 	{ "rebuild", command_rebuild, "", "fill Redis from the ledger" },
 };
 #define COMMANDS	(sizeof(commands) / sizeof(commands[0]))

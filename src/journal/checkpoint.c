@@ -79,7 +79,7 @@ checkpoint_is_good(const struct checkpoint *c)
 /* Both forms have the same fields in the same order, all of them texts. */
 #define FIELDS	7
 static const char *const names[FIELDS] = {
-	"journal", "host", "seq", "chain", "time", "key", "signature"
+	"journal", "host", "last", "head", "time", "key", "signature"
 };
 
 static void

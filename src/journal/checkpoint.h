@@ -9,7 +9,7 @@
  * reach it.  The signature (Ed25519) is over, each with its length as in
  * journal.h,
  *
- *	"consent-milter checkpoint v1" NUL, journal, host, seq, chain, time
+ *	"consent-milter checkpoint v1" NUL, journal, host, last, head, time
  *
  * A tombstone says that the entries up to seq were pruned.  It stands in a file
  * of its own, named like the segment that it replaces, and has "tombstone"
@@ -32,8 +32,8 @@ struct checkpoint {
 					   from where it took the text */
 	char		 journal[JOURNAL_TYPE_MAX + 1];
 	char		 host[JOURNAL_HOST_MAX + 1];	/* [A-Za-z0-9._-]* */
-	uint64_t	 seq;		/* of the last entry that it covers */
-	unsigned char	 chain[JOURNAL_CHAIN_BYTES];	/* that entry's */
+	uint64_t	 seq;		/* "last": the last entry that it covers */
+	unsigned char	 chain[JOURNAL_CHAIN_BYTES];	/* "head": that entry's */
 	int64_t		 time_ms;
 	unsigned char	 key[CRYPTO_PUBLIC_BYTES];
 	unsigned char	 signature[CRYPTO_SIGNATURE_BYTES];
@@ -53,7 +53,7 @@ void	checkpoint_format(struct buf *out,
 int	checkpoint_parse(const struct json_object *object,
 	    struct checkpoint *out, struct fail *fail)
 	    __attribute__((warn_unused_result));
-/* "checkpoint journal=ledger host=mx1 seq=7 chain=… time=… key=…
+/* "checkpoint journal=ledger host=mx1 last=7 head=… time=… key=…
  * signature=…"; read from anywhere in a line.  Returns 1, or 0 when the line
  * has none that can be read. */
 void	checkpoint_format_text(struct buf *out,

@@ -127,6 +127,12 @@ struct journal_entry {
 int	journal_line_parse(struct span line, struct journal_entry *out,
 	    struct fail *fail) __attribute__((warn_unused_result));
 
+/* The last entry that is whole.  Returns 1, 0 when there is none, or -1 with
+ * FAIL_SETUP. */
+int	journal_head(const char *directory, const char *name, uint64_t *seq,
+	    unsigned char chain[JOURNAL_CHAIN_BYTES], struct fail *fail)
+	    __attribute__((warn_unused_result));
+
 struct journal_reader;
 /* from_seq: entries before it are passed over, whole segments by their first
  * line.  A journal that does not exist yet has no entries.  Returns 0, or -1

@@ -3,13 +3,19 @@ src_journal_libjournal_a_SOURCES = \
 	src/journal/checkpoint.c src/journal/checkpoint.h \
 	src/journal/journal.c src/journal/journal.h \
 	src/journal/line.c src/journal/private.h \
+	src/journal/prune.c src/journal/prune.h \
 	src/journal/reader.c src/journal/redact.c src/journal/redact.h \
 	src/journal/segment.c \
 	src/journal/tail.c src/journal/verify.c src/journal/verify.h \
 	src/journal/writer.c
 
-check_PROGRAMS += tests/unit/test_journal tests/unit/test_journal_faults
-TESTS += tests/unit/test_journal tests/unit/test_journal_faults
+check_PROGRAMS += tests/unit/test_journal tests/unit/test_journal_faults \
+	tests/unit/test_verify
+TESTS += tests/unit/test_journal tests/unit/test_journal_faults \
+	tests/unit/test_verify
+tests_unit_test_verify_SOURCES = tests/unit/test_verify.c \
+	tests/unit/journal_rig.h
+tests_unit_test_verify_LDADD = $(JOURNAL_LIBS)
 tests_unit_test_journal_SOURCES = tests/unit/test_journal.c \
 	tests/unit/journal_rig.h
 tests_unit_test_journal_LDADD = $(JOURNAL_LIBS)

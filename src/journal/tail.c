@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -209,5 +210,50 @@ journal_tail_read(int fd, const char *path, struct crypto_hash *hash,
 	rc = read_end(&s, (uint64_t)st.st_size, &last, &before, out, fail);
 	buf_fini(&last.text);
 	buf_fini(&before.text);
+	return rc;
+}
+
+static int
+segment_head(const char *path, struct crypto_hash *hash,
+    struct journal_tail *tail, struct fail *fail)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int rc;
+
+	if (fd == -1)
+		return fail_errno(fail, FAIL_SETUP, errno, "%s", path);
+	rc = journal_tail_read(fd, path, hash, tail, fail);
+	(void)close(fd);
+	return rc == -1 ? -1 : tail->has_entry;
+}
+
+int
+journal_head(const char *directory, const char *name, uint64_t *seq,
+    unsigned char chain[JOURNAL_CHAIN_BYTES], struct fail *fail)
+{
+	struct crypto_hash *hash = crypto_hash_new();
+	struct buf path = BUF_INIT(8192);
+	struct journal_tail tail;
+	char **names;
+	size_t count;
+	int rc = 0;
+
+	if (journal_segments(directory, name, &names, &count, fail) == -1) {
+		crypto_hash_free(&hash);
+		return -1;
+	}
+	/* The last may have been made just now and be empty. */
+	for (size_t i = count; rc == 0 && i > 0; i--) {
+		buf_clear(&path);
+		buf_addf(&path, "%s/%s", directory, names[i - 1]);
+		rc = segment_head(buf_get(&path), hash, &tail, fail);
+	}
+	if (rc == 1) {
+		*seq = tail.seq;
+		memcpy(chain, tail.chain, sizeof(tail.chain));
+	}
+	journal_segments_free(names, count);
+	crypto_hash_free(&hash);
+	buf_fini(&path);
 	return rc;
 }

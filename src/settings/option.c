@@ -79,6 +79,9 @@ const struct option option_table[] = {
 	  .help = "what list mail gets while Redis can't be asked" },
 	{ SCOPE_TOP, "audit", .kind = OPTION_GROUP, .members = SCOPE_AUDIT,
 	  .help = "the decision log and the ledger" },
+	{ SCOPE_TOP, "retention", .kind = OPTION_GROUP,
+	  .members = SCOPE_RETENTION,
+	  .help = "how long what is kept" },
 	{ SCOPE_TOP, "unsubscribe", .kind = OPTION_GROUP,
 	  .members = SCOPE_UNSUBSCRIBE,
 	  .help = "the links that are put into list mail" },
@@ -140,6 +143,13 @@ const struct option option_table[] = {
 	  TOP(audit.segment_bytes), .fallback = "256", .min = 1, .max = 4096,
 	  .unit = MIB,
 	  .help = "size at which a log starts a new file" },
+
+	{ SCOPE_RETENTION, "decisions", .kind = OPTION_DURATION,
+	  TOP(retention.decisions), .fallback = "12 months",
+	  .help = "the decision log" },
+	{ SCOPE_RETENTION, "proof", .kind = OPTION_DURATION,
+	  TOP(retention.proof), .fallback = "36 months",
+	  .help = "proof of a consent, from its end on" },
 
 	{ SCOPE_UNSUBSCRIBE, "url", TEXT(URL_MAX), TOP(unsubscribe.url),
 	  .check = value_check_link,
@@ -224,6 +234,8 @@ option_scope_prefix(enum option_scope scope)
 		return "redis.";
 	case SCOPE_AUDIT:
 		return "audit.";
+	case SCOPE_RETENTION:
+		return "retention.";
 	case SCOPE_UNSUBSCRIBE:
 		return "unsubscribe.";
 	case SCOPE_CONTROLLER:

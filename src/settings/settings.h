@@ -52,6 +52,10 @@ struct settings {
 		uint64_t segment_bytes;
 	} audit;
 	struct {
+		struct duration decisions;	/* of the decision log */
+		struct duration proof;	/* of consents that have ended */
+	} retention;
+	struct {
 		char	*url;		/* https://…, the token is appended */
 		char	*mailto;	/* NULL, or u@host */
 		bool	 keep_existing;

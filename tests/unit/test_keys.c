@@ -82,7 +82,8 @@ check_made(const struct settings *settings, const char *want)
 static void
 remove_all(void)
 {
-	static const char *const names[] = { "pseudonym.key", "token-0.key",
+	static const char *const names[] = { "pseudonym.key",
+	    "checkpoint.key", "checkpoint.pub", "token-0.key",
 	    "token-1.key", "token-15.key", "token-16.key", "token-01.key" };
 	char name[100];
 
@@ -105,7 +106,8 @@ test_make(void)
 	CHECK_INT(settings_load_keys(s, &fail), -1);
 	CHECK_INT(fail.class, FAIL_SETUP);
 	CHECK(strstr(fail.text, "run `consentctl keygen'") != NULL);
-	check_made(s, "pseudonym.key token-0.key ");
+	check_made(s, "pseudonym.key checkpoint.key "
+	    "checkpoint.pub token-0.key ");
 	CHECK_INT(stat(path_of("a/keys"), &st), 0);
 	CHECK_INT(st.st_mode & 07777, 0750);
 	CHECK_INT(stat(path_of("a/keys/pseudonym.key"), &st), 0);
@@ -152,7 +154,8 @@ test_load(void)
 
 	for (size_t i = 0; i < sizeof(bytes); i++)
 		bytes[i] = (unsigned char)i;
-	check_made(s, "pseudonym.key token-0.key ");
+	check_made(s, "pseudonym.key checkpoint.key "
+	    "checkpoint.pub token-0.key ");
 	put("a/keys/pseudonym.key", DIGITS "\n", 0640);
 	put("a/keys/token-1.key", DIGITS, 0400);
 	put("a/keys/token-15.key", DIGITS "\n", 0600);
@@ -186,7 +189,8 @@ test_missing(void)
 	struct settings *s = load("");
 	struct fail fail = { FAIL_BUG, "" };
 
-	check_made(s, "pseudonym.key token-0.key ");
+	check_made(s, "pseudonym.key checkpoint.key "
+	    "checkpoint.pub token-0.key ");
 	(void)unlink(path_of("a/keys/token-0.key"));
 	CHECK_INT(settings_load_keys(s, &fail), -1);
 	CHECK_INT(fail.class, FAIL_SETUP);
@@ -233,7 +237,8 @@ test_refused(void)
 	    "a/keys/token-0.key", "a/keys/token-15.key" };
 	struct settings *s = load("");
 
-	check_made(s, "pseudonym.key token-0.key ");
+	check_made(s, "pseudonym.key checkpoint.key "
+	    "checkpoint.pub token-0.key ");
 	for (size_t i = 0; i < N(cases) * N(names); i++) {
 		const char *name = names[i % N(names)];
 		const char *word = cases[i / N(names)].word;
@@ -270,7 +275,8 @@ test_link(void)
 	struct settings *s = load("");
 	char *target = xstrdup(path_of("target"));
 
-	check_made(s, "pseudonym.key token-0.key ");
+	check_made(s, "pseudonym.key checkpoint.key "
+	    "checkpoint.pub token-0.key ");
 	(void)unlink(path_of("a/keys/token-0.key"));
 	CHECK_INT(symlink(target, path_of("a/keys/token-0.key")), 0);
 	check_made(s, "");
@@ -295,7 +301,8 @@ test_owner(void)
 	    privilege_user("nobody", &uid, &gid, &fail) == -1)
 		return;
 	s = load("nobody");
-	check_made(s, "pseudonym.key token-0.key ");
+	check_made(s, "pseudonym.key checkpoint.key "
+	    "checkpoint.pub token-0.key ");
 	for (size_t i = 0; i < N(names); i++) {
 		check_case((long)i);
 		CHECK_INT(stat(path_of(names[i]), &st), 0);

@@ -142,6 +142,8 @@ static const char full_dump[] =
     "audit.ledger = \"/l\"\n"
     "audit.recipients = \"clear\"\n"
     "audit.segment_mib = 4096\n"
+    "retention.decisions = \"12 months\"\n"
+    "retention.proof = \"36 months\"\n"
     "unsubscribe.url = \"https://n.example/u?t=\"\n"
     "unsubscribe.mailto = \"ab@n.example\"\n"
     "unsubscribe.existing = \"keep\"\n"
@@ -935,6 +937,8 @@ section_of(enum option_scope scope)
 		return "\n.Ss Redis\n";
 	case SCOPE_AUDIT:
 		return "\n.Ss Audit\n";
+	case SCOPE_RETENTION:
+		return "\n.Ss Retention\n";
 	case SCOPE_UNSUBSCRIBE:
 		return "\n.Ss Unsubscribe\n";
 	case SCOPE_CONTROLLER:

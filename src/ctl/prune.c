@@ -1,0 +1,396 @@
+/*
+ * Copyright the consent-milter authors.
+ * SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Retention (GDPR Art. 5(1)(e)): old segments of the decision log go as a
+ * whole; people whose last consent ended long ago are erased, which leaves
+ * their opt-out as a suppression.
+ */
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/date.h"
+#include "base/json.h"
+#include "base/xalloc.h"
+#include "ctl/redaction.h"
+#include "journal/prune.h"
+
+/* What the ledger says of a person and a list (-1: the person). */
+struct fact {
+	struct subject	 subject;
+	int32_t		 list;
+	enum event_kind	 kind;
+	int64_t		 at_ms;
+};
+
+struct facts {
+	struct fact	*all;
+	size_t		 count, room;
+};
+
+static int
+list_number(const struct policy *policy, const char *id)
+{
+	const struct list *list = policy_list(policy, span_str(id));
+
+	/* A list that is no longer configured: nobody gets its mail, and its
+	 * proof is due by its age alone. */
+	return list == NULL ? (int)policy->list_count :
+	    (int)(list - policy->lists);
+}
+
+static void
+add_fact(struct facts *f, const struct policy *policy,
+    const struct event *event)
+{
+	struct fact *fact;
+
+	if (f->count == f->room) {
+		f->room = f->room ? f->room * 2 : 1024;
+		f->all = xrealloc(f->all, f->room, sizeof(*f->all));
+	}
+	fact = &f->all[f->count++];
+	memset(fact, 0, sizeof(*fact));
+	fact->subject = event->subject;
+	fact->list = event->list[0] == '\0' ? -1 :
+	    list_number(policy, event->list);
+	fact->kind = event->kind;
+	fact->at_ms = event->at_ms;
+}
+
+static int
+by_subject_and_list(const void *a, const void *b)
+{
+	const struct fact *x = a, *y = b;
+	int order = memcmp(&x->subject, &y->subject, sizeof(x->subject));
+
+	return order != 0 ? order : x->list - y->list;
+}
+
+static int
+gather(struct ctl *ctl, struct facts *out, struct fail *fail)
+{
+	struct journal_reader *reader;
+	struct journal_entry entry;
+	struct event event;
+	struct fail unused;
+	int rc;
+
+	if (journal_reader_open(ctl->settings->audit.ledger, "ledger", 1,
+	    &reader, fail) == -1)
+		return -1;
+	while ((rc = journal_reader_next(reader, &entry, fail)) != 0) {
+		if (rc == -1 && fail->class != FAIL_INPUT)
+			break;
+		if (rc == 1 && !entry.blanked && span_is(entry.type,
+		    SPAN("event")) && event_read(entry.object, &event,
+		    &unused) == 0)
+			add_fact(out, &ctl->settings->policy, &event);
+	}
+	journal_reader_close(&reader);
+	return rc;
+}
+
+/* When the consent to one list ended; now_ms when it has not. */
+static int64_t
+list_end(const struct ctl *ctl, int list, int64_t in_ms, int64_t out_ms)
+{
+	const struct policy *policy = &ctl->settings->policy;
+	struct duration age = { 0, 0 };
+
+	if (in_ms <= out_ms)
+		return out_ms;
+	if (list < 0 || (size_t)list >= policy->list_count)
+		return in_ms;
+	age = policy->lists[list].max_age;
+	if (!duration_is_set(age) || date_add(in_ms, age) >= ctl->now_ms)
+		return ctl->now_ms;
+	return date_add(in_ms, age);
+}
+
+static bool
+opts_in(enum event_kind kind)
+{
+	return kind == EVENT_GRANT || kind == EVENT_CONFIRM ||
+	    kind == EVENT_UNPROVEN;
+}
+
+static bool
+opts_out(enum event_kind kind)
+{
+	return kind == EVENT_WITHDRAW || kind == EVENT_OBJECT ||
+	    kind == EVENT_ERASE;
+}
+
+/* What is restricted is stored, whatever its age (Art. 18(2)). */
+static bool
+is_restricted(const struct fact *facts, size_t n)
+{
+	int64_t restrict_ms = 0, lift_ms = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		int64_t *to = facts[i].kind == EVENT_RESTRICT ? &restrict_ms :
+		    facts[i].kind == EVENT_UNRESTRICT ? &lift_ms : NULL;
+
+		if (to != NULL && facts[i].at_ms > *to)
+			*to = facts[i].at_ms;
+	}
+	return restrict_ms != 0 && restrict_ms >= lift_ms;
+}
+
+/*
+ * The facts of one person: is there proof that is kept too long?  Opt-outs
+ * alone are none.
+ */
+static bool
+is_due(const struct ctl *ctl, const struct fact *facts, size_t n)
+{
+	int64_t person_out = 0, end = 0;
+	bool has_proof = false;
+
+	for (size_t i = 0; i < n && facts[i].list == -1; i++)
+		if (opts_out(facts[i].kind) && facts[i].at_ms > person_out)
+			person_out = facts[i].at_ms;
+	for (size_t i = 0; i < n;) {
+		int list = facts[i].list;
+		int64_t in_ms = 0, out_ms = person_out, list_ms;
+
+		for (; i < n && facts[i].list == list; i++) {
+			int64_t *to = opts_in(facts[i].kind) ? &in_ms :
+			    opts_out(facts[i].kind) ? &out_ms : NULL;
+
+			if (to != NULL && facts[i].at_ms > *to)
+				*to = facts[i].at_ms;
+		}
+		has_proof |= in_ms != 0;
+		list_ms = list_end(ctl, list, in_ms, out_ms);
+		if (list_ms > end)
+			end = list_ms;
+	}
+	return has_proof && end != 0 && !is_restricted(facts, n) &&
+	    date_add(end, ctl->settings->retention.proof) < ctl->now_ms;
+}
+
+static void
+find_due(const struct ctl *ctl, struct facts *f, struct erasures *out)
+{
+	qsort(f->all, f->count, sizeof(*f->all), by_subject_and_list);
+	for (size_t i = 0, n; i < f->count; i += n) {
+		for (n = 1; i + n < f->count && subject_is(
+		    &f->all[i].subject, &f->all[i + n].subject); n++)
+			;
+		if (is_due(ctl, &f->all[i], n))
+			erasures_add(out, &f->all[i].subject, ctl->now_ms, 0);
+	}
+}
+
+struct pruning {
+	struct ctl	*ctl;
+	bool		 dry_run, json;
+	struct journal_pruned decisions;
+	size_t		 persons;
+	uint64_t	 counts[REDACT_JOURNALS];
+};
+
+static int
+announce_pruned(struct ctl *ctl, const struct journal_pruned *pruned,
+    struct fail *fail)
+{
+	struct buf body = BUF_INIT(4096), time = BUF_INIT(64);
+	int rc;
+
+	date_format(&time, clock_now_ms());
+	buf_add_str(&body, "\"journal\":\"decisions\"");
+	json_add_member(&body, "time", buf_span(&time));
+	json_add_member_i64(&body, "up_to", (int64_t)pruned->last_seq);
+	json_add_member_str(&body, "why", "retention");
+	ledger_add_actor(&body);
+	rc = journal_append(ctl->ledger, "pruned", buf_span(&body), true,
+	    NULL, fail);
+	buf_fini(&time);
+	buf_fini(&body);
+	return rc;
+}
+
+/* The latest time from which the retention leads no further than now. */
+static int64_t
+retention_start(const struct ctl *ctl, struct duration keep)
+{
+	int64_t low = 0, high = ctl->now_ms;
+
+	while (low < high) {
+		int64_t middle = low + (high - low + 1) / 2;
+
+		if (date_add(middle, keep) <= ctl->now_ms)
+			low = middle;
+		else
+			high = middle - 1;
+	}
+	return low;
+}
+
+static int
+prune_decisions(struct pruning *p)
+{
+	struct ctl *ctl = p->ctl;
+	const struct settings *s = ctl->settings;
+	int64_t before_ms = retention_start(ctl, s->retention.decisions);
+	char host[256] = "localhost";
+	struct fail fail;
+	int rc;
+
+	(void)gethostname(host, sizeof(host) - 1);
+	rc = journal_prune(s->audit.directory, "decisions", host,
+	    s->checkpoint_key, before_ms, true, &p->decisions, &fail);
+	if (rc == 0 && p->decisions.segments > 0 && !p->dry_run) {
+		rc = announce_pruned(ctl, &p->decisions, &fail);
+		if (rc == 0)
+			rc = journal_prune(s->audit.directory, "decisions",
+			    host, s->checkpoint_key, before_ms, false,
+			    &p->decisions, &fail);
+	}
+	return rc == 0 ? EX_OK : ctl_error(&fail);
+}
+
+static int
+erase_due(struct pruning *p, struct erasures *due)
+{
+	struct journal_set announced[REDACT_JOURNALS] = { { .count = 0 } };
+	struct event *events = xcalloc(due->count + 1, sizeof(*events));
+	struct erasures own = { .count = 0 };
+	bool recorded = false;
+	int rc;
+
+	for (size_t i = 0; i < due->count; i++)
+		events[i] = (struct event){ .kind = EVENT_ERASE,
+		    .subject = due->all[i].subject,
+		    .at_ms = due->all[i].at_ms };
+	rc = ledger_record(p->ctl, events, due->count, &recorded);
+	if (recorded) {
+		rc = erasures_read(p->ctl, p->ctl->settings->audit.ledger,
+		    true, &own, announced);
+		erasures_tidy(&own);
+	}
+	/* All erasures: what an interrupted one left is done with it. */
+	if (recorded && rc == EX_OK)
+		rc = redaction_run(p->ctl, &own, announced, "retention",
+		    p->counts);
+	for (int i = 0; i < REDACT_JOURNALS; i++)
+		journal_set_fini(&announced[i]);
+	erasures_fini(&own);
+	free(events);
+	return rc;
+}
+
+static int
+prune_proof(struct pruning *p)
+{
+	struct facts facts = { .count = 0 };
+	struct erasures due = { .count = 0 };
+	struct fail fail;
+	int rc = EX_OK;
+
+	if (gather(p->ctl, &facts, &fail) == -1)
+		rc = ctl_error(&fail);
+	else if (facts.count > 0)
+		find_due(p->ctl, &facts, &due);
+	free(facts.all);
+	p->persons = due.count;
+	if (rc == EX_OK && !p->dry_run)
+		rc = erase_due(p, &due);
+	erasures_fini(&due);
+	return rc;
+}
+
+static void
+summarise(const struct pruning *p)
+{
+	const char *would = p->dry_run ? "would be " : "";
+	struct buf out = BUF_INIT(1024);
+
+	if (!p->json) {
+		printf("decision log: %" PRIu64 " files %sremoved, %" PRIu64
+		    " MiB, up to entry %" PRIu64 "\n", p->decisions.segments,
+		    would, p->decisions.bytes >> 20, p->decisions.last_seq);
+		printf("proof: %zu persons %serased; %" PRIu64 " entries of "
+		    "the ledger and %" PRIu64 " decisions blanked\n",
+		    p->persons, would, p->counts[REDACT_LEDGER],
+		    p->counts[REDACT_DECISIONS]);
+		return;
+	}
+	buf_add_char(&out, '{');
+	json_add_member_bool(&out, "dry_run", p->dry_run);
+	json_add_member_i64(&out, "files", (int64_t)p->decisions.segments);
+	json_add_member_i64(&out, "bytes", (int64_t)p->decisions.bytes);
+	json_add_member_i64(&out, "up_to", (int64_t)p->decisions.last_seq);
+	json_add_member_i64(&out, "persons", (int64_t)p->persons);
+	json_add_member_i64(&out, "ledger_entries_blanked",
+	    (int64_t)p->counts[REDACT_LEDGER]);
+	json_add_member_i64(&out, "decisions_blanked",
+	    (int64_t)p->counts[REDACT_DECISIONS]);
+	buf_add_char(&out, '}');
+	puts(buf_get(&out));
+	buf_fini(&out);
+}
+
+static const struct option options[] = {
+	{ "dry-run", no_argument, NULL, 'n' },
+	{ "json", no_argument, NULL, 'j' },
+	{ "help", no_argument, NULL, 'h' },
+	{ NULL, 0, NULL, 0 }
+};
+
+/* Returns -1 to go on, or an exit code. */
+static int
+parse(struct pruning *p, int argc, char **argv)
+{
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
+		switch (c) {
+		case 'n':
+			p->dry_run = true;
+			break;
+		case 'j':
+			p->json = true;
+			break;
+		case 'h':
+			ctl_help(argv[0]);
+			return EX_OK;
+		default:
+			return ctl_usage(argv[0], "%s", "");
+		}
+	return optind == argc ? -1 : ctl_usage(argv[0], "takes options only");
+}
+
+int
+command_prune(struct ctl *ctl, int argc, char **argv)
+{
+	struct pruning p = { .ctl = ctl };
+	struct fail fail;
+	int rc = parse(&p, argc, argv);
+
+	if (rc != -1 || (rc = ctl_need_settings(ctl)) != EX_OK)
+		return rc;
+	if (settings_load_checkpoint_key(ctl->settings, &fail) == -1)
+		return ctl_error(&fail);
+	if (ctl->settings->checkpoint_key == NULL) {
+		ctl_warn("pruning is signed, and there is no checkpoint.key "
+		    "in %s: run `consentctl keygen'", ctl->settings->keys);
+		return EX_CONFIG;
+	}
+	if (!p.dry_run && (rc = ctl_need_ledger(ctl)) != EX_OK)
+		return rc;
+	rc = prune_decisions(&p);
+	if (rc == EX_OK)
+		rc = prune_proof(&p);
+	if (rc == EX_OK)
+		summarise(&p);
+	return rc;
+}

@@ -1,0 +1,54 @@
+/*
+ * Copyright the consent-milter authors.
+ * SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Forgetting people in the journals (GDPR Art. 17): which entries are about
+ * them, the ledger told first, then the entries blanked.  Everything here may
+ * be interrupted anywhere and done again.
+ */
+#ifndef CTL_REDACTION_H
+#define CTL_REDACTION_H
+
+#include "ctl/ctl.h"
+#include "journal/redact.h"
+
+/* Who was erased, and up to when. */
+struct erasure {
+	struct subject	 subject;
+	int64_t		 at_ms;
+	uint64_t	 seq;		/* of the event in our own ledger, or 0 */
+};
+
+/* One for each person, the latest; sorted by _tidy. */
+struct erasures {
+	struct erasure	*all;
+	size_t		 count, room;
+};
+void	erasures_add(struct erasures *erasures,
+	    const struct subject *subject, int64_t at_ms, uint64_t seq);
+void	erasures_tidy(struct erasures *erasures);
+/* Borrowed, or NULL. */
+const struct erasure *erasures_find(const struct erasures *erasures,
+	    const struct subject *subject);
+void	erasures_fini(struct erasures *erasures);
+
+/* Adds the erasures that a ledger holds: a directory, or a file of lines as
+ * `erase --list' prints them.  own: the numbers of entries count, and the
+ * redactions that were announced are added to announced[].  Returns 0, or an
+ * exit code after saying why. */
+enum { REDACT_LEDGER, REDACT_DECISIONS, REDACT_JOURNALS };
+int	erasures_read(struct ctl *ctl, const char *path, bool own,
+	    struct erasures *out,
+	    struct journal_set announced[REDACT_JOURNALS]);
+
+/*
+ * Announces and blanks, on this host, all entries about the people in
+ * erasures (tidy) that are not later than their erasure, and completes what
+ * was announced and not done.  why goes into the announcement.
+ * counts: what was blanked now.  Returns 0, or an exit code after saying why.
+ */
+int	redaction_run(struct ctl *ctl, const struct erasures *erasures,
+	    struct journal_set announced[REDACT_JOURNALS], const char *why,
+	    uint64_t counts[REDACT_JOURNALS]);
+
+#endif
