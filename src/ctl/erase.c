@@ -190,8 +190,7 @@ compact(struct erase *e)
 
 	if (!e->in_redis)
 		return;
-	fail.text[0] = 0;
-	if (!e->compacted)
+	if (store_compact(e->ctl->store, &e->compacted, &fail) == -1)
 		ctl_warn("Redis was not asked to rewrite its files, which "
 		    "hold what was erased until it does: %s", fail.text);
 }

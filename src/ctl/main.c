@@ -70,7 +70,8 @@ static const struct command {
 	    "check the hash chains and signed checkpoints" },
 	{ "checkpoint", command_checkpoint, "", "print where the chains stand, "
 	    "signed, for somebody else to keep" },
-	{ "rebuild", command_rebuild, "", "fill Redis from the ledger" },
+	{ "rebuild", command_rebuild, "[--from-start] [LEDGER...]",
+	    "fill Redis from the ledger, and from those of other hosts" },
 };
 #define COMMANDS	(sizeof(commands) / sizeof(commands[0]))
 

@@ -200,4 +200,10 @@ int	apply_events(struct link *link, struct script *script,
 	    const struct event *events, size_t n, size_t *applied,
 	    struct fail *fail) __attribute__((warn_unused_result));
 
+/* store.c, upkeep.c */
+struct store {
+	struct link	*link;
+	struct script	 script;
+};
+
 #endif

@@ -14,11 +14,6 @@
 #define CHUNK		256	/* look-ups sent together */
 #define LOOKUP_BYTES	((size_t)160)	/* no HMGET of ours is longer */
 
-struct store {
-	struct link	*link;
-	struct script	 script;
-};
-
 int
 store_url_check(const char *url, struct fail *fail)
 {

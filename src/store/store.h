@@ -102,6 +102,27 @@ int	store_apply(struct store *store, const struct event *events, size_t n,
 	    size_t *applied, struct fail *fail)
 	    __attribute__((warn_unused_result));
 
+/*
+ * How far Redis has a ledger: the number of its last entry, kept in Redis (hash
+ * "c:applied") so that it goes back together with the data when Redis loses
+ * writes (flush, old dump, failover).  id names the ledger, [A-Za-z0-9-]{1,64}.
+ * _get: 0 where there is none.  Both return 0, or -1 with FAIL_TEMP.
+ */
+int	store_cursor_get(struct store *store, const char *id, uint64_t *seq,
+	    struct fail *fail) __attribute__((warn_unused_result));
+int	store_cursor_set(struct store *store, const char *id, uint64_t seq,
+	    struct fail *fail) __attribute__((warn_unused_result));
+
+/*
+ * Has Redis write its files anew, for what was erased stays in them until then:
+ * the append-only file where there is one, and the dump.  *asked tells that
+ * Redis took the orders, which it carries out on its own.
+ * Returns 0, or -1 with FAIL_TEMP (an order that the ACL does not allow, or a
+ * rewrite that was under way before).
+ */
+int	store_compact(struct store *store, bool *asked, struct fail *fail)
+	    __attribute__((warn_unused_result));
+
 /* Is the connection up now? */
 bool	store_is_reachable(struct store *store);
 /* For -V: hiredis' version.  Static. */

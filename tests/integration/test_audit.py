@@ -1,0 +1,358 @@
+# Copyright the consent-milter authors.
+# SPDX-License-Identifier: BSD-2-Clause
+"""The auditor, the attacker and the person who wants to be forgotten."""
+import copy
+import glob
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+from rig import (Filter, Redis, TestCase, WEEKLY, program, read_text,
+                 verify_chain, wait_for)
+
+LISTS = [copy.deepcopy(WEEKLY),
+         {"id": "second", "name": "Second",
+          "match": [{"sender": "*@second.example.com"}]}]
+
+
+class Audit(TestCase):
+    @classmethod
+    def set_up_rig(cls):
+        cls.redis = Redis(cls.rig)
+        cls.filter = Filter(cls.rig, cls.redis, lists=LISTS)
+        cls.ledger = os.path.join(cls.filter.audit_dir, "ledger")
+        cls.public = glob.glob(os.path.join(cls.filter.dir, "**",
+                                            "checkpoint.pub"),
+                               recursive=True)[0]
+
+    def ctl(self, *args, code=0, **options):
+        done = self.filter.ctl(*args, check=False, **options)
+        self.assertEqual(done.returncode, code,
+                         f"{args}: {done.stdout}{done.stderr}")
+        return done
+
+    def check(self, address, list_id="weekly"):
+        return self.filter.ctl("check", "--list", list_id, address,
+                               check=False).stdout.strip()
+
+    def mail(self, *recipients, sender="n@news.example.com"):
+        with self.filter.client() as client:
+            client.connect()
+            client.helo()
+            client.mail(f"<{sender}>")
+            return [client.rcpt(f"<{r}>") for r in recipients]
+
+    def segments(self, directory=None, name="decisions"):
+        return sorted(glob.glob(os.path.join(
+            directory or self.filter.audit_dir, f"{name}-*.jsonl")))
+
+    def everything(self):
+        """All bytes that are on disk about people: journals and Redis."""
+        data = b""
+        for top in (self.filter.dir, self.redis.dir):
+            for path in glob.glob(os.path.join(top, "**"), recursive=True):
+                # the mail log is the MTA's
+                if os.path.isfile(path) and not path.endswith(".log"):
+                    with open(path, "rb") as f:
+                        data += f.read()
+        return data
+
+    def auditor(self, *args, code=0):
+        """verify with no configuration at all, elsewhere."""
+        done = subprocess.run(
+            [program("consentctl"), "-c", "/nonexistent", "verify", "--key",
+             self.public, *args], capture_output=True, text=True,
+            timeout=60, cwd="/")
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        return done
+
+    # -- verify
+
+    def test_verify_while_it_runs(self):
+        self.filter.grant("v1@example.org")
+        self.mail("v1@example.org", "v2@example.org")
+        done = self.ctl("verify")
+        self.assertIn("good: nothing was changed", done.stdout)
+        self.assertIn("unproven tail", done.stdout)
+        told = json.loads(self.ctl("verify", "--json").stdout)
+        self.assertTrue(told["good"])
+        self.assertEqual([j["journal"] for j in told["journals"]],
+                         ["ledger", "decisions"])
+        self.assertGreater(told["journals"][1]["checkpoints"], 0)
+
+    def test_auditor_on_a_copy(self):
+        self.filter.grant("copy@example.org")
+        self.mail("copy@example.org")
+        self.filter.stop()
+        copied = os.path.join(self.filter.dir, "copy")
+        shutil.copytree(self.filter.audit_dir, copied)
+        self.filter.start()
+        self.auditor("--dir", copied)
+        self.auditor(*self.segments(copied))
+        # one flipped byte
+        path = self.segments(copied)[-1]
+        with open(path, "r+b") as f:
+            data = f.read()
+            f.seek(data.rindex(b'"action"') + 2)
+            f.write(b"X")
+        done = self.auditor("--dir", copied, code=1)
+        self.assertRegex(done.stdout, r"BAD  decisions decisions-\d+-\d+\."
+                         r"jsonl:\d+: the content of entry \d+ was changed")
+        self.assertIn("NOT GOOD", done.stdout)
+        shutil.rmtree(copied)
+
+    def test_blanked_by_somebody_else(self):
+        self.mail("hide@example.org")
+        self.filter.stop()
+        copied = os.path.join(self.filter.dir, "copy2")
+        shutil.copytree(self.filter.audit_dir, copied)
+        self.filter.start()
+        path = self.segments(copied)[-1]
+        with open(path, "rb") as f:
+            lines = f.read().split(b"\n")
+        i = next(i for i, line in enumerate(lines)
+                 if b'"type":"decision"' in line)
+        head, rest = lines[i].split(b'"decision",', 1)
+        tail = rest[rest.rindex(b'"digest"'):]
+        lines[i] = (head + b'"decision",' + b'"blanked":true,'
+                    + b" " * (len(rest) - len(tail) - 15) + tail)
+        with open(path, "wb") as f:
+            f.write(b"\n".join(lines))
+        done = self.auditor("--dir", copied, code=1)
+        self.assertIn("blanked that no erasure", done.stdout)
+        shutil.rmtree(copied)
+
+    def test_checkpoint_in_a_mail(self):
+        self.filter.grant("kept@example.org")
+        self.mail("kept@example.org")
+        head = self.ctl("checkpoint").stdout
+        self.assertEqual(len(re.findall(r"^checkpoint journal=", head,
+                                        re.M)), 2)
+        mail = os.path.join(self.filter.dir, "mail.txt")
+        with open(mail, "w") as f:
+            f.write("Dear officer,\n> " + head.replace("\n", "\n> "))
+        self.ctl("verify", "--checkpoint", mail)
+        # The tail is cut off, behind everybody's back but the officer's.
+        self.filter.stop()
+        copied = os.path.join(self.filter.dir, "copy3")
+        shutil.copytree(self.filter.audit_dir, copied)
+        self.filter.start()
+        path = self.segments(copied)[-1]
+        with open(path, "rb") as f:
+            lines = f.read().splitlines(True)
+        with open(path, "wb") as f:
+            f.writelines(lines[:1])
+        self.auditor("--dir", copied)
+        done = self.auditor("--checkpoint", mail, "--dir", copied, code=1)
+        self.assertIn("cut off", done.stdout)
+        shutil.rmtree(copied)
+
+    def test_mail_log_has_checkpoints(self):
+        self.mail("log@example.org")
+        self.filter.wait_log("checkpoint journal=decisions")
+
+    def test_foreign_key(self):
+        key = os.path.join(self.filter.dir, "other.pub")
+        with open(key, "w") as f:
+            f.write("d75a980182b10ab7d54bfed3c964073a"
+                    "0ee172f3daa62325af021a68f707511a\n")
+        done = self.ctl("verify", "--key", key, code=1)
+        self.assertIn("foreign key", done.stdout)
+        with open(key, "w") as f:
+            f.write("nothing")
+        done = self.ctl("verify", "--key", key, code=78)
+        self.assertIn("not a public key", done.stderr)
+
+    # -- erase
+
+    def test_erase(self):
+        a = "forget-me@example.org"
+        self.filter.grant(a, source="a-telling-form")
+        self.ctl("grant", "--list", "second", "--guardian", "Mother Teller",
+                 a)
+        self.mail(a, "stay@example.org")
+        self.assertEqual(self.check(a), "granted")
+        before = self.everything()
+        self.assertIn(b"a-telling-form", before)
+        self.assertIn(b"Mother Teller", before)
+        done = self.ctl("erase", a)
+        self.assertRegex(done.stdout, r"Receipt \w+")
+        self.assertNotIn("forget", done.stdout)
+        self.assertEqual(self.check(a), "erased")
+        self.assertEqual(self.check(a, "second"), "erased")
+        self.redis.call("SAVE")
+        after = self.everything()
+        for trace in (b"a-telling-form", b"Mother Teller",
+                      b"Mother%20Teller", b"forget-me"):
+            if trace in after:		# not the whole dump in the report
+                self.fail(f"{trace} is still there")
+        [reply] = self.mail(a)
+        self.assertIn("550", repr(reply))
+        self.assertIn("good", self.ctl("verify").stdout)
+        told = json.loads(self.ctl("verify", "--json").stdout)
+        self.assertGreaterEqual(told["journals"][0]["blanked"], 2)
+        self.assertGreaterEqual(told["journals"][1]["blanked"], 1)
+        # An old import and a rebuild do not bring the person back.
+        self.ctl("grant", "--list", "weekly", "--at", "2026-01-05", a)
+        self.assertEqual(self.check(a), "erased")
+        self.redis.call("FLUSHALL")
+        self.ctl("rebuild")
+        self.assertEqual(self.check(a), "erased")
+        # A new opt-in does.
+        time.sleep(0.002)
+        self.filter.grant(a)
+        self.assertEqual(self.check(a), "granted")
+        # Nobody else was touched.
+        self.assertTrue([d for d in self.filter.decisions()
+                         if d.get("recipient") == "s***@example.org"])
+
+    def test_erase_again_and_json(self):
+        self.filter.grant("twice@example.org")
+        first = json.loads(self.ctl("erase", "--json",
+                                    "twice@example.org").stdout)
+        self.assertEqual(first["persons"], 1)
+        self.assertGreaterEqual(first["ledger_entries_blanked"], 1)
+        second = json.loads(self.ctl("erase", "--json",
+                                     "twice@example.org").stdout)
+        # the first erasure, which the second one covers
+        self.assertEqual(second["ledger_entries_blanked"], 1)
+        self.assertEqual(self.check("twice@example.org"), "erased")
+
+    def test_erase_while_redis_is_away(self):
+        a = "away@example.org"
+        self.filter.grant(a)
+        self.redis.stop()
+        done = self.ctl("erase", a, code=75)
+        self.assertIn("waits", done.stdout)
+        self.redis.start()
+        wait_for(lambda: self.filter.ctl("rebuild", check=False).returncode
+                 == 0, text="consentctl rebuild")
+        self.assertEqual(self.check(a), "erased")
+
+    def test_erase_is_killed(self):
+        """Killed at any moment and run again it completes."""
+        people = [f"kill{i}@example.org" for i in range(12)]
+        for a in people:
+            self.filter.grant(a, source=f"src-{a[:-12]}-x")
+            self.mail(a)
+        for i, a in enumerate(people):
+            process = subprocess.Popen(
+                [program("consentctl"), "-c", self.filter.config_path, "erase", a],
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            time.sleep(0.004 * i)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            self.ctl("erase", a)
+            self.assertEqual(self.check(a), "erased")
+        self.assertIn("good", self.ctl("verify").stdout)
+        verify_chain(self.ledger, "ledger")
+        for path in self.segments(self.ledger, "ledger"):
+            for a in people:
+                self.assertNotIn(f"src-{a[:-12]}-x", read_text(path))
+
+    def test_restored_backup(self):
+        """A copy from before the erasure learns of it by the list."""
+        a = "backup@example.org"
+        self.filter.grant(a, source="old-backup-form")
+        saved = {p: read_text(p)
+                 for p in self.segments(self.ledger, "ledger")}
+        self.ctl("erase", a)
+        listed = os.path.join(self.filter.dir, "erasures.jsonl")
+        with open(listed, "w") as f:
+            f.write(self.ctl("erase", "--list").stdout)
+        self.assertNotIn("backup@", read_text(listed))
+        kept = {p: read_text(p)
+                for p in self.segments(self.ledger, "ledger")}
+        for path, text in saved.items():
+            with open(path, "w") as f:
+                f.write(text)
+        self.redis.call("FLUSHALL")
+        self.ctl("rebuild")
+        self.assertEqual(self.check(a), "granted")
+        self.ctl("erase", "--replay", listed)
+        self.assertEqual(self.check(a), "erased")
+        self.assertNotIn("old-backup-form", "".join(
+            read_text(p) for p in self.segments(self.ledger, "ledger")))
+        for path, text in kept.items():
+            with open(path, "w") as f:
+                f.write(text)
+        self.redis.call("FLUSHALL")
+        self.ctl("rebuild")
+
+    def test_erase_mistakes(self):
+        self.ctl("erase", code=64)
+        self.ctl("erase", "nonsense", code=65)
+        self.ctl("erase", "--list", "a@example.org", code=64)
+        self.ctl("erase", "--replay", "/nonexistent", code=65)
+
+    # -- rebuild
+
+    def state(self, *people):
+        return {a: (self.check(a), self.check(a, "second"), self.redis.call(
+            "HGETALL", "c:" + json.loads(self.ctl(
+                "show", "--json", a).stdout)["subject"])) for a in people}
+
+    def test_rebuild_brings_back_everything(self):
+        people = [f"r{i}@example.org" for i in range(6)]
+        self.filter.grant(*people, source="form", notice="n 1.0")
+        self.ctl("confirm", "--list", "weekly", people[0])
+        self.filter.withdraw(people[1])
+        self.ctl("object", people[2])
+        self.ctl("restrict", people[3])
+        self.ctl("erase", people[4])
+
+        def sorted_state():
+            return {a: (w, s, sorted(zip(h[::2], h[1::2])))
+                    for a, (w, s, h) in self.state(*people).items()}
+
+        before = sorted_state()
+        self.redis.call("FLUSHALL")
+        self.ctl("rebuild")
+        self.assertEqual(sorted_state(), before)
+        # Redis that lost its data says so by itself.
+        self.redis.call("FLUSHALL")
+        done = self.ctl("grant", "--list", "second", "other@example.org")
+        self.assertIn("Redis has lost what it confirmed", done.stderr)
+        self.assertEqual(sorted_state(), before)
+
+    def test_rebuild_from_another_host(self):
+        other = Filter(self.rig, self.redis, start=False, lists=LISTS,
+                       keygen=False, keys=self.filter.keys_dir)
+        other.ctl("grant", "--list", "weekly", "elsewhere@example.org")
+        self.assertEqual(self.check("elsewhere@example.org"), "granted")
+        self.redis.call("FLUSHALL")
+        self.ctl("rebuild")
+        self.assertEqual(self.check("elsewhere@example.org"), "no-consent")
+        self.ctl("rebuild", os.path.join(other.audit_dir, "ledger"))
+        self.assertEqual(self.check("elsewhere@example.org"), "granted")
+
+    # -- prune
+
+    def test_prune_proof(self):
+        a, b = "longgone@example.org", "restricted@example.org"
+        for address in (a, b):
+            self.filter.grant(address, at="2018-01-05T09:00:00Z",
+                              source="paper-slip-2018")
+            self.ctl("withdraw", "--all", "--at", "2019-01-05", address)
+        self.ctl("restrict", b)
+        self.filter.grant("still@example.org", at="2018-01-05T09:00:00Z")
+        told = json.loads(self.ctl("prune", "--dry-run", "--json").stdout)
+        self.assertEqual(told["persons"], 1)
+        self.assertEqual(self.check(a), "withdrawn")
+        told = json.loads(self.ctl("prune", "--json").stdout)
+        self.assertEqual(told["persons"], 1)
+        self.assertEqual(self.check(a), "erased")
+        self.assertEqual(self.check(b), "restricted")
+        self.assertEqual(self.check("still@example.org"), "granted")
+        self.assertEqual(json.loads(self.ctl(
+            "prune", "--json").stdout)["persons"], 0)
+        self.assertIn("good", self.ctl("verify").stdout)
+
+    def test_prune_decisions(self):
+        self.mail("p1@example.org")
+        told = json.loads(self.ctl("prune", "--json").stdout)
+        self.assertEqual(told["files"], 0)
