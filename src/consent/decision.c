@@ -91,8 +91,9 @@ opt_out_since(const struct record *r, int64_t grant_ms)
 	return REASON_NO_CONSENT;
 }
 
-enum reason
-consent_state(const struct list *list, const struct record *r, int64_t now_ms)
+/* Of a normalised record. */
+static enum reason
+state_of(const struct list *list, const struct record *r, int64_t now_ms)
 {
 	int64_t out_ms = latest_opt_out(r);
 
@@ -113,6 +114,18 @@ consent_state(const struct list *list, const struct record *r, int64_t now_ms)
 	return REASON_GRANTED;
 }
 
+enum reason
+consent_state(const struct list *list, const struct record *record,
+    int64_t now_ms)
+{
+	struct record r = *record;
+
+	/* Its halves may have been read one by one, out of fields that were
+	 * written before and after the erasure. */
+	record_normalise(&r);
+	return state_of(list, &r, now_ms);
+}
+
 struct decision
 decide_listed(const struct list *list, const struct record *record,
     int64_t now_ms)
@@ -127,14 +140,17 @@ struct decision
 decide_confirmation(const struct list *list, const struct record *record,
     int64_t now_ms)
 {
-	enum reason reason = consent_state(list, record, now_ms);
+	struct record r = *record;
+	enum reason reason;
 
+	record_normalise(&r);
+	reason = state_of(list, &r, now_ms);
 	/* Security: a claim without proof, or a grant that no clock has
 	 * reached, must not reopen the way to somebody who objected. */
 	if (reason == REASON_UNPROVEN)
-		reason = opt_out_since(record, record->grant_ms);
+		reason = opt_out_since(&r, r.grant_ms);
 	else if (reason == REASON_NO_CONSENT)
-		reason = opt_out_since(record, 0);
+		reason = opt_out_since(&r, 0);
 	if (reason == REASON_OBJECTED || reason == REASON_ERASED ||
 	    reason == REASON_RESTRICTED)
 		return (struct decision){ ACTION_REJECT, reason };

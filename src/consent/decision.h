@@ -59,6 +59,8 @@ int	reason_parse(struct span name, enum reason *out)
  * is not in the future by more than DECISION_CLOCK_SKEW_MS, is not older than
  * max_age, is confirmed at or after it (and not in the future) where the list
  * wants that, and the person is not restricted (restrict >= unrestrict).
+ * What is not later than the erasure counts for nothing, be the record
+ * normalised or not: a restriction or an objection of before it is no reason.
  * Otherwise the reason, in this order: RESTRICTED; when no grant is later than
  * the opt-outs: OBJECTED, ERASED, WITHDRAWN, whichever is there first in this
  * order and not older than the grant, unless an unproven claim is later than

@@ -54,11 +54,33 @@ raise_to(int64_t *time, int64_t at_ms)
 		*time = at_ms;
 }
 
+static void
+drop_letters(struct record *record, const struct letter *letters, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		int64_t *time = time_at(record, &letters[i]);
+
+		if (time != &record->erase_ms && *time <= record->erase_ms)
+			*time = 0;
+	}
+}
+
+void
+record_normalise(struct record *record)
+{
+	if (record->erase_ms == 0)
+		return;
+	drop_letters(record, list_letters, LIST_LETTERS);
+	drop_letters(record, person_letters, PERSON_LETTERS);
+}
+
 void
 record_apply(struct record *r, const struct event *event)
 {
 	int64_t at_ms = event->at_ms;
 
+	if (at_ms <= r->erase_ms)
+		return;
 	switch (event->kind) {
 	case EVENT_GRANT:
 		raise_to(&r->grant_ms, at_ms);
@@ -78,6 +100,7 @@ record_apply(struct record *r, const struct event *event)
 		break;
 	case EVENT_ERASE:
 		raise_to(&r->erase_ms, at_ms);
+		record_normalise(r);
 		break;
 	case EVENT_RESTRICT:
 		raise_to(&r->restrict_ms, at_ms);
@@ -101,6 +124,7 @@ record_merge(struct record *a, const struct record *b)
 {
 	merge_letters(a, b, list_letters, LIST_LETTERS);
 	merge_letters(a, b, person_letters, PERSON_LETTERS);
+	record_normalise(a);
 }
 
 static void

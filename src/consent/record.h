@@ -5,7 +5,9 @@
  * What is known about one person and one list: for each kind of event the
  * latest time.  Applying events is taking maxima, so order, repetition and
  * splitting do not matter; two records of the same person merge the same way.
- * Pure; thread-safe.
+ * An erasure (GDPR Art. 17) leaves nothing of what is not later than it: all
+ * other times up to and at its own are dropped, whichever came first, and only
+ * its own stays, to keep what is older from coming back.  Pure; thread-safe.
  *
  * Redis form: one hash per person, key "c:" + subject in hex; the field named
  * like the list holds the list's times, the field "*" the person's, the field
@@ -17,7 +19,9 @@
  *	weekly.e  source=shop&method=web-form   (times: g…, then the evidence;
  *	          see evidence_field_format)
  * g grant, c confirm, w withdraw, u unproven, o object, e erase, r restrict,
- * l unrestrict.  store/merge.lua merges the same forms on the server.
+ * l unrestrict.  store/merge.lua merges the same forms on the server; there an
+ * erasure drops the evidence of grants that are not later than it as well, and
+ * fields that have nothing left.
  */
 #ifndef CONSENT_RECORD_H
 #define CONSENT_RECORD_H
@@ -44,17 +48,22 @@ struct record {
 	int64_t unrestrict_ms;
 };
 
-/* Applies an event about this person and (when it names one) this list. */
+/* Applies an event about this person and (when it names one) this list.  What
+ * is not later than erase_ms is ignored; an erasure drops what it covers. */
 void	record_apply(struct record *record, const struct event *event);
-/* a becomes the record of both sets of events. */
+/* a becomes the normalised record of both sets of events. */
 void	record_merge(struct record *a, const struct record *b);
+/* Drops each time that is not later than erase_ms, but for that itself.  For a
+ * record whose halves were read one by one; all others are so already. */
+void	record_normalise(struct record *record);
 
 /* The value of the list's field and of the field "*"; nothing is added when
  * there is no time to write. */
 void	record_list_format(struct buf *out, const struct record *record);
 void	record_person_format(struct buf *out, const struct record *record);
 /*
- * Reads a field's value into its half of *record, leaving the other half.
+ * Reads a field's value into its half of *record, leaving the other half;
+ * nothing is normalised, for the other half may be still to come.
  * Strict: letters in order, each once, no sign, no leading zero, 1 to
  * DATE_MAX_MS, nothing else.  What can't be read is not consent: returns -1
  * with FAIL_INPUT and the caller treats the store as broken.

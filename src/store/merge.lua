@@ -11,12 +11,13 @@
 --
 -- Of two times of a kind the later stays, so facts may come in any order and
 -- as often as one likes.  Of two evidence fields the one of the later grant
--- stays, at equal times the greater bytes.  Evidence of a grant that is not
--- later than the person's erasure is forgotten: it may name the person.
+-- stays, at equal times the greater bytes.  Of what is not later than the
+-- person's erasure nothing stays but the erasure itself: neither times, nor
+-- evidence, nor a field that would be empty.
 --
--- What a fact touches is read and checked before anything is written.  A field
--- that can't be read is an error and stays as it is: it may be the only trace
--- of a withdrawal.
+-- What a fact touches is read and checked before anything is written; an
+-- erasure touches all fields.  A field that can't be read is an error and stays
+-- as it is: it may be the only trace of a withdrawal.
 local call, byte, find, match = redis.call, string.byte, string.find,
   string.match
 local sub, concat = string.sub, table.concat
@@ -25,8 +26,8 @@ local TIME_MAX = 253402300799999
 local LIST = { letters = 'gcwu', fact = '^[gcwu][1-9]%d*$',
   text = '^g?(%d*) ?c?(%d*) ?w?(%d*) ?u?(%d*)$' }
 local PERSON = { letters = 'woerl', fact = '^[woerl][1-9]%d*$',
-  text = '^w?(%d*) ?o?(%d*) ?e?(%d*) ?r?(%d*) ?l?(%d*)$' }
-local ERASED = 3 -- place of "e" in PERSON.letters
+  text = '^w?(%d*) ?o?(%d*) ?e?(%d*) ?r?(%d*) ?l?(%d*)$',
+  erased = 3 } -- place of "e" in letters
 local BYTE_E, BYTE_G, BYTE_SPACE, BYTE_0 = 101, 103, 32, 48
 
 local function bad(what)
@@ -68,17 +69,29 @@ local function parse(text, form)
   return digits
 end
 
+-- The digits with the fact, if there is one.
 local function merge_time(old, fact, form)
-  if not old then
-    return fact
+  local digits = old and parse(old, form) or {}
+  if fact then
+    local i = find(form.letters, sub(fact, 1, 1), 1, true)
+    local d, have = sub(fact, 2), digits[i] or ''
+    if have == '' or tonumber(have) < tonumber(d) then
+      digits[i] = d
+    end
   end
-  local digits = parse(old, form)
-  local i = find(form.letters, sub(fact, 1, 1), 1, true)
-  local d = sub(fact, 2)
-  if digits[i] ~= '' and tonumber(digits[i]) >= tonumber(d) then
-    return old
+  return digits
+end
+
+-- The text without the times that an erasure covers; "" when none is left.
+local function text_after(erased, digits, form)
+  if erased > 0 then
+    for i = 1, #form.letters do
+      local d = digits[i] or ''
+      if d ~= '' and tonumber(d) <= erased and i ~= form.erased then
+        digits[i] = ''
+      end
+    end
   end
-  digits[i] = d
   return format(digits, form)
 end
 
@@ -101,51 +114,77 @@ local function is_greater(a, b)
   return #a > #b
 end
 
-local function erased_at(person)
-  local digits = parse(person, PERSON)[ERASED]
-  return digits == '' and 0 or tonumber(digits)
+-- Of the digits of "*".
+local function erased_at(digits)
+  return tonumber(digits[PERSON.erased] or '') or 0
+end
+
+-- What becomes of a field: written, deleted when new is "", or left.
+local function put(key, name, old, new)
+  if new == '' then
+    if old then
+      call('HDEL', key, name)
+    end
+  elseif new ~= old then
+    call('HSET', key, name, new)
+  end
+end
+
+local function merge_list(key, list, fact)
+  local old = call('HMGET', key, list, '*')
+  local erased = old[2] and erased_at(parse(old[2], PERSON)) or 0
+  put(key, list, old[1],
+    text_after(erased, merge_time(old[1], fact, LIST), LIST))
 end
 
 -- A grant and its evidence.
 local function merge_grant(key, list, fact, text)
   local name = list .. '.e'
-  local old = call('HMGET', key, list, name, '*')
-  local new = merge_time(old[1], fact, LIST)
+  local old = call('HMGET', key, list, '*', name)
+  local erased = old[2] and erased_at(parse(old[2], PERSON)) or 0
+  local new = text_after(erased, merge_time(old[1], fact, LIST), LIST)
   if byte(fact) ~= BYTE_G or sub(text, 1, #fact) ~= fact or
     (#text > #fact and byte(text, #fact + 1) ~= BYTE_SPACE) then
     bad('evidence')
   end
-  local at = tonumber(sub(fact, 2))
-  local keep = not old[3] or at > erased_at(old[3])
-  if old[2] then
-    local have_at = evidence_time(old[2])
-    keep = keep and (at > have_at or
-      (at == have_at and is_greater(text, old[2])))
+  local at, kept = tonumber(sub(fact, 2)), old[3] or ''
+  local kept_at = old[3] and evidence_time(old[3]) or 0
+  if at > kept_at or (at == kept_at and is_greater(text, kept)) then
+    kept, kept_at = text, at
   end
-  if keep then
-    call('HSET', key, list, new, name, text)
-  elseif new ~= old[1] then
-    call('HSET', key, list, new)
-  end
+  put(key, list, old[1], new)
+  put(key, name, old[3], kept_at > erased and kept or '')
 end
 
--- Forgets the evidence that an erasure covers.
-local function merge_erasure(key, fact)
+local function merge_person(key, fact)
   local old = call('HGET', key, '*')
-  local new = merge_time(old, fact, PERSON)
-  local erased, names = erased_at(new), {}
-  if new == old then
-    return
+  local digits = merge_time(old, fact, PERSON)
+  put(key, '*', old, text_after(erased_at(digits), digits, PERSON))
+end
+
+-- What a field of a list, or its evidence, is after an erasure.
+local function field_after(erased, name, old)
+  if sub(name, -2) == '.e' then
+    return evidence_time(old) > erased and old or ''
   end
+  return text_after(erased, parse(old, LIST), LIST)
+end
+
+-- Walks all fields even when the erasure is known already: so one that was
+-- recorded by a version that kept more can be finished by repeating it.
+local function merge_erasure(key, fact)
+  local person = call('HGET', key, '*')
+  local digits = merge_time(person, fact, PERSON)
+  local erased = erased_at(digits)
+  local plan = { { '*', person, text_after(erased, digits, PERSON) } }
   for _, name in ipairs(call('HKEYS', key)) do
-    if sub(name, -2) == '.e' and
-      evidence_time(call('HGET', key, name)) <= erased then
-      names[#names + 1] = name
+    if name ~= '*' then
+      local old = call('HGET', key, name)
+      plan[#plan + 1] = { name, old, field_after(erased, name, old) }
     end
   end
-  call('HSET', key, '*', new)
-  if #names > 0 then
-    call('HDEL', key, unpack(names))
+  for _, step in ipairs(plan) do
+    put(key, step[1], step[2], step[3])
   end
 end
 
@@ -157,15 +196,13 @@ local function merge(key, list, fact, text)
   if text ~= '' then
     return merge_grant(key, list, fact, text)
   end
-  if list == '' and byte(fact) == BYTE_E then
+  if list ~= '' then
+    return merge_list(key, list, fact)
+  end
+  if byte(fact) == BYTE_E then
     return merge_erasure(key, fact)
   end
-  local name = list == '' and '*' or list
-  local old = call('HGET', key, name)
-  local new = merge_time(old, fact, form)
-  if new ~= old then
-    call('HSET', key, name, new)
-  end
+  return merge_person(key, fact)
 end
 
 local done = 0

@@ -286,6 +286,7 @@ reply_to_record(const struct reply *reply, struct record *out,
 		memset(out, 0, sizeof(*out));
 		return fail_field(fail, "a consent record");
 	}
+	record_normalise(out);
 	return has_list || has_person;
 }
 
@@ -364,6 +365,7 @@ check_fields(const struct field *fields, size_t n, struct record *person,
 			return fail_field(fail, "a consent record");
 		}
 	}
+	record_normalise(person);
 	return 0;
 }
 
@@ -384,6 +386,13 @@ find_evidence(const struct field *fields, size_t n, const struct field *list,
 	return false;
 }
 
+static bool
+knows_list(const struct record *record)
+{
+	return record->grant_ms != 0 || record->confirm_ms != 0 ||
+	    record->withdraw_ms != 0 || record->unproven_ms != 0;
+}
+
 static void
 visit_fields(const struct field *fields, size_t n, const struct record *person,
     void (*visit)(const char *list, const struct record *record,
@@ -399,6 +408,10 @@ visit_fields(const struct field *fields, size_t n, const struct record *person,
 
 		if (is_person(&fields[i]) || is_evidence(&fields[i]) ||
 		    record_list_parse(fields[i].value, &record, &ignored) == -1)
+			continue;
+		/* The name of a list is not to outlive an erasure either. */
+		record_normalise(&record);
+		if (!knows_list(&record))
 			continue;
 		memcpy(list, fields[i].name.p, fields[i].name.len);
 		visit(list, &record, find_evidence(fields, n, &fields[i],

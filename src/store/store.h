@@ -67,7 +67,9 @@ int	store_open(const struct store_options *options, struct store **out,
 void	store_close(struct store **store);
 
 /*
- * Reads what is known about a person for one list: HMGET key LIST *.
+ * Reads what is known about a person for one list: HMGET key LIST *.  Out of
+ * fields of before an erasure, which an older version may have left, comes
+ * nothing but the erasure (record_normalise).
  * Returns 1 with *out filled, 0 when nothing is recorded (*out all zero), -1
  * with FAIL_TEMP when the store can't be asked or answers nonsense.
  */
@@ -84,8 +86,8 @@ int	store_lookup_many(struct store *store, const struct subject *subjects,
 	    struct fail *fail) __attribute__((warn_unused_result));
 
 /* Calls visit for each list field of a person and once with list "" before
- * them (the person's own field; its times are in record in every call).
- * evidence is NULL where none is kept.  Returns 1, 0 when nothing is recorded,
+ * them (the person's own field; its times are in record in every call).  A list
+ * of which an erasure leaves nothing is left out.  evidence is NULL where none is kept.  Returns 1, 0 when nothing is recorded,
  * -1 with FAIL_TEMP. */
 int	store_visit(struct store *store, const struct subject *subject,
 	    void (*visit)(const char *list, const struct record *record,
@@ -94,7 +96,8 @@ int	store_visit(struct store *store, const struct subject *subject,
 
 /*
  * Merges events on the server (merge.lua through EVALSHA), pipelined, any
- * number of them, in any order, as often as one likes.
+ * number of them, in any order, as often as one likes.  An erasure deletes all
+ * that is known about the person and not later than it.
  * Returns 0 when Redis has confirmed all, else -1 with FAIL_TEMP (*applied,
  * may be NULL, counts those at the front that are confirmed).
  */

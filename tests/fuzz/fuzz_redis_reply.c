@@ -21,7 +21,8 @@ require(bool condition)
 		abort();
 }
 
-/* Any time that comes out stands in the reply, in just this form. */
+/* Any time that comes out stands in the reply, in just this form, but for what
+ * an erasure covers, of which nothing comes out. */
 static void
 take_as_record(const struct reply *reply)
 {
@@ -33,7 +34,12 @@ take_as_record(const struct reply *reply)
 
 	if (rc != 1)
 		require(memcmp(&record, &nothing, sizeof(record)) == 0);
-	if (rc == 1) {
+	if (rc == 1 && record.erase_ms != 0) {
+		struct record again = record;
+
+		record_normalise(&again);
+		require(memcmp(&record, &again, sizeof(record)) == 0);
+	} else if (rc == 1) {
 		record_list_format(&text, &record);
 		require(span_is(buf_span(&text),
 		    reply_span(reply->elements[0])));

@@ -92,7 +92,7 @@ test_state(void)
 		{ &plain, { .object_ms = 1 }, REASON_OBJECTED },
 		{ &plain, { .erase_ms = 1 }, REASON_ERASED },
 		/* several: objected, erased, withdrawn, whatever their order */
-		{ &plain, { .object_ms = 1, .erase_ms = 2, .withdraw_ms = 3 },
+		{ &plain, { .object_ms = 3, .erase_ms = 2, .withdraw_ms = 4 },
 		    REASON_OBJECTED },
 		{ &plain, { .erase_ms = 2, .all_withdraw_ms = 3 },
 		    REASON_ERASED },
@@ -113,6 +113,20 @@ test_state(void)
 		    REASON_OBJECTED },
 		{ &plain, { .grant_ms = 1, .withdraw_ms = 2,
 		    .unproven_ms = 3 }, REASON_UNPROVEN },
+		/* nothing of before an erasure is a reason, nor of its time */
+		{ &plain, { .object_ms = 2, .erase_ms = 2, .withdraw_ms = 3 },
+		    REASON_ERASED },
+		{ &plain, { .erase_ms = 2, .restrict_ms = 1 }, REASON_ERASED },
+		{ &plain, { .erase_ms = 2, .restrict_ms = 2 }, REASON_ERASED },
+		{ &plain, { .erase_ms = 2, .restrict_ms = 3 },
+		    REASON_RESTRICTED },
+		{ &plain, { .grant_ms = 3, .erase_ms = 2, .restrict_ms = 2 },
+		    REASON_GRANTED },
+		{ &plain, { .grant_ms = 3, .erase_ms = 2, .restrict_ms = 3,
+		    .unrestrict_ms = 2 }, REASON_RESTRICTED },
+		{ &plain, { .erase_ms = 2, .unproven_ms = 2 }, REASON_ERASED },
+		{ &plain, { .grant_ms = 1, .confirm_ms = 3, .erase_ms = 2 },
+		    REASON_ERASED },
 		/* age: exactly max_age is not older than it */
 		{ &aging, { .grant_ms = NOW - AGE }, REASON_GRANTED },
 		{ &aging, { .grant_ms = NOW - AGE - 1 }, REASON_EXPIRED },
@@ -212,6 +226,10 @@ test_confirmation(void)
 		{ { .restrict_ms = 1 }, ACTION_REJECT, REASON_RESTRICTED },
 		{ { .grant_ms = NOW, .restrict_ms = 1 }, ACTION_REJECT,
 		    REASON_RESTRICTED },
+		{ { .grant_ms = NOW, .erase_ms = 1, .restrict_ms = 1 },
+		    ACTION_ACCEPT, REASON_EXEMPT },
+		{ { .object_ms = 1, .erase_ms = 1 }, ACTION_REJECT,
+		    REASON_ERASED },
 		/* signed up again since */
 		{ { .object_ms = 1, .grant_ms = NOW }, ACTION_ACCEPT,
 		    REASON_EXEMPT },
@@ -304,7 +322,8 @@ latest(const struct event *events, size_t n, enum event_kind kind)
 
 /*
  * interface.md, "Consent, exactly", word for word and over the events
- * themselves; and Art. 18, which stops all use of a record.
+ * themselves; and Art. 18, which stops all use of a record, unless that is
+ * erased since.
  */
 static bool
 is_granted(const struct list *list, const struct event *events, size_t n,
@@ -314,6 +333,7 @@ is_granted(const struct list *list, const struct event *events, size_t n,
 	const struct event *confirm = latest(events, n, EVENT_CONFIRM);
 	const struct event *restricted = latest(events, n, EVENT_RESTRICT);
 	const struct event *lifted = latest(events, n, EVENT_UNRESTRICT);
+	const struct event *erased = latest(events, n, EVENT_ERASE);
 
 	if (grant == NULL || grant->at_ms - now > SKEW)
 		return false;
@@ -326,7 +346,8 @@ is_granted(const struct list *list, const struct event *events, size_t n,
 	if (list->double_opt_in && (confirm == NULL ||
 	    confirm->at_ms < grant->at_ms || confirm->at_ms - now > SKEW))
 		return false;
-	return restricted == NULL || (lifted != NULL &&
+	return restricted == NULL || (erased != NULL &&
+	    erased->at_ms >= restricted->at_ms) || (lifted != NULL &&
 	    lifted->at_ms > restricted->at_ms);
 }
 

@@ -77,6 +77,108 @@ test_apply(void)
 	}
 }
 
+/* Two of each time, around an erasure at 5. */
+static void
+test_erasure(void)
+{
+	static const struct record all = { 5, 6, 4, 7, 8, 1, 3, 5, 6 };
+	static const struct record left = { .confirm_ms = 6, .unproven_ms = 7,
+	    .all_withdraw_ms = 8, .erase_ms = 5, .unrestrict_ms = 6 };
+	static const struct record erased = { .erase_ms = 5 };
+	struct event erase = { .kind = EVENT_ERASE, .at_ms = 5 };
+	struct record record = all, back = erased;
+
+	record_apply(&record, &erase);
+	check_same(&record, &left);
+	record_merge(&back, &all);
+	check_same(&back, &left);
+	back = all;
+	record_merge(&back, &erased);
+	check_same(&back, &left);
+	/* Its own time and no earlier one comes back, not even by itself. */
+	for (int kind = 0; kind < EVENT_KINDS; kind++) {
+		struct event event = { .kind = (enum event_kind)kind };
+
+		check_case(kind);
+		record = erased;
+		if (event_kind_has_list(event.kind))
+			memcpy(event.list, "weekly", sizeof("weekly"));
+		for (event.at_ms = 1; event.at_ms <= 5; event.at_ms++)
+			record_apply(&record, &event);
+		check_same(&record, &erased);
+		event.at_ms = 6;
+		record_apply(&record, &event);
+		CHECK(memcmp(&record, &erased, sizeof(record)) != 0);
+	}
+}
+
+static void
+test_normalise(void)
+{
+	static const struct record none = { 1, 1, 1, 1, 1, 1, 0, 1, 1 };
+	static const struct record all = { 5, 6, 4, 7, 8, 1, 5, 5, 6 };
+	static const struct record left = { .confirm_ms = 6, .unproven_ms = 7,
+	    .all_withdraw_ms = 8, .erase_ms = 5, .unrestrict_ms = 6 };
+	struct record record = none;
+
+	record_normalise(&record);
+	check_same(&record, &none);
+	for (int i = 0; i < 2; i++) {
+		record = i == 0 ? all : left;
+		record_normalise(&record);
+		check_same(&record, &left);
+	}
+}
+
+/*
+ * The rule over the events themselves: of each kind the latest counts, if it
+ * is later than all erasures.
+ */
+static int64_t
+latest(const struct event *events, size_t n, enum event_kind kind,
+    const char *list, int64_t after)
+{
+	int64_t found = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (events[i].kind == kind && events[i].at_ms > after &&
+		    events[i].at_ms > found &&
+		    strcmp(events[i].list, list) == 0)
+			found = events[i].at_ms;
+	return found;
+}
+
+static void
+test_plain_reading(void)
+{
+	static const char on[] = "weekly";
+	uint64_t state = 17;
+	struct event ev[SOME_EVENTS];
+
+	for (long round = 0; round < ROUNDS; round++) {
+		size_t n = some_events(&state, ev);
+		int64_t e = latest(ev, n, EVENT_ERASE, "", 0);
+		struct record record = { 0 }, want = {
+			.grant_ms = latest(ev, n, EVENT_GRANT, on, e),
+			.confirm_ms = latest(ev, n, EVENT_CONFIRM, on, e),
+			.withdraw_ms = latest(ev, n, EVENT_WITHDRAW, on, e),
+			.unproven_ms = latest(ev, n, EVENT_UNPROVEN, on, e),
+			.all_withdraw_ms = latest(ev, n, EVENT_WITHDRAW, "",
+			    e),
+			.object_ms = latest(ev, n, EVENT_OBJECT, "", e),
+			.erase_ms = e,
+			.restrict_ms = latest(ev, n, EVENT_RESTRICT, "", e),
+			.unrestrict_ms = latest(ev, n, EVENT_UNRESTRICT, "",
+			    e),
+		};
+
+		check_case(round);
+		for (size_t i = 0; i < n; i++)
+			record_apply(&record, &ev[i]);
+		check_same(&record, &want);
+	}
+}
+
 static void
 shuffle(uint64_t *state, struct event *events, size_t n)
 {
@@ -417,6 +519,9 @@ test_evidence_wins(void)
 
 static const struct check_test tests[] = {
 	{ "apply", test_apply },
+	{ "erasure", test_erasure },
+	{ "normalise", test_normalise },
+	{ "plain_reading", test_plain_reading },
 	{ "order_and_repetition", test_order_and_repetition },
 	{ "parts", test_parts },
 	{ "round_trip", test_round_trip },

@@ -186,7 +186,7 @@ test_visit(void)
 	store_close(&store);
 }
 
-/* Evidence of grants up to the erasure goes, whatever comes first. */
+/* Grants up to the erasure go, and their evidence, whatever comes first. */
 static void
 test_erasure(void)
 {
@@ -203,8 +203,8 @@ test_erasure(void)
 		CHECK_INT(apply_one(store, n == 1 ? erase : grant), 0);
 		CHECK_STR(SERVER_ASK(&server, "HEXISTS", key_of(n),
 		    "weekly.e"), "0");
-		CHECK_STR(SERVER_ASK(&server, "HGET", key_of(n), "weekly"),
-		    "g1000");
+		CHECK_STR(SERVER_ASK(&server, "HEXISTS", key_of(n), "weekly"),
+		    "0");
 		CHECK_STR(SERVER_ASK(&server, "HGET", key_of(n), "*"),
 		    "e1000");
 	}
@@ -212,6 +212,87 @@ test_erasure(void)
 	CHECK_INT(apply_one(store, grant), 0);
 	CHECK_STR(SERVER_ASK(&server, "HGET", key_of(2), "weekly.e"),
 	    "g1001 ip=192.0.2.1");
+	store_close(&store);
+}
+
+/* Fields as a version that kept more has left them: nothing of before the
+ * erasure is told, and what touches them cleans up. */
+static void
+test_erasure_of_old(void)
+{
+	struct store *store = open_as(NULL, NULL);
+	struct subject who = person(1);
+	struct record r;
+	struct fail fail;
+
+	(void)SERVER_ASK(&server, "FLUSHALL");
+	(void)SERVER_ASK(&server, "HSET", key_of(1), "*", "w7 o4 e5 r5 l1",
+	    "a", "g5", "b", "g6 w5", "a.e", "g5 source=x", "c", "g5", "c.e",
+	    "g5 source=x", "d", "u5", "d.e", "g4 source=x");
+	CHECK_INT(store_lookup(store, &who, "a", &r, &fail), 1);
+	CHECK_INT(r.grant_ms, 0);
+	CHECK_INT(r.restrict_ms, 0);
+	CHECK_INT(r.all_withdraw_ms, 7);
+	CHECK_STR(visit(store, 1, 1), "[ g0 w0 o0 -][b g6 w0 o0 -]");
+	CHECK_INT(apply_one(store, event_of(1, EVENT_CONFIRM, "a", 5)), 0);
+	CHECK_STR(SERVER_ASK(&server, "HEXISTS", key_of(1), "a"), "0");
+	CHECK_INT(apply_one(store, event_of(1, EVENT_OBJECT, "", 5)), 0);
+	CHECK_STR(SERVER_ASK(&server, "HGET", key_of(1), "*"), "w7 e5");
+	CHECK_INT(apply_one(store, event_of(1, EVENT_ERASE, "", 4)), 0);
+	CHECK_STR(SERVER_ASK(&server, "HLEN", key_of(1)), "2");
+	CHECK_STR(SERVER_ASK(&server, "HGET", key_of(1), "*"), "w7 e5");
+	CHECK_STR(SERVER_ASK(&server, "HGET", key_of(1), "b"), "g6");
+	store_close(&store);
+}
+
+/* What an erasure can't read stays, and all the rest with it. */
+static void
+test_erasure_refuses(void)
+{
+	static const struct {
+		const char *field, *value;
+	} cases[] = {
+		{ "daily", "x" }, { "daily", "" }, { "daily.e", "x" },
+		{ "*", "x" },
+	};
+	struct store *store = open_as(NULL, NULL);
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		check_case((long)i);
+		(void)SERVER_ASK(&server, "FLUSHALL");
+		(void)SERVER_ASK(&server, "HSET", key_of(1), "a", "g1",
+		    "weekly", "g1", "weekly.e", "g1 source=x", "x", "g1");
+		(void)SERVER_ASK(&server, "HSET", key_of(1), cases[i].field,
+		    cases[i].value);
+		CHECK_INT(apply_one(store, event_of(1, EVENT_ERASE, "", 5)),
+		    -1);
+		CHECK_STR(SERVER_ASK(&server, "HLEN", key_of(1)), "5");
+		CHECK_STR(SERVER_ASK(&server, "HGET", key_of(1), "a"), "g1");
+		CHECK_STR(SERVER_ASK(&server, "HGET", key_of(1),
+		    cases[i].field), cases[i].value);
+	}
+	store_close(&store);
+}
+
+/* More fields than Lua takes as arguments. */
+static void
+test_erasure_of_many(void)
+{
+	enum { N = 9000 };
+	struct event *events = calloc(N, sizeof(*events));
+	struct store *store = open_as(NULL, NULL);
+	struct fail fail;
+	char list[32];
+
+	(void)SERVER_ASK(&server, "FLUSHALL");
+	for (int i = 0; i < N; i++) {
+		(void)snprintf(list, sizeof(list), "list-%d", i);
+		events[i] = event_of(1, EVENT_GRANT, list, 1000);
+	}
+	CHECK_INT(store_apply(store, events, N, NULL, &fail), 0);
+	CHECK_INT(apply_one(store, event_of(1, EVENT_ERASE, "", 1000)), 0);
+	CHECK_STR(SERVER_ASK(&server, "HLEN", key_of(1)), "1");
+	free(events);
 	store_close(&store);
 }
 
@@ -244,7 +325,9 @@ random_event(uint32_t n)
 {
 	static const char *const sources[] = { "", "shop", "shop/2", "\xc3\xa4",
 	    "a=b&c d", "~" };
-	enum event_kind kind = (enum event_kind)random_below(EVENT_KINDS);
+	/* Erasures change most: one event in five is one. */
+	enum event_kind kind = random_below(9) == 0 ? EVENT_ERASE :
+	    (enum event_kind)random_below(EVENT_KINDS);
 	bool on_list = event_kind_has_list(kind) &&
 	    (!event_kind_has_person(kind) || random_below(2));
 	struct event e = event_of(n, kind, on_list ?
@@ -285,14 +368,17 @@ model_apply(struct model *m, const struct event *e)
 	if (e->list[0] == '\0')
 		record_apply(&m->person, e);
 	for (size_t i = 0; i < MODEL_LISTS; i++) {
-		if (strcmp(e->list, model_lists[i]) != 0)
-			continue;
-		record_apply(&m->lists[i], e);
-		model_evidence(&m->evidence[i], e);
+		bool mine = strcmp(e->list, model_lists[i]) == 0;
+
+		if (mine || e->list[0] == '\0')
+			record_apply(&m->lists[i], e);
+		if (mine)
+			model_evidence(&m->evidence[i], e);
 	}
 }
 
-static void
+/* Returns how many fields it is, 1 or none. */
+static int
 check_field(uint32_t n, const char *field, struct span want)
 {
 	const char *got = SERVER_ASK(&server, "HGET", key_of(n), field);
@@ -301,6 +387,7 @@ check_field(uint32_t n, const char *field, struct span want)
 		CHECK_STR(got, "nil");
 	else
 		CHECK_BYTES(got, strlen(got), want.p, want.len);
+	return want.len != 0;
 }
 
 static void
@@ -312,13 +399,14 @@ model_check(struct model *m, uint32_t n)
 	struct evidence evidence;
 	struct fail fail;
 	int64_t at_ms = 0;
+	int fields;
 
 	record_person_format(&text, &m->person);
-	check_field(n, "*", buf_span(&text));
+	fields = check_field(n, "*", buf_span(&text));
 	for (size_t i = 0; i < MODEL_LISTS; i++) {
 		buf_clear(&text);
 		record_list_format(&text, &m->lists[i]);
-		check_field(n, model_lists[i], buf_span(&text));
+		fields += check_field(n, model_lists[i], buf_span(&text));
 		(void)snprintf(name, sizeof(name), "%s.e", model_lists[i]);
 		kept = buf_span(&m->evidence[i]);
 		if (kept.len > 0) {
@@ -327,9 +415,11 @@ model_check(struct model *m, uint32_t n)
 			if (at_ms <= m->person.erase_ms)
 				kept = span_of(NULL, 0);
 		}
-		check_field(n, name, kept);
+		fields += check_field(n, name, kept);
 		buf_fini(&m->evidence[i]);
 	}
+	/* ... and nothing else is there. */
+	CHECK_INT(atoi(SERVER_ASK(&server, "HLEN", key_of(n))), fields);
 	buf_fini(&text);
 }
 
@@ -377,7 +467,7 @@ test_merge_as_model(void)
 	struct store *store = open_as(NULL, NULL);
 
 	(void)SERVER_ASK(&server, "FLUSHALL");
-	for (uint32_t n = 0; n < 200; n++) {
+	for (uint32_t n = 0; n < 400; n++) {
 		check_case((long)n);
 		model_round(store, n);
 	}
@@ -673,9 +763,9 @@ test_acl(void)
 	CHECK_INT(apply_one(ctl, event_of(1, EVENT_ERASE, "", 1764000000000)),
 	    0);
 	CHECK_INT(store_lookup(milter, &who, "weekly", &r, &fail), 1);
-	CHECK_INT(r.grant_ms, 1764000000000);
-	CHECK_STR(visit(ctl, 1, 1), "[ g0 w0 o0 -]"
-	    "[weekly g1764000000000 w0 o0 -]");
+	CHECK_INT(r.grant_ms, 0);
+	CHECK_INT(r.erase_ms, 1764000000000);
+	CHECK_STR(visit(ctl, 1, 1), "[ g0 w0 o0 -]");
 	/* The script is loaded by now, and still the filter can't run it. */
 	CHECK_INT(store_apply(milter, &e, 1, NULL, &fail), -1);
 	store_close(&milter);
@@ -768,6 +858,9 @@ main(void)
 		{ "round trip", test_round_trip },
 		{ "visit", test_visit },
 		{ "erasure", test_erasure },
+		{ "erasure of old fields", test_erasure_of_old },
+		{ "erasure refuses", test_erasure_refuses },
+		{ "erasure of many", test_erasure_of_many },
 		{ "merge as model", test_merge_as_model },
 		{ "merge refuses", test_merge_refuses },
 		{ "many", test_many },
