@@ -38,3 +38,6 @@ EXTRA_PROGRAMS += tests/bench/bench_journal
 tests_bench_bench_journal_SOURCES = tests/bench/bench_journal.c
 tests_bench_bench_journal_LDADD = $(JOURNAL_LIBS)
 tests_bench_bench_journal_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=write
+EXTRA_PROGRAMS += tests/bench/filllog
+tests_bench_filllog_SOURCES = tests/bench/filllog.c
+tests_bench_filllog_LDADD = $(JOURNAL_LIBS)

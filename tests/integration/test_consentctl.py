@@ -161,7 +161,7 @@ class Ctl(TestCase):
     def test_no_address_in_redis_or_ledger(self):
         self.filter.grant("secretive@example.org")
         for key in self.redis.call("KEYS", "*"):
-            self.assertRegex(key.decode(), r"^c:[0-9a-f]{32}$")
+            self.assertRegex(key.decode(), r"^c:([0-9a-f]{32}|applied)$")
             self.assertNotIn(b"secretive", b"".join(
                 self.redis.call("HGETALL", key)))
         for path in glob.glob(f"{self.ledger}/*.jsonl"):
