@@ -8,6 +8,7 @@ src_store_libstore_a_SOURCES = \
 	src/store/private.h \
 	src/store/reply.c \
 	src/store/store.c src/store/store.h \
+	src/store/upkeep.c \
 	src/store/url.c
 
 # The script that runs in Redis, as a C string.
