@@ -72,10 +72,32 @@ hex_format(struct buf *out, const void *p, size_t len)
 	encode(out, p, len, hex_alphabet, 4);
 }
 
+static int
+nibble(unsigned char c)
+{
+	if (ascii_isdigit(c))
+		return c - '0';
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* By itself: searching the alphabet was half of the time of reading a
+ * journal. */
 int
 hex_parse(struct span text, void *out, size_t len)
 {
-	return decode(text, out, len, hex_alphabet, 4);
+	unsigned char *to = out;
+	int bad = 0;
+
+	if (text.len != 2 * len)
+		return -1;
+	for (size_t i = 0; i < len; i++) {
+		int high = nibble(text.p[2 * i]);
+		int low = nibble(text.p[2 * i + 1]);
+
+		bad |= high | low;
+		to[i] = (unsigned char)((unsigned)high << 4 | (unsigned)low);
+	}
+	return bad < 0 ? -1 : 0;
 }
 
 void

@@ -190,7 +190,8 @@ compact(struct erase *e)
 
 	if (!e->in_redis)
 		return;
-	if (store_compact(e->ctl->store, &e->compacted, &fail) == -1)
+	if (store_compact(e->ctl->store, &e->compacted, &fail) == -1 ||
+	    !e->compacted)
 		ctl_warn("Redis was not asked to rewrite its files, which "
 		    "hold what was erased until it does: %s", fail.text);
 }

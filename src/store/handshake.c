@@ -81,26 +81,6 @@ read_reply(const struct line *line, struct reply **out, struct fail *fail)
 	return rc == 1 ? 0 : -1;
 }
 
-/* The value behind "name:" at the start of a line. */
-static struct span
-info_value(const struct reply *reply, const char *name)
-{
-	struct span rest = reply_span(reply);
-	size_t name_len = strlen(name);
-
-	while (rest.len > 0) {
-		ptrdiff_t end = span_index(rest, '\n');
-		struct span line = end == -1 ? rest :
-		    span_head(rest, (size_t)end);
-
-		if (span_has_prefix(line, span_str(name)) &&
-		    line.len > name_len && line.p[name_len] == ':')
-			return span_trim(span_from(line, name_len + 1));
-		rest = span_from(rest, line.len + 1);
-	}
-	return span_of(NULL, 0);
-}
-
 static int
 fail_info(const struct reply *reply, struct fail *fail)
 {
@@ -121,7 +101,7 @@ handshake_check_version(const struct reply *reply, char *version, size_t size,
 
 	if (reply->type != REPLY_STRING)
 		return fail_info(reply, fail);
-	text = info_value(reply, "redis_version");
+	text = reply_info(reply, "redis_version");
 	while (digits < text.len && ascii_isdigit(text.p[digits]))
 		digits++;
 	if (span_to_u64(span_head(text, digits), &major) == -1)
@@ -144,7 +124,7 @@ handshake_check_policy(const struct reply *reply, struct fail *fail)
 
 	if (reply->type != REPLY_STRING)
 		return fail_info(reply, fail);
-	text = info_value(reply, "maxmemory_policy");
+	text = reply_info(reply, "maxmemory_policy");
 	if (text.len == 0)
 		return fail_set(fail, FAIL_SETUP,
 		    "Redis does not tell its maxmemory_policy");

@@ -4,7 +4,7 @@
  *
  * What the files of this room share.  hiredis' parser is known to reply.c
  * alone, the connection to link.c and dial.c, Redis' manners to handshake.c,
- * what keys and values mean to store.c, apply.c and merge.lua.
+ * what keys and values mean to store.c, apply.c, upkeep.c and merge.lua.
  */
 #ifndef STORE_PRIVATE_H
 #define STORE_PRIVATE_H
@@ -100,6 +100,9 @@ int	reply_fail(const struct reply *reply, struct fail *fail);
 int	reply_fail_text(const struct reply *reply, struct fail *fail);
 /* Is it an error whose first word is this one? */
 bool	reply_is_error(const struct reply *reply, const char *word);
+/* The value behind "name:" at the start of a line, in the answer to INFO; ""
+ * when there is none. */
+struct span reply_info(const struct reply *reply, const char *name);
 /* The answer to HMGET key LIST *.  Returns 1, 0, -1 as store_lookup(). */
 int	reply_to_record(const struct reply *reply, struct record *out,
 	    struct fail *fail) __attribute__((warn_unused_result));
@@ -200,10 +203,14 @@ int	apply_events(struct link *link, struct script *script,
 	    const struct event *events, size_t n, size_t *applied,
 	    struct fail *fail) __attribute__((warn_unused_result));
 
-/* store.c, upkeep.c */
-struct store {
-	struct link	*link;
-	struct script	 script;
-};
+/*
+ * upkeep.c: as the functions of store.h with these names.
+ */
+int	upkeep_cursor_get(struct link *link, const char *id, uint64_t *seq,
+	    struct fail *fail) __attribute__((warn_unused_result));
+int	upkeep_cursor_set(struct link *link, const char *id, uint64_t seq,
+	    struct fail *fail) __attribute__((warn_unused_result));
+int	upkeep_compact(struct link *link, bool *asked, struct fail *fail)
+	    __attribute__((warn_unused_result));
 
 #endif

@@ -215,6 +215,25 @@ reply_span(const struct reply *reply)
 	return span_of(reply->text, reply->len);
 }
 
+struct span
+reply_info(const struct reply *reply, const char *name)
+{
+	struct span rest = reply_span(reply);
+	size_t name_len = strlen(name);
+
+	while (rest.len > 0) {
+		ptrdiff_t end = span_index(rest, '\n');
+		struct span line = end == -1 ? rest :
+		    span_head(rest, (size_t)end);
+
+		if (span_has_prefix(line, span_str(name)) &&
+		    line.len > name_len && line.p[name_len] == ':')
+			return span_trim(span_from(line, name_len + 1));
+		rest = span_from(rest, line.len + 1);
+	}
+	return span_of(NULL, 0);
+}
+
 bool
 reply_is_error(const struct reply *reply, const char *word)
 {

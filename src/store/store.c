@@ -14,6 +14,11 @@
 #define CHUNK		256	/* look-ups sent together */
 #define LOOKUP_BYTES	((size_t)160)	/* no HMGET of ours is longer */
 
+struct store {
+	struct link	*link;
+	struct script	 script;
+};
+
 int
 store_url_check(const char *url, struct fail *fail)
 {
@@ -210,4 +215,24 @@ store_apply(struct store *store, const struct event *events, size_t n,
 
 	return apply_events(store->link, &store->script, events, n,
 	    applied != NULL ? applied : &ignored, fail);
+}
+
+int
+store_cursor_get(struct store *store, const char *id, uint64_t *seq,
+    struct fail *fail)
+{
+	return upkeep_cursor_get(store->link, id, seq, fail);
+}
+
+int
+store_cursor_set(struct store *store, const char *id, uint64_t seq,
+    struct fail *fail)
+{
+	return upkeep_cursor_set(store->link, id, seq, fail);
+}
+
+int
+store_compact(struct store *store, bool *asked, struct fail *fail)
+{
+	return upkeep_compact(store->link, asked, fail);
 }

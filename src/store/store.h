@@ -106,10 +106,16 @@ int	store_apply(struct store *store, const struct event *events, size_t n,
 	    __attribute__((warn_unused_result));
 
 /*
- * How far Redis has a ledger: the number of its last entry, kept in Redis (hash
- * "c:applied") so that it goes back together with the data when Redis loses
- * writes (flush, old dump, failover).  id names the ledger, [A-Za-z0-9-]{1,64}.
- * _get: 0 where there is none.  Both return 0, or -1 with FAIL_TEMP.
+ * How far Redis has a ledger: kept in Redis itself (hash "c:applied", field =
+ * id, value = decimal sequence number), so that it goes back with the data when
+ * Redis loses writes (flush, old dump, failover).  id is [A-Za-z0-9._-]{1,64},
+ * anything else FAIL_BUG.
+ *
+ * _get returns 0 with *seq (0 when absent), -1 with FAIL_TEMP, also when what
+ * is there is no number.  _set returns 0 when Redis has confirmed, else -1 with
+ * FAIL_TEMP; then the number may be the old or the new one.  It sets what it is
+ * given, also a lower number.  What Redis loses between confirming events and
+ * this call goes unnoticed, so the two belong close together.
  */
 int	store_cursor_get(struct store *store, const char *id, uint64_t *seq,
 	    struct fail *fail) __attribute__((warn_unused_result));
@@ -117,11 +123,24 @@ int	store_cursor_set(struct store *store, const char *id, uint64_t seq,
 	    struct fail *fail) __attribute__((warn_unused_result));
 
 /*
- * Has Redis write its files anew, for what was erased stays in them until then:
- * the append-only file where there is one, and the dump.  *asked tells that
- * Redis took the orders, which it carries out on its own.
- * Returns 0, or -1 with FAIL_TEMP (an order that the ACL does not allow, or a
- * rewrite that was under way before).
+ * After an erasure the append-only file and the dump still hold what was
+ * erased, until they are written anew.  Asks Redis for that, without waiting
+ * for the end: BGREWRITEAOF when INFO persistence shows aof_enabled, BGSAVE
+ * SCHEDULE when Redis has written or read a dump since it started (or does not
+ * tell, as Redis 6).  Reading counts the base of an append-only file as a dump,
+ * so one may be written where there was none.
+ *
+ * Returns 0 with *asked true when Redis took all there was to ask, which is
+ * nothing when it keeps no files (*fail: text ""); 0 with *asked false when it
+ * did not, and *fail says why and what to do: FAIL_SETUP when the ACL lacks the
+ * command, FAIL_TEMP when the file is being written just now, perhaps from data
+ * of before the erasure, or Redis can't; -1 with FAIL_TEMP when Redis can't be
+ * asked.
+ *
+ * Not reached: a dump of an earlier life of a Redis that has since read only an
+ * append-only file without RDB preamble; append-only files of a time before
+ * that was switched off; replicas, backups, and free blocks of the disk.
+ * Whether the writing succeeded is told by INFO persistence and Redis' log.
  */
 int	store_compact(struct store *store, bool *asked, struct fail *fail)
 	    __attribute__((warn_unused_result));

@@ -8,6 +8,7 @@
  */
 #include "store/store.h"
 
+#include <glob.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sys/socket.h>
@@ -52,9 +53,9 @@ event_of(uint32_t n, enum event_kind kind, const char *list, int64_t at_ms)
 }
 
 static struct store *
-open_as(const char *username, const char *password)
+open_at(const struct server *at, const char *username, const char *password)
 {
-	struct store_options options = { .url = server.url,
+	struct store_options options = { .url = at->url,
 	    .username = username, .password = password, .timeout_ms = 2000 };
 	struct store *store = NULL;
 	struct fail fail = { .text = "" };
@@ -64,6 +65,12 @@ open_as(const char *username, const char *password)
 	if (store == NULL)
 		exit(EXIT_FAILURE);
 	return store;
+}
+
+static struct store *
+open_as(const char *username, const char *password)
+{
+	return open_at(&server, username, password);
 }
 
 static int
@@ -715,7 +722,7 @@ test_script_flush_in_import(void)
  */
 
 static void
-load_acl(void)
+load_acl(struct server *to)
 {
 	char path[512], line[512];
 	FILE *f;
@@ -733,9 +740,9 @@ load_acl(void)
 		for (char *word = strtok_r(line + 5, " \n", &rest);
 		    word != NULL; word = strtok_r(NULL, " \n", &rest))
 			argv[n++] = word;
-		CHECK_STR(server_ask(&server, n, argv), "OK");
+		CHECK_STR(server_ask(to, n, argv), "OK");
 		argv[3] = ">secret";
-		CHECK_STR(server_ask(&server, 4, argv), "OK");
+		CHECK_STR(server_ask(to, 4, argv), "OK");
 	}
 	if (f != NULL)
 		(void)fclose(f);
@@ -749,9 +756,10 @@ test_acl(void)
 	struct record r;
 	struct fail fail;
 	struct event e = event_of(1, EVENT_GRANT, "weekly", 1764000000000);
+	uint64_t seq;
 
 	(void)SERVER_ASK(&server, "FLUSHALL");
-	load_acl();
+	load_acl(&server);
 	milter = open_as("consent-milter", "secret");
 	ctl = open_as("consentctl", "secret");
 	CHECK_INT(store_lookup(milter, &who, "weekly", &r, &fail), 0);
@@ -766,10 +774,317 @@ test_acl(void)
 	CHECK_INT(r.grant_ms, 0);
 	CHECK_INT(r.erase_ms, 1764000000000);
 	CHECK_STR(visit(ctl, 1, 1), "[ g0 w0 o0 -]");
+	CHECK_INT(store_cursor_set(milter, "a", 1, &fail), -1);
+	CHECK_INT(fail.class, FAIL_TEMP);
+	CHECK(strstr(fail.text, "NOPERM") != NULL);
+	CHECK_INT(store_cursor_set(ctl, "a", 7, &fail), 0);
+	CHECK_INT(store_cursor_get(milter, "a", &seq, &fail), 0);
+	CHECK_INT((int64_t)seq, 7);
 	/* The script is loaded by now, and still the filter can't run it. */
 	CHECK_INT(store_apply(milter, &e, 1, NULL, &fail), -1);
 	store_close(&milter);
 	store_close(&ctl);
+}
+
+/*
+ * What is asked for beside records.
+ */
+
+static void
+test_cursor(void)
+{
+	static const char longest[] = "0123456789abcdef0123456789ABCDEF"
+	    "0123456789abcdef0123456789ABC._-";
+	static const char *const bad[] = { "", "a b", "a:b", "*", "\xc3\xa4",
+	    "0123456789abcdef0123456789ABCDEF0123456789abcdef"
+	    "0123456789ABC._-x" };
+	static const char *const nonsense[] = { "", "x", "-1", "+1", " 1",
+	    "01", "1.0", "18446744073709551616" };
+	static const uint64_t numbers[] = { 1, UINT64_MAX, 0, 5 };
+	struct store *store = open_as(NULL, NULL);
+	struct fail fail;
+	uint64_t seq = 99;
+
+	(void)SERVER_ASK(&server, "FLUSHALL");
+	CHECK_INT(store_cursor_get(store, longest, &seq, &fail), 0);
+	CHECK(seq == 0);
+	for (size_t i = 0; i < 4; i++) {
+		CHECK_INT(store_cursor_set(store, longest, numbers[i], &fail),
+		    0);
+		CHECK_INT(store_cursor_get(store, longest, &seq, &fail), 0);
+		CHECK(seq == numbers[i]);
+	}
+	CHECK_STR(SERVER_ASK(&server, "HGET", "c:applied", longest), "5");
+	/* Another ledger's is another number. */
+	CHECK_INT(store_cursor_get(store, "b", &seq, &fail), 0);
+	CHECK(seq == 0);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		check_case((long)i);
+		CHECK_INT(store_cursor_get(store, bad[i], &seq, &fail), -1);
+		CHECK_INT(fail.class, FAIL_BUG);
+		CHECK_INT(store_cursor_set(store, bad[i], 1, &fail), -1);
+		CHECK_INT(fail.class, FAIL_BUG);
+	}
+	for (size_t i = 0; i < sizeof(nonsense) / sizeof(nonsense[0]); i++) {
+		check_case((long)i);
+		(void)SERVER_ASK(&server, "HSET", "c:applied", "b",
+		    nonsense[i]);
+		CHECK_INT(store_cursor_get(store, "b", &seq, &fail), -1);
+		CHECK_INT(fail.class, FAIL_TEMP);
+		CHECK(seq == 0);
+	}
+	check_case(-1);
+	(void)SERVER_ASK(&server, "FLUSHALL");
+	CHECK_INT(store_cursor_get(store, longest, &seq, &fail), 0);
+	CHECK(seq == 0);
+	(void)SERVER_ASK(&server, "SET", "c:applied", "7");
+	CHECK_INT(store_cursor_get(store, "b", &seq, &fail), -1);
+	CHECK_INT(fail.class, FAIL_TEMP);
+	CHECK_INT(store_cursor_set(store, "b", 1, &fail), -1);
+	CHECK_INT(fail.class, FAIL_TEMP);
+	CHECK(strstr(fail.text, "WRONGTYPE") != NULL);
+	store_close(&store);
+}
+
+/* The append-only file, in one or several parts, and the dump. */
+static void
+find_files(const struct server *s, glob_t *out)
+{
+	static const char *const patterns[] = { "appendonlydir/*",
+	    "appendonly.aof", "*.rdb" };
+	char path[160];
+
+	memset(out, 0, sizeof(*out));
+	for (size_t i = 0; i < 3; i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s", s->dir,
+		    patterns[i]);
+		(void)glob(path, i > 0 ? GLOB_APPEND : 0, NULL, out);
+	}
+}
+
+/* In how many of its files a text stands. */
+static int
+files_with(const struct server *s, const char *text)
+{
+	static char bytes[1024 * 1024];
+	glob_t files;
+	int found = 0;
+
+	find_files(s, &files);
+	for (size_t i = 0; i < files.gl_pathc; i++) {
+		FILE *f = fopen(files.gl_pathv[i], "r");
+		size_t n = f != NULL ? fread(bytes, 1, sizeof(bytes), f) : 0;
+
+		CHECK(n < sizeof(bytes));
+		if (memmem(bytes, n, text, strlen(text)) != NULL)
+			found++;
+		if (f != NULL)
+			(void)fclose(f);
+	}
+	globfree(&files);
+	return found;
+}
+
+static void
+end_with_files(struct server *s)
+{
+	char path[160];
+	glob_t files;
+
+	server_kill(s);
+	find_files(s, &files);
+	for (size_t i = 0; i < files.gl_pathc; i++)
+		(void)unlink(files.gl_pathv[i]);
+	globfree(&files);
+	(void)snprintf(path, sizeof(path), "%s/appendonlydir", s->dir);
+	(void)rmdir(path);
+	server_end(s);
+}
+
+/* Until it has read its files again. */
+static void
+restart(struct server *s)
+{
+	server_kill(s);
+	server_exec(s);
+	server_await(s);
+	for (int i = 0; i < 500 &&
+	    strcmp(SERVER_ASK(s, "PING"), "PONG") != 0; i++)
+		sleep_ms(10);
+}
+
+/* Until Redis writes none of its files, nor means to. */
+static void
+await_files(struct server *s)
+{
+	static const char *const busy[] = { "aof_rewrite_in_progress:1",
+	    "aof_rewrite_scheduled:1", "rdb_bgsave_in_progress:1" };
+
+	/* A BGSAVE that is scheduled is told nowhere: it has to be idle for
+	 * longer than its timer takes. */
+	for (int i = 0, idle = 0; i < 1000 && idle < 30; i++) {
+		const char *info = SERVER_ASK(s, "INFO", "persistence");
+
+		idle++;
+		for (size_t k = 0; k < 3; k++)
+			if (strstr(info, busy[k]) != NULL)
+				idle = 0;
+		sleep_ms(10);
+	}
+}
+
+#define SECRET	"consent-form-of-mallory"
+#define OTHER	"consent-form-of-trent"
+
+/* Person 1 with SECRET, who is erased later, and person 2 with OTHER. */
+static void
+grant_both(struct store *store)
+{
+	struct event e = event_of(1, EVENT_GRANT, "mallorys-list", 1000);
+
+	strcpy(e.evidence.source, SECRET);
+	CHECK_INT(apply_one(store, e), 0);
+	e.subject = person(2);
+	strcpy(e.list, "weekly");
+	strcpy(e.evidence.source, OTHER);
+	CHECK_INT(apply_one(store, e), 0);
+}
+
+static void
+start_with_log(struct server *s)
+{
+	/* The text of a compressed dump would not be found. */
+	static const char *const args[] = { "--appendonly", "yes",
+	    "--rdbcompression", "no", "--auto-aof-rewrite-percentage", "0",
+	    NULL };
+
+	server_start(s, args);
+}
+
+/* Nothing of the person is left in the files, and all else is. */
+static void
+test_compact(void)
+{
+	struct server s;
+	struct store *store;
+	struct fail fail;
+	bool asked = false;
+
+	start_with_log(&s);
+	load_acl(&s);
+	store = open_at(&s, "consentctl", "secret");
+	grant_both(store);
+	CHECK_STR(SERVER_ASK(&s, "SAVE"), "OK");
+	CHECK_INT(files_with(&s, SECRET), 2);
+	CHECK_INT(apply_one(store, event_of(1, EVENT_ERASE, "", 1000)), 0);
+	CHECK_INT(files_with(&s, SECRET), 2);
+	CHECK_INT(store_compact(store, &asked, &fail), 0);
+	CHECK(asked);
+	CHECK_STR(fail.text, "");
+	await_files(&s);
+	/* Old parts are deleted in the background. */
+	for (int i = 0; i < 200 && files_with(&s, SECRET) > 0; i++)
+		sleep_ms(10);
+	CHECK_INT(files_with(&s, SECRET), 0);
+	CHECK_INT(files_with(&s, "mallorys-list"), 0);
+	CHECK_INT(files_with(&s, OTHER), 2);
+	/* ... and comes back with the files. */
+	restart(&s);
+	CHECK_STR(SERVER_ASK(&s, "HGET", key_of(1), "*"), "e1000");
+	CHECK_STR(SERVER_ASK(&s, "HGET", key_of(2), "weekly"), "g1000");
+	store_close(&store);
+	end_with_files(&s);
+}
+
+/* The ACL lacks a command, or Redis is at it already: nothing is promised. */
+static void
+test_compact_refused(void)
+{
+	struct server s;
+	struct store *store;
+	struct fail fail;
+	bool asked = true;
+
+	start_with_log(&s);
+	load_acl(&s);
+	store = open_at(&s, "consentctl", "secret");
+	grant_both(store);
+	CHECK_STR(SERVER_ASK(&s, "ACL", "SETUSER", "consentctl",
+	    "-bgrewriteaof"), "OK");
+	CHECK_INT(store_compact(store, &asked, &fail), 0);
+	CHECK(!asked);
+	CHECK_INT(fail.class, FAIL_SETUP);
+	CHECK(strstr(fail.text, "+bgrewriteaof") != NULL);
+	CHECK_STR(SERVER_ASK(&s, "ACL", "SETUSER", "consentctl",
+	    "+bgrewriteaof", "-bgsave"), "OK");
+	CHECK_STR(SERVER_ASK(&s, "SAVE"), "OK");
+	CHECK_INT(store_compact(store, &asked, &fail), 0);
+	CHECK(!asked);
+	CHECK_INT(fail.class, FAIL_SETUP);
+	CHECK(strstr(fail.text, "+bgsave") != NULL);
+	CHECK_STR(SERVER_ASK(&s, "ACL", "SETUSER", "consentctl", "+bgsave"),
+	    "OK");
+	await_files(&s);
+	/* Writing takes half a second for each person. */
+	CHECK_STR(SERVER_ASK(&s, "CONFIG", "SET", "rdb-key-save-delay",
+	    "500000"), "OK");
+	for (int i = 0; i < 2; i++) {
+		check_case(i);
+		(void)SERVER_ASK(&s, i == 0 ? "BGSAVE" : "BGREWRITEAOF");
+		CHECK_INT(store_compact(store, &asked, &fail), 0);
+		CHECK(!asked);
+		CHECK_INT(fail.class, FAIL_TEMP);
+		CHECK(strstr(fail.text, i == 0 ? "dump" : "append-only") !=
+		    NULL);
+		await_files(&s);
+	}
+	check_case(-1);
+	CHECK_INT(store_compact(store, &asked, &fail), 0);
+	CHECK(asked);
+	await_files(&s);
+	store_close(&store);
+	end_with_files(&s);
+}
+
+/* A Redis that keeps no files is not made to. */
+static void
+test_compact_nothing(void)
+{
+	struct server s;
+	struct store *store;
+	struct fail fail = { .text = "before" };
+	bool asked = false;
+
+	server_start(&s, NULL);
+	store = open_at(&s, NULL, NULL);
+	grant_both(store);
+	CHECK_INT(store_compact(store, &asked, &fail), 0);
+	CHECK(asked);
+	CHECK_STR(fail.text, "");
+	await_files(&s);
+	CHECK_INT(files_with(&s, OTHER), 0);
+	/* A dump that it has read is written anew. */
+	CHECK_STR(SERVER_ASK(&s, "CONFIG", "SET", "rdbcompression", "no"),
+	    "OK");
+	CHECK_STR(SERVER_ASK(&s, "SAVE"), "OK");
+	CHECK_INT(files_with(&s, SECRET), 1);
+	store_close(&store);
+	restart(&s);
+	store = open_at(&s, NULL, NULL);
+	CHECK_STR(SERVER_ASK(&s, "CONFIG", "SET", "rdbcompression", "no"),
+	    "OK");
+	CHECK_INT(apply_one(store, event_of(1, EVENT_ERASE, "", 1000)), 0);
+	CHECK_INT(store_compact(store, &asked, &fail), 0);
+	CHECK(asked);
+	await_files(&s);
+	CHECK_INT(files_with(&s, SECRET), 0);
+	CHECK_INT(files_with(&s, OTHER), 1);
+	server_kill(&s);
+	CHECK_INT(store_compact(store, &asked, &fail), -1);
+	CHECK_INT(fail.class, FAIL_TEMP);
+	CHECK(!asked);
+	store_close(&store);
+	end_with_files(&s);
 }
 
 static void
@@ -868,6 +1183,10 @@ main(void)
 		{ "come and go", test_come_and_go },
 		{ "script flush in import", test_script_flush_in_import },
 		{ "acl", test_acl },
+		{ "cursor", test_cursor },
+		{ "compact", test_compact },
+		{ "compact refused", test_compact_refused },
+		{ "compact nothing", test_compact_nothing },
 		{ "database", test_database },
 		{ "tcp", test_tcp },
 	};
