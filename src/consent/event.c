@@ -25,15 +25,20 @@ static const struct {
 
 static const struct {
 	const char *name;
+	const char *member;	/* of the ledger's JSON */
 	size_t offset;
 } fields[EVIDENCE_FIELDS] = {
-	{ "source", offsetof(struct evidence, source) },
-	{ "notice", offsetof(struct evidence, notice) },
-	{ "language", offsetof(struct evidence, language) },
-	{ "method", offsetof(struct evidence, method) },
-	{ "basis", offsetof(struct evidence, basis) },
-	{ "guardian", offsetof(struct evidence, guardian) },
-	{ "ip", offsetof(struct evidence, ip) },
+	{ "source", "source", offsetof(struct evidence, source) },
+	{ "notice", "notice", offsetof(struct evidence, notice) },
+	{ "language", "language", offsetof(struct evidence, language) },
+	{ "method", "method", offsetof(struct evidence, method) },
+	{ "basis", "basis", offsetof(struct evidence, basis) },
+	{ "guardian", "guardian", offsetof(struct evidence, guardian) },
+	{ "ip", "ip", offsetof(struct evidence, ip) },
+	{ "digest", "notice_digest", offsetof(struct evidence, digest) },
+	{ "jurisdiction", "jurisdiction",
+	  offsetof(struct evidence, jurisdiction) },
+	{ "purpose", "purpose", offsetof(struct evidence, purpose) },
 };
 
 const char *
@@ -175,7 +180,7 @@ event_format(struct buf *out, const struct event *event)
 	json_add_member(out, "at", buf_span(&text));
 	for (unsigned i = 0; i < EVIDENCE_FIELDS; i++)
 		if (evidence_get(&event->evidence, i)[0] != '\0')
-			json_add_member_str(out, evidence_name(i),
+			json_add_member_str(out, fields[i].member,
 			    evidence_get(&event->evidence, i));
 	buf_fini(&text);
 }
@@ -219,11 +224,11 @@ parse_evidence(const struct json_object *object, struct event *out,
 {
 	for (unsigned i = 0; i < EVIDENCE_FIELDS; i++) {
 		struct span value;
-		int rc = json_object_string(object, evidence_name(i), &value);
+		int rc = json_object_string(object, fields[i].member, &value);
 
 		if (rc == -1)
 			return fail_set(fail, FAIL_INPUT,
-			    "\"%s\" is not a text", evidence_name(i));
+			    "\"%s\" is not a text", fields[i].member);
 		if (rc == 1 && evidence_set(&out->evidence, evidence_name(i),
 		    value, fail) == -1)
 			return -1;

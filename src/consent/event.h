@@ -43,6 +43,9 @@ struct evidence {
 	char basis[EVIDENCE_TEXT_MAX + 1];	/* consent, soft-opt-in, … */
 	char guardian[EVIDENCE_TEXT_MAX + 1];	/* Art. 8 */
 	char ip[EVIDENCE_TEXT_MAX + 1];
+	char digest[EVIDENCE_TEXT_MAX + 1];	/* SHA-256 of the notice */
+	char jurisdiction[EVIDENCE_TEXT_MAX + 1];	/* ISO 3166 */
+	char purpose[EVIDENCE_TEXT_MAX + 1];	/* as the person was told */
 };
 
 struct event {
@@ -73,14 +76,48 @@ int	evidence_set(struct evidence *evidence, const char *name,
 	    struct span value, struct fail *fail)
 	    __attribute__((warn_unused_result));
 /* The names, in the order of the struct, for loops over all of them. */
-#define EVIDENCE_FIELDS	7
+#define EVIDENCE_FIELDS	10
 const char *evidence_name(unsigned i);
 const char *evidence_get(const struct evidence *evidence, unsigned i);
+
+/* Why mail may be sent.  Empty text means BASIS_CONSENT. */
+enum basis {
+	BASIS_CONSENT,
+	BASIS_EXPLICIT_CONSENT,		/* Art. 9(2)(a) */
+	BASIS_SOFT_OPT_IN,		/* of customers: ePrivacy Art. 13(2) */
+	BASIS_CHARITY_SOFT_OPT_IN,	/* of supporters: United Kingdom */
+	BASIS_CASL_IMPLIED,		/* Canada */
+	BASIS_LEGITIMATE_INTEREST
+};
+#define BASES	6
+const char *evidence_basis_name(enum basis basis);	/* "consent", … */
+/* Returns 1; or 0 when no basis has this name, with FAIL_INPUT and the nearest
+ * in *fail. */
+int	evidence_basis_parse(struct span name, enum basis *out,
+	    struct fail *fail) __attribute__((warn_unused_result));
+
+/* What is kept of the address that a grant came from. */
+enum evidence_ip {
+	EVIDENCE_IP_TRUNCATED,		/* 24 bits of IPv4, 48 of IPv6 */
+	EVIDENCE_IP_OFF,
+	EVIDENCE_IP_FULL
+};
+/*
+ * Strict, for what is about to be recorded; what a ledger holds already is
+ * read without.  The language has the shape of BCP 47, the basis is known, ip
+ * is an address, digest a SHA-256, jurisdiction a country and perhaps a part
+ * of it.  Writes ip in the form wanted, digest in lower case and jurisdiction
+ * in upper case.  Returns 0, or -1 with FAIL_INPUT.
+ */
+int	evidence_check(struct evidence *evidence, enum evidence_ip ip,
+	    struct fail *fail) __attribute__((warn_unused_result));
 
 /*
  * The ledger's form: JSON members without braces,
  *   "event":"grant","list":"weekly","subject":"…","at":"2026-01-05T09:00:00.000Z","source":"shop"
- * Empty evidence is left out; "list" too for an event about the person.
+ * Empty evidence is left out; "list" too for an event about the person.  The
+ * digest stands there as "notice_digest": each entry of a journal has a
+ * "digest" of its own.
  */
 void	event_format(struct buf *out, const struct event *event);
 /* Reads a whole JSON object that holds these members among others.  Returns 0,

@@ -3,13 +3,15 @@ src_consent_libconsent_a_SOURCES = \
 	src/consent/classify.c src/consent/classify.h \
 	src/consent/decision.c src/consent/decision.h \
 	src/consent/event.c src/consent/event.h \
+	src/consent/evidence.c \
 	src/consent/policy.c src/consent/policy.h \
 	src/consent/record.c src/consent/record.h \
 	src/consent/subject.c src/consent/subject.h \
 	src/consent/token.c src/consent/token.h
 
 CONSENT_TESTS = tests/unit/test_classify tests/unit/test_decision \
-	tests/unit/test_event tests/unit/test_policy tests/unit/test_record \
+	tests/unit/test_event tests/unit/test_evidence \
+	tests/unit/test_policy tests/unit/test_record \
 	tests/unit/test_subject tests/unit/test_token
 check_PROGRAMS += $(CONSENT_TESTS)
 TESTS += $(CONSENT_TESTS)
@@ -21,6 +23,9 @@ tests_unit_test_decision_SOURCES = tests/unit/test_decision.c \
 tests_unit_test_decision_LDADD = $(CONSENT_LIBS)
 tests_unit_test_event_SOURCES = tests/unit/test_event.c tests/unit/check.h
 tests_unit_test_event_LDADD = $(CONSENT_LIBS)
+tests_unit_test_evidence_SOURCES = tests/unit/test_evidence.c \
+	tests/unit/check.h
+tests_unit_test_evidence_LDADD = $(CONSENT_LIBS)
 tests_unit_test_policy_SOURCES = tests/unit/test_policy.c tests/unit/check.h
 tests_unit_test_policy_LDADD = $(CONSENT_LIBS)
 tests_unit_test_record_SOURCES = tests/unit/test_record.c \

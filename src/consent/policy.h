@@ -66,6 +66,7 @@ struct list {
 
 struct policy {
 	bool	 observe;
+	enum evidence_ip evidence_ip;	/* audit.evidence_ip */
 	enum failure_action on_store_failure;
 	enum failure_action unlisted_bulk;
 	struct list *lists;

@@ -41,6 +41,9 @@ static const struct option options[] = {
 	{ "basis", required_argument, NULL, OPTION_EVIDENCE + 4 },
 	{ "guardian", required_argument, NULL, OPTION_EVIDENCE + 5 },
 	{ "ip", required_argument, NULL, OPTION_EVIDENCE + 6 },
+	{ "digest", required_argument, NULL, OPTION_EVIDENCE + 7 },
+	{ "jurisdiction", required_argument, NULL, OPTION_EVIDENCE + 8 },
+	{ "purpose", required_argument, NULL, OPTION_EVIDENCE + 9 },
 	{ NULL, 0, NULL, 0 }
 };
 
@@ -74,6 +77,7 @@ static int
 parse(struct ctl *ctl, struct change *c, int argc, char **argv)
 {
 	const char *list = NULL;
+	struct fail fail;
 	int option, rc = EX_OK;
 
 	while (rc == EX_OK &&
@@ -110,6 +114,9 @@ parse(struct ctl *ctl, struct change *c, int argc, char **argv)
 		return rc;
 	if (list != NULL && (c->list = ctl_list(ctl, list)) == NULL)
 		return EX_DATAERR;
+	if (evidence_check(&c->evidence, ctl->settings->policy.evidence_ip,
+	    &fail) == -1)
+		return ctl_error(&fail);
 	return -1;
 }
 

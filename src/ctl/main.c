@@ -34,7 +34,8 @@ static const struct command {
 	    "make the keys that are missing, never overwrite one" },
 	{ "grant", command_change, "--list L [--at TIME] [--source TEXT] "
 	    "[--notice TEXT] [--language TAG]\n           [--method TEXT] "
-	    "[--basis TEXT] [--guardian TEXT] [--ip ADDRESS] ADDR...",
+	    "[--basis WORD] [--guardian TEXT] [--ip ADDRESS]\n           "
+	    "[--digest SHA256] [--jurisdiction CODE] [--purpose TEXT] ADDR...",
 	    "record an opt-in" },
 	{ "confirm", command_change, "--list L [--at TIME] ADDR...",
 	    "record the second step of a double opt-in" },

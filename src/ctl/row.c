@@ -25,8 +25,9 @@ enum column {
 static const char *const names[ROW_COLUMNS] = {
 	"address", "list", "at", "confirmed_at", "withdrawn_at",
 	"objected_at", "source", "notice", "language", "method", "basis",
-	"guardian", "ip"
+	"guardian", "ip", "digest", "jurisdiction", "purpose"
 };
+_Static_assert(ROW_COLUMNS == COLUMN_EVIDENCE + EVIDENCE_FIELDS, "columns");
 
 int
 row_column_parse(struct span name, unsigned *column, struct fail *fail)
@@ -85,8 +86,8 @@ add_event(struct row_events *out, enum event_kind kind, int64_t at_ms)
 }
 
 static int
-add_grant(struct row_events *out, const struct row *row, int64_t at_ms,
-    struct fail *fail)
+add_grant(struct row_events *out, const struct row *row,
+    enum evidence_ip ip, int64_t at_ms, struct fail *fail)
 {
 	struct event *event = add_event(out, EVENT_GRANT, at_ms);
 
@@ -94,6 +95,8 @@ add_grant(struct row_events *out, const struct row *row, int64_t at_ms,
 		if (evidence_set(&event->evidence, names[COLUMN_EVIDENCE + i],
 		    row->value[COLUMN_EVIDENCE + i], fail) == -1)
 			return -1;
+	if (evidence_check(&event->evidence, ip, fail) == -1)
+		return -1;
 	if (!evidence_method_counts(span_str(event->evidence.method)))
 		event->kind = EVENT_UNPROVEN;
 	return 0;
@@ -148,7 +151,8 @@ row_to_events(const struct row *row, const struct policy *policy,
 		at = default_at_ms;
 		out->timeless = true;
 	}
-	if (at != 0 && add_grant(out, row, at, fail) == -1)
+	if (at != 0 && add_grant(out, row, policy->evidence_ip, at,
+	    fail) == -1)
 		return -1;
 	if (confirmed != 0)
 		(void)add_event(out, EVENT_CONFIRM, confirmed);

@@ -17,7 +17,7 @@
 #include "consent/event.h"
 #include "consent/policy.h"
 
-#define ROW_COLUMNS	13
+#define ROW_COLUMNS	16
 #define ROW_BYTES_MAX	(64 * 1024)
 #define ROW_EVENTS_MAX	4
 

@@ -40,6 +40,7 @@
 static const char *const modes[] = { "enforce", "observe", NULL };
 static const char *const failures[] = { "tempfail", "accept", "reject", NULL };
 static const char *const forms[] = { "masked", "hashed", "clear", NULL };
+static const char *const ips[] = { "truncated", "off", "full", NULL };
 static const char *const existing[] = { "replace", "keep", NULL };
 static const char *const multiples[] = { "shared", "single", "reject", NULL };
 
@@ -47,6 +48,8 @@ _Static_assert(FAILURE_TEMPFAIL == 0 && FAILURE_ACCEPT == 1 &&
     FAILURE_REJECT == 2, "order of failures[]");
 _Static_assert(RECIPIENTS_MASKED == 0 && RECIPIENTS_HASHED == 1 &&
     RECIPIENTS_CLEAR == 2, "order of forms[]");
+_Static_assert(EVIDENCE_IP_TRUNCATED == 0 && EVIDENCE_IP_OFF == 1 &&
+    EVIDENCE_IP_FULL == 2, "order of ips[]");
 _Static_assert(MULTIPLE_SHARED == 0 && MULTIPLE_SINGLE == 1 &&
     MULTIPLE_REJECT == 2, "order of multiples[]");
 
@@ -139,6 +142,9 @@ const struct option option_table[] = {
 	{ SCOPE_AUDIT, "recipients", .kind = OPTION_CHOICE, .words = forms,
 	  TOP(audit.recipients), .fallback = "masked",
 	  .help = "how addresses are written to the logs" },
+	{ SCOPE_AUDIT, "evidence_ip", .kind = OPTION_CHOICE, .words = ips,
+	  TOP(policy.evidence_ip), .fallback = "truncated",
+	  .help = "what is kept of the address behind a grant" },
 	{ SCOPE_AUDIT, "segment_mib", .kind = OPTION_NUMBER,
 	  TOP(audit.segment_bytes), .fallback = "256", .min = 1, .max = 4096,
 	  .unit = MIB,

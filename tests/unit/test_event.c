@@ -152,7 +152,8 @@ static void
 test_evidence_names(void)
 {
 	static const char *const want[EVIDENCE_FIELDS] = { "source", "notice",
-	    "language", "method", "basis", "guardian", "ip" };
+	    "language", "method", "basis", "guardian", "ip", "digest",
+	    "jurisdiction", "purpose" };
 	struct evidence e = { .source = "" };
 	struct fail fail;
 
@@ -168,6 +169,9 @@ test_evidence_names(void)
 	}
 	CHECK_STR(e.guardian, "guardian");
 	CHECK_STR(e.ip, "ip");
+	CHECK_STR(e.digest, "digest");
+	CHECK_STR(e.jurisdiction, "jurisdiction");
+	CHECK_STR(e.purpose, "purpose");
 }
 
 static int
@@ -195,6 +199,17 @@ test_format(void)
 		  "\"event\":\"grant\",\"list\":\"weekly\",\"subject\":\""
 		    SUBJECT "\",\"at\":\"2026-01-05T09:00:00.000Z\","
 		    "\"source\":\"shop\",\"ip\":\"192.0.2.1\"" },
+		/* the digest of an entry of the ledger is another one, and a
+		 * basis that nobody knows any more is still what was said */
+		{ "{\"event\":\"grant\",\"list\":\"weekly\"," HEAD ","
+		    "\"basis\":\"former\",\"ip\":\"unknown\","
+		    "\"notice_digest\":\"a\",\"purpose\":\"p\","
+		    "\"jurisdiction\":\"SE\",\"digest\":\"b\"}",
+		  "\"event\":\"grant\",\"list\":\"weekly\",\"subject\":\""
+		    SUBJECT "\",\"at\":\"2026-01-05T09:00:00.000Z\","
+		    "\"basis\":\"former\",\"ip\":\"unknown\","
+		    "\"notice_digest\":\"a\",\"jurisdiction\":\"SE\","
+		    "\"purpose\":\"p\"" },
 		{ "{\"event\":\"withdraw\",\"subject\":\"" SUBJECT "\","
 		    "\"at\":\"2026-01-05T11:00:00.1239+02:00\"}",
 		  "\"event\":\"withdraw\",\"subject\":\"" SUBJECT "\","

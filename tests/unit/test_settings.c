@@ -89,6 +89,7 @@ test_defaults(void)
 	CHECK_STR(s->audit.directory, "/var/lib/consent-milter/audit");
 	CHECK_STR(s->audit.ledger, "/var/lib/consent-milter/audit/ledger");
 	CHECK_INT(s->audit.recipients, RECIPIENTS_MASKED);
+	CHECK_INT(s->policy.evidence_ip, EVIDENCE_IP_TRUNCATED);
 	CHECK_INT(s->audit.segment_bytes, 256 * 1024 * 1024);
 	CHECK(s->unsubscribe.url == NULL && s->unsubscribe.mailto == NULL);
 	CHECK(!s->unsubscribe.keep_existing);
@@ -110,7 +111,7 @@ static const char full[] =
     "redis = { url = \"unix:/r?db=3\"; timeout_ms = 10000; };\n"
     "on_store_failure = \"reject\";\n"
     "audit = { directory = \"/a\"; ledger = \"/l\"; recipients = \"clear\";\n"
-    "  segment_mib = 4096L; };\n"
+    "  evidence_ip = \"off\"; segment_mib = 4096L; };\n"
     "unsubscribe = { url = \"https://n.example/u?t=\";\n"
     "  mailto = \"ab@n.example\"; existing = \"keep\"; };\n"
     "controller = { name = \"\xc3\x85""B \\\"x\\\"\"; address = \"A 1\";\n"
@@ -141,6 +142,7 @@ static const char full_dump[] =
     "audit.directory = \"/a\"\n"
     "audit.ledger = \"/l\"\n"
     "audit.recipients = \"clear\"\n"
+    "audit.evidence_ip = \"off\"\n"
     "audit.segment_mib = 4096\n"
     "retention.decisions = \"12 months\"\n"
     "retention.proof = \"36 months\"\n"
