@@ -11,7 +11,9 @@ src_ctl_consentctl_SOURCES = \
 	src/ctl/main.c \
 	src/ctl/prune.c \
 	src/ctl/redaction.c src/ctl/redaction.h \
+	src/ctl/ropa.c \
 	src/ctl/row.c src/ctl/row.h \
+	src/ctl/stale.c \
 	src/ctl/verify.c
 src_ctl_consentctl_LDADD = src/settings/libsettings.a \
 	src/store/libstore.a src/journal/libjournal.a $(CONSENT_LIBS) \

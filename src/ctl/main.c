@@ -71,6 +71,10 @@ static const struct command {
 	    "check the hash chains and signed checkpoints" },
 	{ "checkpoint", command_checkpoint, "", "print where the chains stand, "
 	    "signed, for somebody else to keep" },
+	{ "stale", command_stale, "[--days N] [--list L] [--subjects] "
+	    "[--json]", "consents that expire soon, by list" },
+	{ "ropa", command_ropa, "[--json]",
+	    "the record of processing (GDPR Art. 30)" },
 	{ "rebuild", command_rebuild, "[--from-start] [LEDGER...]",
 	    "fill Redis from the ledger, and from those of other hosts" },
 };

@@ -15,6 +15,8 @@ from rig import (Filter, Redis, TestCase, WEEKLY, program, read_text,
                  verify_chain, wait_for)
 
 LISTS = [copy.deepcopy(WEEKLY),
+         {"id": "aged", "name": "Aged", "max_age": "24 months",
+          "match": [{"sender": "*@aged.example.com"}]},
          {"id": "second", "name": "Second",
           "match": [{"sender": "*@second.example.com"}]}]
 
@@ -357,3 +359,45 @@ class Audit(TestCase):
         self.mail("p1@example.org")
         told = json.loads(self.ctl("prune", "--json").stdout)
         self.assertEqual(told["files"], 0)
+
+    # -- stale, ropa
+
+    def test_stale(self):
+        now = time.time()
+
+        def at(days):
+            return time.strftime("%Y-%m-%dT%H:%M:%SZ",
+                                 time.gmtime(now - days * 86400))
+
+        soon = at(720)
+        for i, when in enumerate([soon, soon, soon, soon, at(10), at(900)]):
+            self.ctl("grant", "--list", "aged", "--at", when,
+                     f"stale{i}@example.org")
+        self.ctl("withdraw", "--list", "aged", "stale1@example.org")
+        self.ctl("object", "stale2@example.org")
+        told = json.loads(self.ctl("stale", "--json").stdout)
+        aged = {e["list"]: e for e in told["lists"]}["aged"]
+        self.assertEqual((aged["granted"], aged["expiring"]), (3, 2))
+        text = self.ctl("stale", "--list", "aged", "--subjects").stdout
+        subjects = {json.loads(self.ctl(
+            "show", "--json", f"stale{i}@example.org").stdout)["subject"]
+            for i in (0, 3)}
+        self.assertEqual({line.split()[1] for line in text.splitlines()},
+                         subjects)
+        told = json.loads(self.ctl("stale", "--days", "2", "--list", "aged",
+                                   "--json").stdout)
+        self.assertEqual(told["lists"][0]["expiring"], 0)
+        self.ctl("stale", "--days", "-1", code=64)
+
+    def test_ropa(self):
+        done = self.ctl("ropa", code=1)
+        self.assertIn("list aged has no purpose", done.stderr)
+        self.assertIn("Example AB", done.stdout)
+        self.assertIn("product news by e-mail", done.stdout)
+        told = json.loads(self.ctl("ropa", "--json", code=1).stdout)
+        self.assertEqual(told["controller"]["name"], "Example AB")
+        self.assertEqual(told["retention"]["decisions"], "12 months")
+        self.assertEqual([e["list"] for e in told["purposes"]["lists"]],
+                         ["weekly", "aged", "second"])
+        self.assertEqual(told["purposes"]["lists"][1][
+            "consent_expires_after"], "24 months")

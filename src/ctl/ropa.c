@@ -1,0 +1,275 @@
+/*
+ * Copyright the consent-milter authors.
+ * SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The record of processing activities (GDPR Art. 30(1)) as far as this software
+ * knows it: what is configured, and what it does with data.  What it can't know
+ * is asked for, not made up.
+ */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "base/date.h"
+#include "base/json.h"
+#include "ctl/ctl.h"
+
+struct sheet {
+	struct buf	 out;
+	bool		 json;
+	bool		 open;		/* JSON: a section has been begun */
+};
+
+/* The names of the JSON members are those of Art. 30(1)(a) to (g). */
+static void
+section(struct sheet *s, const char *member, const char *title)
+{
+	if (s->json) {
+		if (s->open)
+			buf_add_char(&s->out, '}');
+		json_add_name(&s->out, member);
+		buf_add_char(&s->out, '{');
+	} else
+		buf_addf(&s->out, "\n%s\n", title);
+	s->open = true;
+}
+
+static void
+item(struct sheet *s, const char *member, const char *label,
+    const char *value)
+{
+	if (value == NULL)
+		return;
+	if (s->json)
+		json_add_member_str(&s->out, member, value);
+	else
+		buf_addf(&s->out, "  %-22s %s\n", label, value);
+}
+
+static const char *
+length_text(struct duration length, char *text, size_t room)
+{
+	int64_t days = length.ms / 86400000;
+
+	if (!duration_is_set(length))
+		return NULL;
+	if (length.months != 0)
+		(void)snprintf(text, room, "%d months", (int)length.months);
+	else if (days > 0)
+		(void)snprintf(text, room, "%lld days", (long long)days);
+	else
+		(void)snprintf(text, room, "%lld seconds",
+		    (long long)(length.ms / 1000));
+	return text;
+}
+
+static void
+add_controller(struct sheet *s, const struct settings *settings)
+{
+	section(s, "controller", "Controller (Art. 30(1)(a))");
+	item(s, "name", "name", settings->controller.name);
+	item(s, "address", "address", settings->controller.address);
+	item(s, "email", "contact", settings->controller.email);
+	item(s, "dpo", "data protection officer", settings->controller.dpo);
+}
+
+static void
+add_list(struct sheet *s, const struct list *list)
+{
+	char age[64];
+
+	if (s->json) {
+		buf_add_str(&s->out, s->out.data[s->out.len - 1] == '[' ?
+		    "{" : ",{");
+		json_add_member_str(&s->out, "list", list->id);
+	} else
+		buf_addf(&s->out, "  %s\n", list->id);
+	item(s, "name", "  name", list->name);
+	item(s, "purpose", "  purpose", list->purpose);
+	item(s, "legal_basis", "  legal basis", list->double_opt_in ?
+	    "consent, given in two steps (GDPR Art. 6(1)(a), ePrivacy "
+	    "Art. 13)" : "consent (GDPR Art. 6(1)(a), ePrivacy Art. 13)");
+	item(s, "consent_expires_after", "  consent expires after",
+	    length_text(list->max_age, age, sizeof(age)));
+	if (s->json)
+		buf_add_char(&s->out, '}');
+}
+
+static void
+add_purposes(struct sheet *s, const struct policy *policy)
+{
+	section(s, "purposes", "Purposes (Art. 30(1)(b))");
+	item(s, "service", "service", "sending newsletters to those who "
+	    "opted in, and proving it");
+	if (s->json) {
+		json_add_name(&s->out, "lists");
+		buf_add_char(&s->out, '[');
+	}
+	for (size_t i = 0; i < policy->list_count; i++)
+		add_list(s, &policy->lists[i]);
+	if (s->json)
+		buf_add_char(&s->out, ']');
+}
+
+static void
+add_categories(struct sheet *s, const struct settings *settings)
+{
+	static const char *const forms[] = {
+		"masked addresses", "pseudonyms", "addresses in clear"
+	};
+
+	section(s, "categories", "Categories (Art. 30(1)(c))");
+	item(s, "data_subjects", "data subjects", "recipients and former "
+	    "recipients of the lists, and people mailed without consent, who "
+	    "were refused");
+	item(s, "identity", "identity", "keyed pseudonym of the address "
+	    "(HMAC-SHA256), in the consent store and the ledger");
+	item(s, "consent", "consent", "times of opt-in, confirmation, opt-out, "
+	    "objection, restriction and erasure, by list");
+	item(s, "evidence", "evidence", "source, notice, language, method, "
+	    "legal basis, jurisdiction, guardian, IP address, as far as given");
+	item(s, "decisions", "decisions", "time, list, reason, sender, client "
+	    "and message of each attempt to send");
+	item(s, "recipients_in_logs", "recipients in logs",
+	    forms[settings->audit.recipients]);
+}
+
+static void
+add_recipients(struct sheet *s)
+{
+	section(s, "recipients", "Recipients and transfers "
+	    "(Art. 30(1)(d), (e))");
+	item(s, "recipients", "recipients", "none by this software; name here "
+	    "whoever runs the mail server, Redis and backups for you");
+	item(s, "third_countries", "third countries", "no transfer by this "
+	    "software; name here where your servers and processors are");
+}
+
+static void
+add_retention(struct sheet *s, const struct settings *settings)
+{
+	char text[64];
+
+	section(s, "retention", "Time limits (Art. 30(1)(f))");
+	item(s, "decisions", "decisions", length_text(
+	    settings->retention.decisions, text, sizeof(text)));
+	item(s, "proof_after_end", "proof of consent", length_text(
+	    settings->retention.proof, text, sizeof(text)));
+	item(s, "proof_counts_from", "  counted from", "the withdrawal or "
+	    "expiry of the last consent");
+	item(s, "suppression", "suppression", "without limit, as a pseudonym "
+	    "and a time (Art. 17(3)(b), 21(3))");
+	item(s, "done_by", "done by", "consentctl prune, which has to be run "
+	    "daily");
+}
+
+static const char *
+connection(const struct settings *settings)
+{
+	return strncmp(settings->redis.url, "unix:", 5) == 0 ?
+	    "UNIX socket, on this machine" :
+	    "TCP without encryption: protect the network, or use a socket";
+}
+
+static void
+add_measures(struct sheet *s, const struct settings *settings)
+{
+	section(s, "measures", "Measures (Art. 30(1)(g), 32)");
+	item(s, "default", "by default", settings->policy.observe ?
+	    "observe mode: decisions are logged and NOT enforced" :
+	    "no record of consent: no mail (Art. 25(2))");
+	item(s, "pseudonyms", "pseudonymisation", "keyed; keys are kept apart "
+	    "from the store");
+	item(s, "integrity", "integrity", "ledger and decision log are "
+	    "hash-chained and signed (Ed25519)");
+	item(s, "privileges", "privileges", settings->user[0] != '\0' ?
+	    "the filter gives up root at its start" :
+	    "the filter keeps the user that starts it");
+	item(s, "store", "consent store", connection(settings));
+	item(s, "store_access", "access to the store",
+	    settings->redis.writer_username != NULL ?
+	    "the filter's Redis user and the writing one are two" :
+	    "one Redis user for reading and writing");
+}
+
+static int
+missing(const char *value, const char *key)
+{
+	if (value != NULL)
+		return 0;
+	ctl_warn("%s is not configured: the sheet is not complete", key);
+	return 1;
+}
+
+static int
+say_missing(const struct settings *settings)
+{
+	int n = missing(settings->controller.name, "controller.name") +
+	    missing(settings->controller.address, "controller.address") +
+	    missing(settings->controller.email, "controller.email");
+
+	for (size_t i = 0; i < settings->policy.list_count; i++)
+		if (settings->policy.lists[i].purpose == NULL) {
+			ctl_warn("list %s has no purpose: the sheet is not "
+			    "complete", settings->policy.lists[i].id);
+			n++;
+		}
+	return n > 0 ? 1 : EX_OK;
+}
+
+static void
+fill(struct sheet *s, const struct ctl *ctl)
+{
+	const struct settings *settings = ctl->settings;
+	struct buf time = BUF_INIT(64);
+
+	date_format(&time, ctl->now_ms);
+	if (s->json) {
+		buf_add_char(&s->out, '{');
+		json_add_member(&s->out, "printed_at", buf_span(&time));
+	} else
+		buf_addf(&s->out, "Record of processing activities "
+		    "(GDPR Art. 30), printed %s\n", buf_get(&time));
+	buf_fini(&time);
+	add_controller(s, settings);
+	add_purposes(s, &settings->policy);
+	add_categories(s, settings);
+	add_recipients(s);
+	add_retention(s, settings);
+	add_measures(s, settings);
+	if (s->json)
+		buf_add_str(&s->out, "}}\n");
+}
+
+int
+command_ropa(struct ctl *ctl, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "json", no_argument, NULL, 'j' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 }
+	};
+	struct sheet s = { .out = BUF_INIT(16 * 1024 * 1024) };
+	int c, rc;
+
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
+		switch (c) {
+		case 'j':
+			s.json = true;
+			break;
+		case 'h':
+			ctl_help(argv[0]);
+			return EX_OK;
+		default:
+			return ctl_usage(argv[0], "%s", "");
+		}
+	if (optind != argc)
+		return ctl_usage(argv[0], "takes options only");
+	if ((rc = ctl_need_settings(ctl)) != EX_OK)
+		return rc;
+	fill(&s, ctl);
+	fputs(buf_get(&s.out), stdout);
+	buf_fini(&s.out);
+	return say_missing(ctl->settings);
+}

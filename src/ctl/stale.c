@@ -1,0 +1,307 @@
+/*
+ * Copyright the consent-milter authors.
+ * SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Which consents are about to expire, for asking again while that is allowed.
+ * The answer comes from the ledger and the function that decides about mail, so
+ * nobody who opted out is in it: those are not granted now.
+ */
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "base/clock.h"
+#include "base/date.h"
+#include "base/json.h"
+#include "base/xalloc.h"
+#include "consent/decision.h"
+#include "ctl/ctl.h"
+
+#define DAY_MS		INT64_C(86400000)
+#define DAYS_MAX	36500
+#define PROGRESS_MS	100
+#define PERSON		-1
+
+/* An event in as little room as it takes: there may be millions. */
+struct fact {
+	struct subject	 subject;
+	int16_t		 list;		/* PERSON: about all lists */
+	int16_t		 kind;
+	int64_t		 at_ms;
+};
+
+struct stale {
+	struct ctl	*ctl;
+	const struct list *list;	/* NULL: all */
+	int64_t		 days;
+	bool		 json, subjects;
+	struct fact	*facts;
+	size_t		 count, room;
+	uint64_t	*granted, *expiring;	/* by list */
+	struct buf	 out;		/* JSON: the subjects */
+};
+
+static void
+add_fact(struct stale *s, const struct event *event)
+{
+	const struct policy *policy = &s->ctl->settings->policy;
+	const struct list *list = policy_list(policy, span_str(event->list));
+
+	if (event->list[0] != '\0' && list == NULL)
+		return;		/* no longer configured: nobody mails it */
+	if (s->count == s->room) {
+		s->room = s->room ? s->room * 2 : 1024;
+		s->facts = xrealloc(s->facts, s->room, sizeof(*s->facts));
+	}
+	s->facts[s->count++] = (struct fact){ event->subject,
+	    list == NULL ? PERSON : (int16_t)(list - policy->lists),
+	    (int16_t)event->kind, event->at_ms };
+}
+
+static int
+gather(struct stale *s, struct fail *fail)
+{
+	bool terminal = ctl_is_terminal(2);
+	struct journal_reader *reader;
+	struct journal_entry entry;
+	int64_t said_ms = clock_monotonic_ms();
+	struct event event;
+	struct fail unused;
+	int rc;
+
+	if (journal_reader_open(s->ctl->settings->audit.ledger, "ledger", 1,
+	    &reader, fail) == -1)
+		return -1;
+	while ((rc = journal_reader_next(reader, &entry, fail)) != 0 &&
+	    s->ctl->interrupted == 0) {
+		if (rc == -1 && fail->class != FAIL_INPUT)
+			break;
+		if (rc == -1)
+			ctl_warn("%s: passed over", fail->text);
+		else if (!entry.blanked && span_is(entry.type,
+		    SPAN("event")) && event_read(entry.object, &event,
+		    &unused) == 0)
+			add_fact(s, &event);
+		if (terminal && s->count % 4096 == 0 &&
+		    clock_monotonic_ms() - said_ms >= PROGRESS_MS) {
+			said_ms = clock_monotonic_ms();
+			fprintf(stderr, "\r%zu events ", s->count);
+		}
+	}
+	if (terminal)
+		fputs("\r\033[K", stderr);
+	journal_reader_close(&reader);
+	return rc == -1 ? -1 : 0;
+}
+
+static int
+by_subject_and_list(const void *a, const void *b)
+{
+	const struct fact *x = a, *y = b;
+	int order = memcmp(&x->subject, &y->subject, sizeof(x->subject));
+
+	return order != 0 ? order : x->list - y->list;
+}
+
+static void
+apply(const struct fact *fact, const struct list *list,
+    struct record *record)
+{
+	struct event event = { .kind = (enum event_kind)fact->kind,
+	    .subject = fact->subject, .at_ms = fact->at_ms };
+
+	if (list != NULL)
+		memcpy(event.list, list->id, sizeof(event.list));
+	record_apply(record, &event);
+}
+
+static void
+tell_subject(struct stale *s, const struct fact *fact,
+    const struct list *list, int64_t ends_ms)
+{
+	struct buf subject = BUF_INIT(64), ends = BUF_INIT(64);
+
+	subject_format(&subject, &fact->subject);
+	date_format(&ends, ends_ms);
+	if (s->json) {
+		if (s->out.len > 0)
+			buf_add_char(&s->out, ',');
+		buf_add_char(&s->out, '{');
+		json_add_member_str(&s->out, "list", list->id);
+		json_add_member(&s->out, "subject", buf_span(&subject));
+		json_add_member(&s->out, "expires_at", buf_span(&ends));
+		buf_add_char(&s->out, '}');
+	} else
+		printf("%s %s %s\n", list->id, buf_get(&subject),
+		    buf_get(&ends));
+	buf_fini(&subject);
+	buf_fini(&ends);
+}
+
+/* The facts of one person about one list, on top of those about the person. */
+static void
+judge(struct stale *s, const struct fact *facts, size_t n,
+    const struct record *person)
+{
+	size_t number = (size_t)facts[0].list;
+	const struct list *list = &s->ctl->settings->policy.lists[number];
+	struct record record = *person;
+	int64_t now_ms = s->ctl->now_ms;
+
+	if (s->list != NULL && s->list != list)
+		return;
+	for (size_t i = 0; i < n; i++)
+		apply(&facts[i], list, &record);
+	if (consent_state(list, &record, now_ms) != REASON_GRANTED)
+		return;
+	s->granted[number]++;
+	if (consent_state(list, &record, now_ms + s->days * DAY_MS) !=
+	    REASON_EXPIRED)
+		return;
+	s->expiring[number]++;
+	if (s->subjects)
+		tell_subject(s, &facts[0], list, date_add(record.grant_ms,
+		    list->max_age));
+}
+
+static void
+judge_all(struct stale *s)
+{
+	struct record person;
+
+	if (s->count > 0)
+		qsort(s->facts, s->count, sizeof(*s->facts),
+		    by_subject_and_list);
+	for (size_t i = 0, n; i < s->count; i += n) {
+		const struct fact *first = &s->facts[i];
+
+		if (i == 0 || !subject_is(&first->subject,
+		    &first[-1].subject))
+			memset(&person, 0, sizeof(person));
+		for (n = 1; i + n < s->count && by_subject_and_list(first,
+		    &first[n]) == 0; n++)
+			;
+		if (first->list != PERSON) {
+			judge(s, first, n, &person);
+			continue;
+		}
+		for (size_t k = 0; k < n; k++)
+			apply(&first[k], NULL, &person);
+	}
+}
+
+static void
+print_counts(struct stale *s)
+{
+	const struct policy *policy = &s->ctl->settings->policy;
+	struct buf out = BUF_INIT(SIZE_MAX);
+
+	buf_addf(&out, "{\"days\":%" PRId64 ",\"lists\":[", s->days);
+	for (size_t i = 0; i < policy->list_count; i++) {
+		const struct list *list = &policy->lists[i];
+
+		if (s->list != NULL && s->list != list)
+			continue;
+		if (!s->json) {
+			printf("%-20s %" PRIu64 " of %" PRIu64 " consents "
+			    "expire within %" PRId64 " days%s\n", list->id,
+			    s->expiring[i], s->granted[i], s->days,
+			    duration_is_set(list->max_age) ? "" :
+			    " (no max_age: they never do)");
+			continue;
+		}
+		buf_add_str(&out, out.data[out.len - 1] == '[' ? "{" : ",{");
+		json_add_member_str(&out, "list", list->id);
+		json_add_member_i64(&out, "granted", (int64_t)s->granted[i]);
+		json_add_member_i64(&out, "expiring",
+		    (int64_t)s->expiring[i]);
+		buf_add_char(&out, '}');
+	}
+	buf_add_char(&out, ']');
+	if (s->json && s->subjects)
+		buf_addf(&out, ",\"subjects\":[%s]", buf_get(&s->out));
+	buf_add_char(&out, '}');
+	if (s->json)
+		puts(buf_get(&out));
+	buf_fini(&out);
+}
+
+static const struct option options[] = {
+	{ "days", required_argument, NULL, 'd' },
+	{ "list", required_argument, NULL, 'l' },
+	{ "subjects", no_argument, NULL, 's' },
+	{ "json", no_argument, NULL, 'j' },
+	{ "help", no_argument, NULL, 'h' },
+	{ NULL, 0, NULL, 0 }
+};
+
+/* Returns -1 to go on, or an exit code. */
+static int
+parse(struct stale *s, int argc, char **argv)
+{
+	const char *list = NULL;
+	int c, rc;
+
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
+		switch (c) {
+		case 'd':
+			if (span_to_i64(span_str(optarg), &s->days) == -1 ||
+			    s->days > DAYS_MAX)
+				return ctl_usage(argv[0], "--days is a number "
+				    "of days, 0 to %d", DAYS_MAX);
+			break;
+		case 'l':
+			list = optarg;
+			break;
+		case 's':
+			s->subjects = true;
+			break;
+		case 'j':
+			s->json = true;
+			break;
+		case 'h':
+			ctl_help(argv[0]);
+			return EX_OK;
+		default:
+			return ctl_usage(argv[0], "%s", "");
+		}
+	if (optind != argc)
+		return ctl_usage(argv[0], "takes options only");
+	if ((rc = ctl_need_settings(s->ctl)) != EX_OK)
+		return rc;
+	if (list != NULL && (s->list = ctl_list(s->ctl, list)) == NULL)
+		return EX_DATAERR;
+	return -1;
+}
+
+int
+command_stale(struct ctl *ctl, int argc, char **argv)
+{
+	struct stale s = { .ctl = ctl, .days = 30 };
+	struct fail fail;
+	int rc = parse(&s, argc, argv);
+
+	if (rc != -1)
+		return rc;
+	buf_init(&s.out, SIZE_MAX);
+	s.granted = xcalloc(ctl->settings->policy.list_count + 1,
+	    sizeof(*s.granted));
+	s.expiring = xcalloc(ctl->settings->policy.list_count + 1,
+	    sizeof(*s.expiring));
+	rc = EX_OK;
+	if (gather(&s, &fail) == -1)
+		rc = ctl_error(&fail);
+	else {
+		judge_all(&s);
+		if (s.json || !s.subjects)
+			print_counts(&s);
+	}
+	free(s.facts);
+	free(s.granted);
+	free(s.expiring);
+	buf_fini(&s.out);
+	return rc;
+}
