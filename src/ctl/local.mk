@@ -4,6 +4,7 @@ src_ctl_consentctl_SOURCES = \
 	src/ctl/change.c \
 	src/ctl/ctl.h \
 	src/ctl/erase.c \
+	src/ctl/export.c src/ctl/export.h \
 	src/ctl/explain.c \
 	src/ctl/import.c \
 	src/ctl/log.c \

@@ -64,6 +64,9 @@ static const struct command {
 	    "[--json]", "find decisions" },
 	{ "erase", command_erase, "[--json] ADDR... | --replay [LEDGER...] | "
 	    "--list", "forget a person; older grants do not come back" },
+	{ "export", command_export, "[--format json|csv] [--ledger DIR]... "
+	    "[--log DIR]... ADDR", "what is held about a person, and how it "
+	    "was used" },
 	{ "prune", command_prune, "[--dry-run] [--json]",
 	    "remove what is older than `retention' allows" },
 	{ "verify", command_verify, "[--key FILE] [--checkpoint FILE]... "
