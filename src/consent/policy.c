@@ -16,6 +16,28 @@ policy_list(const struct policy *policy, struct span id)
 	return NULL;
 }
 
+unsigned
+policy_bases(const struct list *list)
+{
+	if (list->bases != 0)
+		return list->bases;
+	return 1u << BASIS_EXPLICIT_CONSENT |
+	    (list->special_category ? 0u : 1u << BASIS_CONSENT);
+}
+
+enum event_kind
+policy_grant_kind(const struct list *list, const struct evidence *evidence)
+{
+	enum basis basis;
+	struct fail fail;
+
+	if (!evidence_method_counts(span_str(evidence->method)) ||
+	    evidence_basis_parse(span_str(evidence->basis), &basis,
+	    &fail) == 0 || (policy_bases(list) & 1u << basis) == 0)
+		return EVENT_UNPROVEN;
+	return EVENT_GRANT;
+}
+
 /* Is any bit of address set at or behind position bits? */
 static bool
 has_host_bits(const unsigned char address[16], unsigned bits)

@@ -57,6 +57,8 @@ struct list {
 	char	*list_id;		/* may be NULL: none is injected */
 	struct duration max_age;	/* not set: never expires */
 	bool	 double_opt_in;
+	bool	 special_category;	/* Art. 9 */
+	unsigned bases;			/* 1 << enum basis; 0: the default */
 	enum multiple_recipients multiple_recipients;
 	struct rule *match;		/* any of them */
 	size_t	 match_count;
@@ -78,6 +80,14 @@ struct policy {
 
 /* Borrowed; NULL when there is none. */
 const struct list *policy_list(const struct policy *policy, struct span id);
+
+/* The bases that suffice for the list: as configured, otherwise consent and
+ * explicit consent, or for a special category only the latter. */
+unsigned policy_bases(const struct list *list);
+/* What a grant with this evidence is: EVENT_GRANT, or EVENT_UNPROVEN where its
+ * method or its basis does not count. */
+enum event_kind policy_grant_kind(const struct list *list,
+	    const struct evidence *evidence);
 
 /* Reads "192.0.2.0/24", "2001:db8::/32", "192.0.2.1".  Host bits that are set
  * are an error.  Returns 0, or -1 with FAIL_INPUT. */

@@ -135,7 +135,8 @@ say_state(struct ctl *ctl, const struct change *c, const char *address,
 	reason = consent_state(c->list, &record, ctl->now_ms);
 	if (reason == REASON_PENDING)
 		printf("%s: pending, until confirmed\n", address);
-	else if (reason == REASON_UNPROVEN)
+	else if (reason == REASON_UNPROVEN &&
+	    !evidence_method_counts(span_str(c->evidence.method)))
 		printf("%s: recorded as unproven, since method \"%s\" can't "
 		    "count as consent\n", address, c->evidence.method);
 	else if (reason != REASON_GRANTED)
@@ -151,10 +152,24 @@ make_event(const struct change *c, const struct subject *subject)
 
 	if (c->list != NULL)
 		memcpy(event.list, c->list->id, sizeof(event.list));
-	if (c->kind == EVENT_GRANT &&
-	    !evidence_method_counts(span_str(c->evidence.method)))
-		event.kind = EVENT_UNPROVEN;
+	if (c->kind == EVENT_GRANT)
+		event.kind = policy_grant_kind(c->list, &c->evidence);
 	return event;
+}
+
+/* Returns 1 after saying so when the list does not take the basis, which
+ * needs no look at Redis. */
+static int
+say_basis(const struct change *c)
+{
+	if (c->kind != EVENT_GRANT ||
+	    !evidence_method_counts(span_str(c->evidence.method)) ||
+	    policy_grant_kind(c->list, &c->evidence) == EVENT_GRANT)
+		return EX_OK;
+	ctl_warn("recorded as unproven: list \"%s\" does not accept the basis "
+	    "\"%s\"", c->list->id, c->evidence.basis[0] != '\0' ?
+	    c->evidence.basis : evidence_basis_name(BASIS_CONSENT));
+	return 1;
 }
 
 int
@@ -188,6 +203,8 @@ command_change(struct ctl *ctl, int argc, char **argv)
 	rc = n == 0 ? EX_OK : ledger_record(ctl, events, n, &recorded);
 	for (size_t i = 0; rc == EX_OK && i < n; i++)
 		say_state(ctl, &c, given[i], &events[i].subject);
+	if (rc == EX_OK && n > 0 && bad == EX_OK)
+		bad = say_basis(&c);
 	free(events);
 	free(given);
 	return rc != EX_OK ? rc : bad;

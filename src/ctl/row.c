@@ -97,8 +97,7 @@ add_grant(struct row_events *out, const struct row *row,
 			return -1;
 	if (evidence_check(&event->evidence, ip, fail) == -1)
 		return -1;
-	if (!evidence_method_counts(span_str(event->evidence.method)))
-		event->kind = EVENT_UNPROVEN;
+	event->kind = policy_grant_kind(out->list, &event->evidence);
 	return 0;
 }
 

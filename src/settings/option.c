@@ -205,6 +205,11 @@ const struct option option_table[] = {
 	{ SCOPE_LIST, "double_opt_in", .kind = OPTION_FLAG,
 	  LIST(double_opt_in), .fallback = "false",
 	  .help = "a grant counts once it is confirmed" },
+	{ SCOPE_LIST, "basis", .kind = OPTION_BASES, LIST(bases),
+	  .help = "why mail of the list may be sent" },
+	{ SCOPE_LIST, "special_category", .kind = OPTION_FLAG,
+	  LIST(special_category), .fallback = "false",
+	  .help = "subscribing tells of health, belief and the like" },
 	{ SCOPE_LIST, "multiple_recipients", .kind = OPTION_CHOICE,
 	  .words = multiples, LIST(multiple_recipients),
 	  .fallback = "shared",
@@ -421,6 +426,35 @@ set_duration(const struct option *option, void *base, const char *text,
 	return 0;
 }
 
+/* Words with blanks between. */
+static int
+set_bases(const struct option *option, void *base, const char *text,
+    struct fail *fail)
+{
+	unsigned bases = 0;
+
+	for (;;) {
+		enum basis basis;
+		struct fail why;
+		size_t len;
+
+		text += strspn(text, " ");
+		len = strcspn(text, " ");
+		if (len == 0)
+			break;
+		if (evidence_basis_parse(span_of(text, len), &basis,
+		    &why) == 0)
+			return fail_set(fail, FAIL_SETUP, "%s", why.text);
+		bases |= 1u << basis;
+		text += len;
+	}
+	if (bases == 0)
+		return fail_set(fail, FAIL_SETUP, "is empty; give it a value, "
+		    "or leave it out");
+	store_number(option, base, bases);
+	return 0;
+}
+
 static int
 check_text(const struct option *option, const char *text, struct fail *fail)
 {
@@ -470,6 +504,8 @@ option_set_text(const struct option *option, void *base, const char *text,
 		return set_choice(option, base, text, fail);
 	case OPTION_DURATION:
 		return set_duration(option, base, text, fail);
+	case OPTION_BASES:
+		return set_bases(option, base, text, fail);
 	case OPTION_OCTAL:
 		return set_octal(option, base, text, fail);
 	case OPTION_NETWORK:
@@ -586,6 +622,21 @@ add_duration(struct buf *out, const struct duration *duration)
 	return false;
 }
 
+static bool
+add_bases(struct buf *out, unsigned bases)
+{
+	const char *separator = "\"";
+
+	for (unsigned i = 0; i < BASES; i++)
+		if ((bases & 1u << i) != 0) {
+			buf_addf(out, "%s%s", separator,
+			    evidence_basis_name((enum basis)i));
+			separator = " ";
+		}
+	buf_add_str(out, bases != 0 ? "\"" : "");
+	return bases != 0;
+}
+
 bool
 option_format(struct buf *out, const struct option *option, const void *base)
 {
@@ -616,6 +667,8 @@ option_format(struct buf *out, const struct option *option, const void *base)
 		return true;
 	case OPTION_DURATION:
 		return add_duration(out, field);
+	case OPTION_BASES:
+		return add_bases(out, (unsigned)fetch_number(option, base));
 	case OPTION_OCTAL:
 		if ((int)fetch_number(option, base) == -1)
 			return false;

@@ -126,6 +126,7 @@ want_of(const struct option *option)
 	case OPTION_NAME:
 	case OPTION_CHOICE:
 	case OPTION_DURATION:
+	case OPTION_BASES:
 	case OPTION_OCTAL:
 	case OPTION_NETWORK:
 	case OPTION_REFUSED:
@@ -154,6 +155,7 @@ has_type_of(const config_setting_t *setting, const struct option *option)
 	case OPTION_NAME:
 	case OPTION_CHOICE:
 	case OPTION_DURATION:
+	case OPTION_BASES:
 	case OPTION_OCTAL:
 	case OPTION_NETWORK:
 	case OPTION_REFUSED:
@@ -399,6 +401,11 @@ check_list(struct reader *reader, const config_setting_t *setting, size_t i)
 	check_rules(reader, setting, "confirmation", list->confirmation,
 	    list->confirmation_count);
 	check_list_ids(reader, setting, i);
+	if (list->special_category &&
+	    (policy_bases(list) & ~(1u << BASIS_EXPLICIT_CONSENT)) != 0)
+		mistake(reader, setting, "data of a special category (GDPR "
+		    "Art. 9) need basis = \"explicit-consent\" and no other");
+	list->bases = policy_bases(list);
 	if (list->match_count == 0 && (config_setting_get_member(setting,
 	    "match") == NULL || config_setting_type(
 	    config_setting_get_member(setting, "match")) == CONFIG_TYPE_LIST))

@@ -121,10 +121,40 @@ test_network_has(void)
 	}
 }
 
+static void
+test_grant_kind(void)
+{
+	static const struct list plain = { .id = "a" };
+	static const struct list special = { .special_category = true };
+	static const struct list soft = { .bases = 1u << BASIS_SOFT_OPT_IN };
+	static const struct {
+		const struct list *list;
+		struct evidence evidence;
+		enum event_kind want;
+	} cases[] = {
+		{ &plain, { .basis = "" }, EVENT_GRANT },
+		{ &plain, { .basis = "explicit-consent" }, EVENT_GRANT },
+		{ &plain, { .basis = "soft-opt-in" }, EVENT_UNPROVEN },
+		{ &plain, { .basis = "former" }, EVENT_UNPROVEN },
+		{ &plain, { .method = "implied" }, EVENT_UNPROVEN },
+		{ &special, { .basis = "" }, EVENT_UNPROVEN },
+		{ &special, { .basis = "explicit-consent" }, EVENT_GRANT },
+		{ &soft, { .basis = "soft-opt-in" }, EVENT_GRANT },
+		{ &soft, { .basis = "consent" }, EVENT_UNPROVEN },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		check_case((long)i);
+		CHECK_INT(policy_grant_kind(cases[i].list,
+		    &cases[i].evidence), cases[i].want);
+	}
+}
+
 static const struct check_test tests[] = {
 	{ "list_by_name", test_list_by_name },
 	{ "network_parse", test_network_parse },
 	{ "network_has", test_network_has },
+	{ "grant_kind", test_grant_kind },
 };
 
 CHECK_MAIN("policy", tests)

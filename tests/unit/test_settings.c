@@ -123,10 +123,12 @@ static const char full[] =
     "      { header = \"List-Id\"; value = \"*<w>*\"; } );\n"
     "    confirmation = ( { header = \"X-S\"; without = \"X-C\"; } );\n"
     "    max_age = \"2 years\"; double_opt_in = true;\n"
+    "    special_category = true;\n"
     "    multiple_recipients = \"single\"; },\n"
     "  { id = \"b\"; name = \"B\";\n"
     "    match = ( { client = \"2001:db8::/32\"; } );\n"
-    "    max_age = \"36 hours\"; multiple_recipients = \"reject\"; } );\n"
+    "    max_age = \"36 hours\";\n"
+    "    basis = \"soft-opt-in  consent\"; multiple_recipients = \"reject\"; } );\n"
     "exempt = ( { without = \"X-A\"; }, { header = \"X-B\"; } );\n"
     "bulk = { unlisted = \"accept\"; };\n";
 
@@ -160,6 +162,8 @@ static const char full_dump[] =
     "lists[1].list_id = \"w.n.example\"\n"
     "lists[1].max_age = \"24 months\"\n"
     "lists[1].double_opt_in = true\n"
+    "lists[1].basis = \"explicit-consent\"\n"
+    "lists[1].special_category = true\n"
     "lists[1].multiple_recipients = \"single\"\n"
     "lists[1].match[1].sender = \"*@n.example\"\n"
     "lists[1].match[1].sasl_user = \"c\"\n"
@@ -173,6 +177,8 @@ static const char full_dump[] =
     "lists[2].name = \"B\"\n"
     "lists[2].max_age = \"36 hours\"\n"
     "lists[2].double_opt_in = false\n"
+    "lists[2].basis = \"consent soft-opt-in\"\n"
+    "lists[2].special_category = false\n"
     "lists[2].multiple_recipients = \"reject\"\n"
     "lists[2].match[1].client = \"2001:db8::/32\"\n"
     "exempt[1].without = \"X-A\"\n"
@@ -399,6 +405,13 @@ test_mistakes(void)
 		  "890123456789012345678901234567890123456789012345678901234567"
 		  "89012345678901234567890x\"; " RULE "} );", "c:1: "
 		  "lists[1].name: has 101 bytes, it may have 100\n" },
+		{ HEAD URL "lists = ( { id = \"a\"; name = \"A\"; "
+		  "special_category = true; basis = \"consent\"; " RULE
+		  "} );", "c:1: lists[1]: data of a special category (GDPR "
+		  "Art. 9) need basis = \"explicit-consent\" and no other\n" },
+		{ HEAD URL "lists = ( { id = \"a\"; name = \"A\"; basis = "
+		  "\" \"; " RULE "} );", "c:1: lists[1].basis: is empty; give "
+		  "it a value, or leave it out\n" },
 		/* rules */
 		{ HEAD "exempt = ( { } );", "c:1: exempt[1]: holds nothing and "
 		  "would hold for all mail, want at least one of sender, "
