@@ -87,17 +87,17 @@ json_add_member_bool(struct buf *out, const char *name, bool value)
 	buf_add_str(out, value ? "true" : "false");
 }
 
-int
-json_object_parse(struct span text, struct json_object **out,
+static int
+parse(struct span text, size_t max, struct json_object **out,
     struct fail *fail)
 {
 	json_error_t error;
 	json_t *root;
 
-	if (text.len > JSON_TEXT_MAX)
+	if (text.len > max)
 		return fail_set(fail, FAIL_INPUT,
-		    "JSON text of %zu bytes is longer than %d", text.len,
-		    JSON_TEXT_MAX);
+		    "JSON text of %zu bytes is longer than %zu", text.len,
+		    max);
 	root = json_loadb((const char *)text.p, text.len,
 	    JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
 	if (root == NULL)
@@ -111,6 +111,40 @@ json_object_parse(struct span text, struct json_object **out,
 	*out = xcalloc(1, sizeof(**out));
 	(*out)->root = root;
 	return 0;
+}
+
+int
+json_object_parse(struct span text, struct json_object **out,
+    struct fail *fail)
+{
+	return parse(text, JSON_TEXT_MAX, out, fail);
+}
+
+int
+json_document_parse(struct span text, struct json_object **out,
+    struct fail *fail)
+{
+	return parse(text, JSON_DOCUMENT_MAX, out, fail);
+}
+
+int
+json_object_element(const struct json_object *object, const char *name,
+    size_t i, struct json_object **out)
+{
+	json_t *array = json_object_get(object->root, name), *element;
+
+	if (array == NULL)
+		return 0;
+	if (!json_is_array(array))
+		return -1;
+	element = json_array_get(array, i);
+	if (element == NULL)
+		return 0;
+	if (!json_is_object(element))
+		return -1;
+	*out = xcalloc(1, sizeof(**out));
+	(*out)->root = json_incref(element);
+	return 1;
 }
 
 void

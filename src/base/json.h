@@ -39,7 +39,17 @@ struct json_object;
  * names.  Returns 0, or -1 with FAIL_INPUT. */
 int	json_object_parse(struct span text, struct json_object **out,
 	    struct fail *fail) __attribute__((warn_unused_result));
+/* The same for a document of up to JSON_DOCUMENT_MAX bytes. */
+#define JSON_DOCUMENT_MAX	(64 * 1024 * 1024)
+int	json_document_parse(struct span text, struct json_object **out,
+	    struct fail *fail) __attribute__((warn_unused_result));
 void	json_object_free(struct json_object **object);
+/* The object at place i of the array that a member is; the caller frees it.
+ * Returns 1, 0 behind the last (or when there is no such member), -1 when it is
+ * no array, or that element no object. */
+int	json_object_element(const struct json_object *object,
+	    const char *name, size_t i, struct json_object **out)
+	    __attribute__((warn_unused_result));
 /* Look-ups: 1 found, 0 not there (or null), -1 there with another type.
  * A string may hold any byte, NUL included. */
 int	json_object_string(const struct json_object *object,

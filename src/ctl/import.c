@@ -28,7 +28,9 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/xalloc.h"
+#include "consent/decision.h"
 #include "ctl/ctl.h"
+#include "ctl/export.h"
 #include "ctl/row.h"
 
 #define READ_BYTES	(64 * 1024)
@@ -70,6 +72,7 @@ struct import {
 	size_t		 field_count;	/* may pass the above */
 	size_t		 row_bytes;
 
+	struct buf	 start;		/* of the file, read to look at it */
 	struct gathered	 batch[BATCH_ROWS];
 	size_t		 batch_count;
 
@@ -528,6 +531,8 @@ read_all(struct import *im)
 	ssize_t n = 1;
 	int rc = 0;
 
+	buf_add_span(&pending, buf_span(&im->start));
+
 	while (rc == 0 && n > 0 && im->ctl->interrupted == 0) {
 		char *to = buf_reserve(&pending, READ_BYTES);
 
@@ -554,6 +559,123 @@ read_all(struct import *im)
 	if (im->batch_count > 0 && (im->code == EX_OK ||
 	    im->code == EX_IOERR) && flush_batch(im) == -1)
 		rc = -1;
+	return rc;
+}
+
+/* -- the document that `export' writes -- */
+
+static int
+read_some(struct import *im, struct buf *to, size_t len)
+{
+	struct fail fail;
+	ssize_t n;
+
+	do
+		n = read(im->fd, buf_reserve(to, len), len);
+	while (n == -1 && errno == EINTR);
+	if (n == -1) {
+		(void)fail_errno(&fail, FAIL_TEMP, errno, "%s", im->file);
+		return stop(im, EX_IOERR, fail.text);
+	}
+	to->len += (size_t)n;
+	im->bytes += (uint64_t)n;
+	return n > 0;
+}
+
+/* 1 when the file begins as an exported document does, 0, or -1. */
+static int
+is_document(struct import *im)
+{
+	struct span mark = SPAN("{\"schema_version\":\"" EXPORT_SCHEMA "\"");
+	int rc = 1;
+
+	while (rc == 1 && im->start.len < mark.len)
+		rc = read_some(im, &im->start, mark.len - im->start.len);
+	return rc == -1 ? -1 : span_has_prefix(buf_span(&im->start), mark);
+}
+
+/* All events of the document, or none with *fail. */
+static int
+take_document(struct import *im, const struct json_object *document,
+    struct event **events, size_t *count, struct fail *fail)
+{
+	struct json_object *element;
+	struct address address;
+	struct subject subject;
+	struct span text;
+	size_t room = 0;
+	int rc;
+
+	if (json_object_string(document, "pii_principal_id", &text) != 1)
+		return fail_set(fail, FAIL_INPUT,
+		    "the document has no \"pii_principal_id\"");
+	if (address_parse(text, &address, fail) == -1)
+		return -1;
+	subject_of(im->ctl->settings->pseudonym_key, &address, &subject);
+	while ((rc = json_object_element(document, "events", *count,
+	    &element)) == 1) {
+		if (*count == room) {
+			room = room ? room * 2 : 64;
+			*events = xrealloc(*events, room, sizeof(**events));
+		}
+		rc = event_parse(element, &(*events)[*count], fail);
+		json_object_free(&element);
+		if (rc == -1)
+			return fail_prefix(fail, "event %zu of the document",
+			    *count + 1);
+		(*events)[*count].subject = subject;
+		if ((*events)[*count].at_ms > im->ctl->now_ms +
+		    DECISION_CLOCK_SKEW_MS)
+			return fail_set(fail, FAIL_INPUT, "event %zu of the "
+			    "document is from the future", *count + 1);
+		++*count;
+	}
+	return rc == 0 ? 0 : fail_set(fail, FAIL_INPUT,
+	    "\"events\" of the document is not an array of objects");
+}
+
+static int
+record_document(struct import *im, const struct event *events, size_t n)
+{
+	bool recorded = false;
+	int code = EX_OK;
+
+	if (!im->dry_run && n > 0)
+		code = ledger_record(im->ctl, events, n, &recorded);
+	if (code == EX_OK || recorded) {
+		im->taken++;
+		im->events += n;
+	}
+	return code == EX_OK ? 0 : stop(im, code, NULL);
+}
+
+static int
+read_document(struct import *im)
+{
+	struct buf text = BUF_INIT(JSON_DOCUMENT_MAX + 2 * READ_BYTES);
+	struct json_object *document = NULL;
+	struct event *events = NULL;
+	size_t count = 0;
+	struct fail fail;
+	int rc = 1;
+
+	buf_add_span(&text, buf_span(&im->start));
+	while (rc == 1 && text.len <= JSON_DOCUMENT_MAX)
+		rc = read_some(im, &text, READ_BYTES);
+	im->line = 1;
+	if (rc != -1) {
+		rc = json_document_parse(buf_span(&text), &document, &fail);
+		if (rc == 0)
+			rc = take_document(im, document, &events, &count,
+			    &fail);
+		if (rc == -1)
+			refuse(im, 1, fail.text);
+		else
+			rc = record_document(im, events, count);
+	}
+	json_object_free(&document);
+	free(events);
+	buf_fini(&text);
 	return rc;
 }
 
@@ -663,9 +785,12 @@ run(struct import *im)
 	if (start_csv(im) == -1)
 		return im->code;
 	im->row_line = 1;
-	(void)read_all(im);
+	rc = is_document(im);
+	if (rc != -1)
+		(void)(rc == 1 ? read_document(im) : read_all(im));
 	csv_free(&im->csv);
 	buf_fini(&im->text);
+	buf_fini(&im->start);
 	if (im->fd != STDIN_FILENO)
 		(void)close(im->fd);
 	summarise(im);
@@ -690,6 +815,7 @@ command_import(struct ctl *ctl, int argc, char **argv)
 	im->start_ms = clock_monotonic_ms();
 	im->terminal = ctl_is_terminal(2);
 	buf_init(&im->text, ROW_BYTES_MAX);
+	buf_init(&im->start, READ_BYTES);
 	rc = parse(im, argc, argv);
 	if (rc == -1)
 		rc = run(im);

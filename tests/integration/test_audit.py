@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The auditor, the attacker and the person who wants to be forgotten."""
 import copy
+import csv
 import glob
+import io
 import json
 import os
 import re
@@ -401,3 +403,105 @@ class Audit(TestCase):
                          ["weekly", "aged", "second"])
         self.assertEqual(told["purposes"]["lists"][1][
             "consent_expires_after"], "24 months")
+
+    # -- export
+
+    def test_export(self):
+        a = "Export.Me@example.org"
+        self.filter.grant(a, source="=SUM(1)", notice="n1 2.0",
+                          method="web-form", language="en")
+        self.ctl("confirm", "--list", "weekly", a)
+        self.ctl("grant", "--list", "second", a)
+        self.ctl("withdraw", "--list", "second", a)
+        self.mail(a)
+        self.mail(a, sender="n@second.example.com")
+        told = json.loads(self.ctl("export", a).stdout)
+        self.assertEqual(told["schema_version"], "cm-27560-1")
+        self.assertEqual(told["pii_principal_id"], a)
+        self.assertTrue(told["complete"])
+        self.assertEqual({r["list"]: r["state"] for r in told["records"]},
+                         {"weekly": "given", "second": "withdrawn"})
+        weekly = told["records"][0]
+        self.assertEqual(weekly["processing"]["lawful_basis"],
+                         "eu-gdpr:A6-1-a")
+        self.assertEqual(weekly["privacy_notice"]["id"], "n1 2.0")
+        self.assertEqual([e["event"] for e in told["events"]],
+                         ["grant", "confirm", "grant", "withdraw"])
+        self.assertEqual(told["events"][1]["event_state"],
+                         "dpv:ConsentGiven")
+        self.assertEqual([(d["list"], d["action"], d["reason"])
+                          for d in told["decisions"]],
+                         [("weekly", "accept", "granted"),
+                          ("second", "reject", "withdrawn")])
+        text = self.ctl("export", "--format", "csv", a).stdout
+        rows = list(csv.DictReader(io.StringIO(text, newline="")))
+        self.assertEqual([r["what"] for r in rows],
+                         ["grant", "confirm", "grant", "withdraw", "accept",
+                          "reject"])
+        self.assertEqual(rows[0]["source"], "'=SUM(1)")
+        nobody = json.loads(self.ctl("export", "nobody@example.org").stdout)
+        self.assertEqual((nobody["records"], nobody["events"],
+                          nobody["decisions"]), ([], [], []))
+
+    def test_export_knows_what_the_store_alone_has(self):
+        other = Filter(self.rig, self.redis, start=False, lists=LISTS,
+                       keygen=False, keys=self.filter.keys_dir)
+        other.ctl("grant", "--list", "weekly", "--source", "far",
+                  "far@example.org")
+        told = json.loads(self.ctl("export", "far@example.org").stdout)
+        self.assertEqual([(e["event"], e["source"], e["held_in"])
+                          for e in told["events"]],
+                         [("grant", "far", "consent store")])
+        told = json.loads(self.ctl(
+            "export", "--ledger", os.path.join(other.audit_dir, "ledger"),
+            "far@example.org").stdout)
+        self.assertEqual([e["held_in"] for e in told["events"]], ["ledger"])
+
+    def test_export_while_redis_is_away(self):
+        self.filter.grant("offline@example.org")
+        self.redis.stop()
+        told = json.loads(self.ctl("export", "offline@example.org",
+                                   code=69).stdout)
+        self.redis.start()
+        self.assertFalse(told["complete"])
+        self.assertEqual(len(told["events"]), 1)
+        wait_for(lambda: self.filter.ctl("rebuild", check=False).returncode
+                 == 0, text="consentctl rebuild")
+
+    def test_export_can_be_imported(self):
+        """Into an empty installation with other keys: the same answers."""
+        people = {"m-granted@example.org": [],
+                  "m-withdrawn@example.org": ["withdraw", "--list",
+                                              "weekly"],
+                  "m-all@example.org": ["withdraw", "--all"],
+                  "m-objected@example.org": ["object"],
+                  "m-restricted@example.org": ["restrict"],
+                  "m-erased@example.org": ["erase"]}
+        redis = Redis(self.rig)
+        other = Filter(self.rig, redis, start=False, lists=LISTS)
+        for address, change in people.items():
+            self.filter.grant(address, source="shop", method="web-form")
+            self.ctl("grant", "--list", "aged", "--at", "2019-01-05",
+                     address)
+            if change:
+                self.ctl(*change, address)
+            path = os.path.join(other.dir, "export.json")
+            with open(path, "w") as f:
+                f.write(self.ctl("export", address).stdout)
+            other.ctl("import", path)
+            for list_id in ("weekly", "aged", "second"):
+                self.assertEqual(
+                    other.ctl("check", "--list", list_id, address,
+                              check=False).stdout.strip(),
+                    self.check(address, list_id), (address, list_id))
+        with open(path) as f:
+            text = f.read()
+        for broken in (text[:len(text) // 2],
+                       text.replace('"event":"erase"', '"event":"bogus"'),
+                       text.replace('"pii_principal_id":"m', '"x":"m'),
+                       text.replace('"events":[', '"events":[7,')):
+            with open(path, "w") as f:
+                f.write(broken)
+            done = other.ctl("import", path, check=False)
+            self.assertEqual(done.returncode, 1, done.stderr)
+            self.assertIn("export.json:1: ", done.stderr)
