@@ -4,15 +4,24 @@
  *
  * Finds decisions in the decision log, as a stream.
  */
+#include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
+#include "base/clock.h"
 #include "base/date.h"
 #include "base/json.h"
 #include "ctl/ctl.h"
+
+#define DIRECTORIES_MAX	100
+#define TIME_LEN	24	/* 2026-01-05T09:00:00.000Z */
+#define SLACK_MS	(10 * 60 * 1000)
+#define PROGRESS_MS	100
 
 struct filter {
 	/* Members that have to be equal; NULL: any. */
@@ -24,6 +33,8 @@ struct filter {
 	int64_t		 since_ms;
 	int64_t		 until_ms;
 	bool		 json;
+	const char	*directories[DIRECTORIES_MAX];	/* none: our own */
+	size_t		 directory_count;
 };
 
 static const struct option options[] = {
@@ -34,6 +45,7 @@ static const struct option options[] = {
 	{ "ref", required_argument, NULL, 'R' },
 	{ "since", required_argument, NULL, 's' },
 	{ "until", required_argument, NULL, 'u' },
+	{ "dir", required_argument, NULL, 'd' },
 	{ "json", no_argument, NULL, 'j' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 }
@@ -89,6 +101,13 @@ parse(struct ctl *ctl, struct filter *f, int argc, char **argv)
 				    "time (2026-01-05, 2026-01-05T09:00:00Z) "
 				    "nor a length of time (\"2 hours\")",
 				    optarg);
+			break;
+		case 'd':
+			if (f->directory_count == DIRECTORIES_MAX)
+				rc = ctl_usage(argv[0], "takes at most %d "
+				    "directories", DIRECTORIES_MAX);
+			else
+				f->directories[f->directory_count++] = optarg;
 			break;
 		case 'j':
 			f->json = true;
@@ -175,56 +194,176 @@ print_entry(const struct filter *f, const struct journal_entry *raw,
 	*first = false;
 }
 
+/* `"name":"want"' in the text?  No value can have it unless as a member: our
+ * writer escapes quotes. */
+static bool
+may_have(struct span body, const char *name, const char *want)
+{
+	char text[300];
+	int len;
+
+	if (want == NULL)
+		return true;
+	len = snprintf(text, sizeof(text), "\"%s\":\"%s\"", name, want);
+	/* What JSON writes in another way is left to the parser. */
+	if (len < 0 || (size_t)len >= sizeof(text) ||
+	    strpbrk(want, "\"\\") != NULL)
+		return true;
+	return memmem(body.p, body.len, text, (size_t)len) != NULL;
+}
+
+/* When an entry was written, by its first member; -1: it tells not. */
+static int64_t
+quick_time(struct span body)
+{
+	struct span name = SPAN("\"time\":\"");
+	int64_t ms;
+
+	if (!span_has_prefix(body, name) || body.len < name.len + TIME_LEN ||
+	    date_parse(span_head(span_from(body, name.len), TIME_LEN), &ms) ==
+	    -1)
+		return -1;
+	return ms;
+}
+
+/* Parsing costs much more than looking at the text first. */
+static bool
+may_match(const struct filter *f, const struct journal_entry *raw)
+{
+	struct span body = raw->body;
+	int64_t ms;
+
+	if (raw->blanked || !span_is(raw->type, SPAN("decision")) ||
+	    !may_have(body, "ref", f->ref) ||
+	    !may_have(body, "reason", f->reason) ||
+	    !may_have(body, "action", f->action) ||
+	    !may_have(body, "list", f->list) ||
+	    (f->subject[0] != '\0' &&
+	    !may_have(body, "subject", f->subject)))
+		return false;
+	ms = quick_time(body);
+	return ms == -1 || (ms >= f->since_ms && ms <= f->until_ms);
+}
+
+/* Is everything that follows too late?  Clocks may be set back a little. */
+static bool
+is_past(const struct filter *f, const struct journal_entry *raw)
+{
+	return f->until_ms <= DATE_MAX_MS - SLACK_MS && !raw->blanked &&
+	    quick_time(raw->body) > f->until_ms + SLACK_MS;
+}
+
+struct search {
+	struct ctl	*ctl;
+	const struct filter *filter;
+	bool		 first;		/* nothing was found yet */
+	bool		 terminal;
+	int64_t		 said_ms;
+	uint64_t	 entries;
+};
+
+static void
+say_progress(struct search *s)
+{
+	int64_t now_ms;
+
+	if (!s->terminal || ++s->entries % 16384 != 0)
+		return;
+	now_ms = clock_monotonic_ms();
+	if (now_ms - s->said_ms < PROGRESS_MS)
+		return;
+	s->said_ms = now_ms;
+	fprintf(stderr, "\r%" PRIu64 " entries ", s->entries);
+}
+
+static void
+look_at(struct search *s, const struct journal_entry *raw)
+{
+	struct json_object *entry;
+	struct fail unused;
+
+	if (!may_match(s->filter, raw) ||
+	    json_object_parse(raw->object, &entry, &unused) == -1)
+		return;
+	if (matches(s->filter, entry)) {
+		if (s->terminal)
+			fputs("\r\033[K", stderr);
+		print_entry(s->filter, raw, entry, &s->first);
+	}
+	json_object_free(&entry);
+}
+
 /* Returns 0, or an exit code after saying why. */
 static int
-search(struct ctl *ctl, const struct filter *f, struct journal_reader *reader)
+search(struct search *s, struct journal_reader *reader)
 {
 	struct journal_entry raw;
-	struct json_object *entry;
 	struct fail fail;
-	bool first = true;
 	int rc, result = EX_OK;
 
 	while ((rc = journal_reader_next(reader, &raw, &fail)) != 0 &&
-	    ctl->interrupted == 0 && !ferror(stdout)) {
-		if (rc == -1) {
-			ctl_warn("%s", fail.text);
-			result = EX_DATAERR;
-			if (fail.class != FAIL_INPUT)
-				break;
+	    s->ctl->interrupted == 0 && !ferror(stdout)) {
+		say_progress(s);
+		if (rc == 1 && is_past(s->filter, &raw))
+			break;
+		if (rc == 1) {
+			look_at(s, &raw);
 			continue;
 		}
-		/* Parsing costs more than looking for the text first. */
-		if (raw.blanked || !span_is(raw.type, SPAN("decision")) ||
-		    (f->ref != NULL && memmem(raw.body.p, raw.body.len,
-		    f->ref, strlen(f->ref)) == NULL) ||
-		    (f->subject[0] != '\0' && memmem(raw.body.p, raw.body.len,
-		    f->subject, strlen(f->subject)) == NULL) ||
-		    json_object_parse(raw.object, &entry, &fail) == -1)
-			continue;
-		if (matches(f, entry))
-			print_entry(f, &raw, entry, &first);
-		json_object_free(&entry);
+		ctl_warn("%s", fail.text);
+		result = EX_DATAERR;
+		if (fail.class != FAIL_INPUT)
+			break;
 	}
-	if (f->json)
-		puts(first ? "[]" : "\n]");
 	return result;
+}
+
+static int
+search_directory(struct search *s, const char *directory)
+{
+	const struct filter *f = s->filter;
+	struct journal_reader *reader;
+	struct fail fail;
+	uint64_t from = 1;
+	int rc;
+
+	if (f->directory_count > 0 && access(directory, R_OK | X_OK) == -1) {
+		(void)fail_errno(&fail, FAIL_SETUP, errno, "%s", directory);
+		ctl_warn("%s", fail.text);
+		return EX_NOINPUT;
+	}
+	if ((f->since_ms > SLACK_MS && journal_seq_at(directory, "decisions",
+	    f->since_ms - SLACK_MS, &from, &fail) == -1) ||
+	    journal_reader_open(directory, "decisions", from, &reader,
+	    &fail) == -1)
+		return ctl_error(&fail);
+	rc = search(s, reader);
+	journal_reader_close(&reader);
+	return rc;
 }
 
 int
 command_log(struct ctl *ctl, int argc, char **argv)
 {
 	struct filter filter = { .until_ms = INT64_MAX };
-	struct journal_reader *reader;
-	struct fail fail;
-	int rc = parse(ctl, &filter, argc, argv);
+	struct search s = { .ctl = ctl, .filter = &filter, .first = true,
+	    .terminal = ctl_is_terminal(2) };
+	int rc = parse(ctl, &filter, argc, argv), one;
 
-	if (rc != -1 || (rc = ctl_need_settings(ctl)) != EX_OK)
+	if (rc != -1 || (filter.directory_count == 0 &&
+	    (rc = ctl_need_settings(ctl)) != EX_OK))
 		return rc;
-	if (journal_reader_open(ctl->settings->audit.directory, "decisions", 1,
-	    &reader, &fail) == -1)
-		return ctl_error(&fail);
-	rc = search(ctl, &filter, reader);
-	journal_reader_close(&reader);
+	if (filter.directory_count == 0)
+		rc = search_directory(&s, ctl->settings->audit.directory);
+	else
+		rc = EX_OK;
+	for (size_t i = 0; i < filter.directory_count; i++) {
+		one = search_directory(&s, filter.directories[i]);
+		rc = one != EX_OK ? one : rc;
+	}
+	if (s.terminal)
+		fputs("\r\033[K", stderr);
+	if (filter.json)
+		puts(s.first ? "[]" : "\n]");
 	return rc;
 }

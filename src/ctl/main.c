@@ -61,7 +61,7 @@ static const struct command {
 	    "the unsubscribe URL of this person" },
 	{ "log", command_log, "[--list L] [--address A] [--action X] "
 	    "[--reason R] [--ref REF]\n           [--since T] [--until T] "
-	    "[--json]", "find decisions" },
+	    "[--dir DIR]... [--json]", "find decisions" },
 	{ "erase", command_erase, "[--json] ADDR... | --replay [LEDGER...] | "
 	    "--list", "forget a person; older grants do not come back" },
 	{ "export", command_export, "[--format json|csv] [--ledger DIR]... "

@@ -141,6 +141,12 @@ int	journal_reader_open(const char *directory, const char *name,
 	    uint64_t from_seq, struct journal_reader **out,
 	    struct fail *fail) __attribute__((warn_unused_result));
 void	journal_reader_close(struct journal_reader **reader);
+/* From where to read to see all that was written at this time and later: the
+ * first entry of the last segment that was begun before it.
+ * Returns 0, or -1 with FAIL_SETUP. */
+int	journal_seq_at(const char *directory, const char *name, int64_t ms,
+	    uint64_t *seq, struct fail *fail)
+	    __attribute__((warn_unused_result));
 /* Returns 1 with an entry, 0 at the end (for now: may be asked again), -1 with
  * FAIL_INPUT for a line that can't be read (names file and line; the next call
  * goes on after it) or FAIL_SETUP. */

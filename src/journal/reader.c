@@ -13,6 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/date.h"
+#include "base/json.h"
 #include "base/xalloc.h"
 #include "journal/private.h"
 
@@ -28,7 +30,8 @@ struct journal_reader {
 	uint64_t	 line;		/* of the file, counted from 1 */
 	uint64_t	 offset;	/* of the file, behind bytes */
 	struct buf	 bytes;		/* read ahead */
-	size_t		 taken;		/* of bytes, by the last entry */
+	size_t		 start;		/* of bytes: where the last entry is */
+	size_t		 taken;		/* behind start, by that entry */
 	bool		 last_look;	/* at a segment that has a successor */
 
 	struct crypto_hash *hash;
@@ -44,6 +47,7 @@ rewind_segment(struct journal_reader *r)
 {
 	r->line = 0;
 	r->offset = 0;
+	r->start = 0;
 	r->taken = 0;
 	r->was_at_end = false;
 	r->has_chain = false;
@@ -152,16 +156,19 @@ fill_line(struct journal_reader *r, struct fail *fail)
 {
 	size_t searched = 0;
 
-	buf_consume(&r->bytes, r->taken);
+	r->start += r->taken;
 	r->taken = 0;
 	for (;;) {
-		struct span ahead = buf_span(&r->bytes);
+		struct span ahead = span_from(buf_span(&r->bytes), r->start);
 		ptrdiff_t end = span_index(span_from(ahead, searched), '\n');
 		int rc;
 
 		if (end != -1)
 			return (ptrdiff_t)searched + end + 1;
 		searched = ahead.len;
+		/* Only now, for moving what is left costs more than a line. */
+		buf_consume(&r->bytes, r->start);
+		r->start = 0;
 		if (ahead.len > JOURNAL_LINE_MAX)
 			return skip_long_line(r, fail);
 		rc = read_more(r, fail);
@@ -200,8 +207,9 @@ read_line(struct journal_reader *r, struct journal_entry *out,
 		return 0;
 	if (len > 0) {
 		r->taken = (size_t)len;
-		rc = journal_line_parse(span_head(buf_span(&r->bytes),
-		    (size_t)len - 1), out, fail) == -1 ? -1 : 1;
+		rc = journal_line_parse(span_head(span_from(
+		    buf_span(&r->bytes), r->start), (size_t)len - 1), out,
+		    fail) == -1 ? -1 : 1;
 	}
 	if (rc == 1 || fail->class == FAIL_INPUT)
 		r->line++;
@@ -287,6 +295,54 @@ choose_segment(struct journal_reader *r, char **names, size_t count)
 		if (found)
 			return;
 	}
+}
+
+/* The time in the first entry of a segment; INT64_MIN when it tells none. */
+static int64_t
+begin_time(const struct journal_entry *entry)
+{
+	struct json_object *object;
+	struct fail unused;
+	struct span text;
+	int64_t ms;
+
+	if (!span_is(entry->type, SPAN("segment")) || entry->blanked ||
+	    json_object_parse(entry->object, &object, &unused) == -1)
+		return INT64_MIN;
+	if (json_object_string(object, "time", &text) != 1 ||
+	    date_parse(text, &ms) == -1)
+		ms = INT64_MIN;
+	json_object_free(&object);
+	return ms;
+}
+
+int
+journal_seq_at(const char *directory, const char *name, int64_t ms,
+    uint64_t *seq, struct fail *fail)
+{
+	struct journal_reader *r;
+	struct journal_entry entry;
+	struct fail unused;
+	char **names;
+	size_t count;
+
+	*seq = 1;
+	if (journal_reader_open(directory, name, 1, &r, fail) == -1)
+		return -1;
+	if (journal_segments(directory, name, &names, &count, fail) == -1) {
+		journal_reader_close(&r);
+		return -1;
+	}
+	for (size_t i = count; i > 0; i--)
+		if (open_segment(r, names[i - 1], &unused) == 0 &&
+		    read_entry(r, &entry, &unused) == 1 &&
+		    begin_time(&entry) <= ms) {
+			*seq = entry.seq;
+			break;
+		}
+	journal_segments_free(names, count);
+	journal_reader_close(&r);
+	return 0;
 }
 
 int

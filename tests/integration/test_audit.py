@@ -505,3 +505,32 @@ class Audit(TestCase):
             done = other.ctl("import", path, check=False)
             self.assertEqual(done.returncode, 1, done.stderr)
             self.assertIn("export.json:1: ", done.stderr)
+
+    # -- log
+
+    def test_log_over_directories(self):
+        self.mail("dir1@example.org")
+        other = Filter(self.rig, self.redis, lists=LISTS, keygen=False,
+                       keys=self.filter.keys_dir)
+        with other.client() as client:
+            client.connect()
+            client.mail("<n@news.example.com>")
+            client.rcpt("<dir1@example.org>")
+
+        def found(*args, code=0):
+            return json.loads(self.ctl("log", "--json", *args,
+                                       code=code).stdout)
+
+        one = found("--address", "dir1@example.org")
+        both = found("--address", "dir1@example.org", "--dir",
+                     self.filter.audit_dir, "--dir", other.audit_dir)
+        self.assertEqual(len(both), len(one) + 1)
+        self.assertEqual(len(found("--address", "dir1@example.org", "--since",
+                                   "2 hours", "--until", "1 hour")), 0)
+        self.assertEqual(found("--since", "1 hour", "--address",
+                               "dir1@example.org"), one)
+        self.assertEqual(found("--reason", "no-consent", "--address",
+                               "dir1@example.org"), one)
+        self.assertEqual(found("--reason", "granted", "--address",
+                               "dir1@example.org"), [])
+        self.ctl("log", "--dir", "/nonexistent", code=66)
