@@ -59,6 +59,7 @@ struct export {
 	struct found	*events;
 	size_t		 event_count, event_room;
 	bool		 store_answered;
+	bool		 has_decisions;	/* printed already */
 	bool		 incomplete;	/* something could not be read */
 };
 
@@ -530,18 +531,15 @@ print_events(const struct export *x, struct buf *out)
 	flush(out);
 }
 
-static bool first_decision = true;
-
 /* The entry as it stands in the log, without what secures it there. */
 static void
 print_decision(struct export *x, const struct journal_entry *entry)
 {
-	(void)x;
-	printf("%s\n{\"log_index\":%" PRIu64 ",", first_decision ? "" : ",",
-	    entry->seq);
+	printf("%s\n{\"log_index\":%" PRIu64 ",",
+	    x->has_decisions ? "," : "", entry->seq);
 	(void)fwrite(entry->body.p, 1, entry->body.len, stdout);
 	putchar('}');
-	first_decision = false;
+	x->has_decisions = true;
 }
 
 static int
