@@ -33,6 +33,12 @@ tests_fuzz_fuzz_journal_line_LDADD = $(FUZZMAIN) $(JOURNAL_LIBS)
 tests_fuzz_fuzz_journal_line_LDFLAGS = $(FUZZLINK)
 EXTRA_DIST += tests/fuzz/corpus/journal_line
 
+FUZZ_TARGETS += tests/fuzz/fuzz_verify
+tests_fuzz_fuzz_verify_SOURCES = tests/fuzz/fuzz_verify.c
+tests_fuzz_fuzz_verify_LDADD = $(FUZZMAIN) $(JOURNAL_LIBS)
+tests_fuzz_fuzz_verify_LDFLAGS = $(FUZZLINK)
+EXTRA_DIST += tests/fuzz/corpus/verify
+
 # Numbers only, never part of `make check'.
 EXTRA_PROGRAMS += tests/bench/bench_journal
 tests_bench_bench_journal_SOURCES = tests/bench/bench_journal.c

@@ -22,7 +22,7 @@ journal_set_add(struct journal_set *set, uint64_t from, uint64_t to)
 	struct journal_range *last = set->count == 0 ? NULL :
 	    &set->ranges[set->count - 1];
 
-	if (last != NULL && from == last->to + 1) {
+	if (last != NULL && last->to != UINT64_MAX && from == last->to + 1) {
 		last->to = to;
 		return;
 	}
