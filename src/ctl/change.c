@@ -15,6 +15,7 @@
 #include "base/xalloc.h"
 #include "consent/decision.h"
 #include "ctl/ctl.h"
+#include "ctl/notice.h"
 
 struct change {
 	const char	*command;
@@ -72,6 +73,27 @@ set_time(const struct ctl *ctl, struct change *c, const char *text)
 	return EX_OK;
 }
 
+/* The digest of a notice that is stored; one that is not is worth a word. */
+static int
+complete_notice(struct ctl *ctl, struct change *c)
+{
+	struct notices notices;
+	struct fail fail;
+	int rc;
+
+	if (c->evidence.notice[0] == '\0')
+		return EX_OK;
+	if (notices_read(ctl, &notices, &fail) == -1)
+		return ctl_error(&fail);
+	rc = notices_complete(&notices, &c->evidence, &fail);
+	if (rc == 0 && notices.count > 0)
+		ctl_warn("notice \"%s\" in language \"%s\" is not stored: "
+		    "its words can't be shown later", c->evidence.notice,
+		    c->evidence.language);
+	notices_fini(&notices);
+	return rc == -1 ? ctl_error(&fail) : EX_OK;
+}
+
 /* Returns -1 to go on, or an exit code. */
 static int
 parse(struct ctl *ctl, struct change *c, int argc, char **argv)
@@ -117,7 +139,8 @@ parse(struct ctl *ctl, struct change *c, int argc, char **argv)
 	if (evidence_check(&c->evidence, ctl->settings->policy.evidence_ip,
 	    &fail) == -1)
 		return ctl_error(&fail);
-	return -1;
+	rc = complete_notice(ctl, c);
+	return rc == EX_OK ? -1 : rc;
 }
 
 /* Tells what a grant is worth, where that may surprise. */

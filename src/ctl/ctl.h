@@ -99,6 +99,7 @@ int	command_erase(struct ctl *ctl, int argc, char **argv);
 int	command_ropa(struct ctl *ctl, int argc, char **argv);
 int	command_stale(struct ctl *ctl, int argc, char **argv);
 int	command_export(struct ctl *ctl, int argc, char **argv);
+int	command_notice(struct ctl *ctl, int argc, char **argv);
 int	command_prune(struct ctl *ctl, int argc, char **argv);
 int	command_rebuild(struct ctl *ctl, int argc, char **argv);
 

@@ -22,6 +22,7 @@
 #include "consent/decision.h"
 #include "ctl/ctl.h"
 #include "ctl/export.h"
+#include "ctl/notice.h"
 
 #define DIRECTORIES_MAX	100
 #define TEXT_MAX	(1024 * 1024)
@@ -411,9 +412,13 @@ add_record_id(struct buf *out, const struct export *x,
 	buf_fini(&text);
 }
 
+/* With the words that the person saw, where they are stored. */
 static void
-add_notice(struct buf *out, const struct evidence *e)
+add_notice(struct buf *out, const struct export *x, const struct evidence *e)
 {
+	struct buf text = BUF_INIT(NOTICE_TEXT_MAX);
+	struct fail fail;
+
 	if (e->notice[0] == '\0' && e->digest[0] == '\0')
 		return;
 	json_add_name(out, "privacy_notice");
@@ -421,6 +426,17 @@ add_notice(struct buf *out, const struct evidence *e)
 	add_text(out, "id", e->notice);
 	add_text(out, "sha256", e->digest);
 	add_text(out, "language", e->language);
+	switch (notice_text(x->ctl, e->digest, &text, &fail)) {
+	case 1:
+		json_add_member(out, "text", buf_span(&text));
+		break;
+	case -1:
+		ctl_warn("%s", fail.text);
+		break;
+	default:
+		break;
+	}
+	buf_fini(&text);
 	buf_add_char(out, '}');
 }
 
@@ -466,7 +482,7 @@ print_record(const struct export *x, struct buf *out, size_t i)
 	json_add_member_str(out, "state", state_word(reason));
 	json_add_member_str(out, "reason", reason_name(reason));
 	json_add_member_bool(out, "mail_allowed", reason == REASON_GRANTED);
-	add_notice(out, &known->evidence);
+	add_notice(out, x, &known->evidence);
 	add_processing(out, x, list, &known->evidence);
 	if (known->record.grant_ms != 0 && duration_is_set(list->max_age))
 		add_time(out, "valid_until", date_add(known->record.grant_ms,
@@ -486,6 +502,7 @@ print_records(const struct export *x, struct buf *out)
 			buf_add_char(out, ',');
 		first = false;
 		print_record(x, out, i);
+		flush(out);
 	}
 	buf_add_str(out, "],\n\"events\":[");
 	flush(out);

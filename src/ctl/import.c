@@ -31,6 +31,7 @@
 #include "consent/decision.h"
 #include "ctl/ctl.h"
 #include "ctl/export.h"
+#include "ctl/notice.h"
 #include "ctl/row.h"
 
 #define READ_BYTES	(64 * 1024)
@@ -76,6 +77,8 @@ struct import {
 	struct gathered	 batch[BATCH_ROWS];
 	size_t		 batch_count;
 
+	struct notices	 notices;
+	bool		 told_notice;	/* that one is not stored */
 	uint64_t	 taken, refused, events;
 	int64_t		 start_ms, said_ms;
 	bool		 terminal;
@@ -300,6 +303,28 @@ flush_batch(struct import *im)
 	return rc;
 }
 
+/* The digest of the notice, where it is stored. */
+static int
+complete_notices(struct import *im, struct row_events *row, struct fail *fail)
+{
+	for (size_t i = 0; i < row->count; i++) {
+		struct evidence *evidence = &row->event[i].evidence;
+		int rc = notices_complete(&im->notices, evidence, fail);
+
+		if (rc == -1)
+			return -1;
+		if (rc == 0 && evidence->notice[0] != '\0' &&
+		    im->notices.count > 0 && !im->told_notice) {
+			im->told_notice = true;
+			clear_progress(im);
+			ctl_warn("%s:%" PRIu64 ": notice \"%s\" is not "
+			    "stored (told once)", im->file, im->row_line,
+			    evidence->notice);
+		}
+	}
+	return 0;
+}
+
 static void
 take_row(struct import *im, const struct row *row)
 {
@@ -309,7 +334,7 @@ take_row(struct import *im, const struct row *row)
 
 	if (row_to_events(row, &ctl->settings->policy,
 	    ctl->settings->pseudonym_key, ctl->now_ms, ctl->now_ms, &g->row,
-	    &fail) == -1) {
+	    &fail) == -1 || complete_notices(im, &g->row, &fail) == -1) {
 		refuse(im, im->row_line, fail.text);
 		return;
 	}
@@ -772,12 +797,15 @@ static int
 run(struct import *im)
 {
 	bool recorded;
+	struct fail fail;
 	int rc;
 
 	if ((rc = ctl_need_keys(im->ctl)) != EX_OK ||
 	    (rc = ctl_need_store(im->ctl)) != EX_OK ||
 	    (rc = open_file(im)) != EX_OK)
 		return rc;
+	if (notices_read(im->ctl, &im->notices, &fail) == -1)
+		return ctl_error(&fail);
 	/* Opt-outs that wait count when rows without a time are judged. */
 	if (!im->dry_run && (rc = ledger_record(im->ctl, NULL, 0,
 	    &recorded)) != EX_OK && rc != EX_TEMPFAIL && rc != EX_DATAERR)
@@ -819,6 +847,7 @@ command_import(struct ctl *ctl, int argc, char **argv)
 	rc = parse(im, argc, argv);
 	if (rc == -1)
 		rc = run(im);
+	notices_fini(&im->notices);
 	free(im);
 	return rc;
 }

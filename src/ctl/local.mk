@@ -10,6 +10,7 @@ src_ctl_consentctl_SOURCES = \
 	src/ctl/log.c \
 	src/ctl/look.c \
 	src/ctl/main.c \
+	src/ctl/notice.c src/ctl/notice.h \
 	src/ctl/prune.c \
 	src/ctl/redaction.c src/ctl/redaction.h \
 	src/ctl/ropa.c \

@@ -64,6 +64,9 @@ static const struct command {
 	    "[--dir DIR]... [--json]", "find decisions" },
 	{ "erase", command_erase, "[--json] ADDR... | --replay [LEDGER...] | "
 	    "--list", "forget a person; older grants do not come back" },
+	{ "notice", command_notice, "add FILE --id ID --version V --language "
+	    "TAG\n           | list [--json] | show DIGEST | show ID VERSION "
+	    "TAG", "keep the exact words that people saw" },
 	{ "export", command_export, "[--format json|csv] [--ledger DIR]... "
 	    "[--log DIR]... ADDR", "what is held about a person, and how it "
 	    "was used" },

@@ -4,6 +4,7 @@
 import copy
 import csv
 import glob
+import hashlib
 import io
 import json
 import os
@@ -534,3 +535,64 @@ class Audit(TestCase):
         self.assertEqual(found("--reason", "granted", "--address",
                                "dir1@example.org"), [])
         self.ctl("log", "--dir", "/nonexistent", code=66)
+
+    # -- notices
+
+    def test_notices(self):
+        path = os.path.join(self.filter.dir, "notice.txt")
+        words = "Yes, send me \u201cthe news\u201d.\nI can stop any time.\n"
+
+        def write(text):
+            with open(path, "w") as f:
+                f.write(text)
+
+        write(words)
+        add = ["notice", "add", path, "--id", "signup", "--version", "2.1",
+               "--language", "en"]
+        digest = self.ctl(*add).stdout.split()[0]
+        self.assertEqual(digest, hashlib.sha256(words.encode()).hexdigest())
+        self.assertIn("already", self.ctl(*add).stdout)
+        write("Other words")
+        done = self.ctl(*add, code=1)
+        self.assertIn("can't be changed", done.stderr)
+        self.ctl(*add[:-3], "2.2", "--language", "en")
+        self.assertEqual(len(json.loads(self.ctl(
+            "notice", "list", "--json").stdout)), 2)
+        self.assertEqual(self.ctl("notice", "show", "signup", "2.1",
+                                  "en").stdout, words)
+        self.assertEqual(self.ctl("notice", "show", digest).stdout, words)
+        self.ctl("notice", "show", "signup", "9", "en", code=1)
+        self.ctl("notice", "show", "../../keys/pseudonym.key", code=1)
+        self.ctl("notice", "add", path, "--id", "a/b", "--version", "1",
+                 "--language", "en", code=64)
+        # A grant points to the words, an export prints them.
+        a = "words@example.org"
+        self.filter.grant(a, notice="signup 2.1", language="en")
+        told = json.loads(self.ctl("export", a).stdout)
+        notice = told["records"][0]["privacy_notice"]
+        self.assertEqual((notice["sha256"], notice["text"]), (digest, words))
+        # So does an import; a wrong digest is refused.
+        rows = os.path.join(self.filter.dir, "rows.csv")
+        with open(rows, "w") as f:
+            f.write("address,list,at,notice,language,digest\n"
+                    "i1@example.org,weekly,2026-01-05,signup 2.1,en,\n"
+                    f"i2@example.org,weekly,2026-01-05,signup 2.1,en,"
+                    f"{'0' * 64}\n"
+                    "i3@example.org,weekly,2026-01-05,gone 1,en,\n")
+        done = self.ctl("import", rows, code=1)
+        self.assertIn("rows.csv:3: the digest is not that of", done.stderr)
+        self.assertIn("rows.csv:4: notice \"gone 1\" is not stored",
+                      done.stderr)
+        told = json.loads(self.ctl("export", "i1@example.org").stdout)
+        self.assertEqual(told["records"][0]["privacy_notice"]["text"], words)
+        done = self.filter.ctl("grant", "--list", "weekly", "--notice",
+                               "nothing 1", "--language", "en", a)
+        self.assertIn("is not stored", done.stderr)
+        # Words that somebody changed are not shown as those that were seen.
+        stored = os.path.join(self.filter.audit_dir, "notices",
+                              f"{digest}.txt")
+        with open(stored, "a") as f:
+            f.write("!")
+        done = self.ctl("notice", "show", digest, code=65)
+        self.assertIn("not the text that was stored", done.stderr)
+        os.remove(stored)
