@@ -270,3 +270,19 @@ duration_is_set(struct duration length)
 {
 	return length.months != 0 || length.ms != 0;
 }
+
+int64_t
+date_subtract(int64_t ms, struct duration length)
+{
+	int64_t low = 0, high = ms;
+
+	while (low < high) {
+		int64_t middle = low + (high - low + 1) / 2;
+
+		if (date_add(middle, length) <= ms)
+			low = middle;
+		else
+			high = middle - 1;
+	}
+	return low;
+}

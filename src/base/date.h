@@ -38,6 +38,10 @@ void	date_format_day(struct buf *out, int64_t ms);
  * at DATE_MAX_MS. */
 int64_t	date_add(int64_t ms, struct duration length);
 
+/* The latest time from which that long leads no further than ms: calendar
+ * months have no inverse. */
+int64_t	date_subtract(int64_t ms, struct duration length);
+
 /* "N seconds|minutes|hours|days|weeks|months|years" (the s may be missing).
  * N is 1 to 1,000,000.  Returns 0, or -1 with *out untouched. */
 int	duration_parse(struct span text, struct duration *out)

@@ -309,23 +309,12 @@ int
 ctl_time(const struct ctl *c, const char *text, int64_t *ms)
 {
 	struct duration ago;
-	int64_t low = 0, high = c->now_ms;
 
 	if (date_parse(span_str(text), ms) == 0)
 		return 0;
 	if (duration_parse(span_str(text), &ago) == -1)
 		return -1;
-	/* The latest time from which that long leads no further than now:
-	 * calendar months have no inverse. */
-	while (low < high) {
-		int64_t middle = low + (high - low + 1) / 2;
-
-		if (date_add(middle, ago) <= c->now_ms)
-			low = middle;
-		else
-			high = middle - 1;
-	}
-	*ms = low;
+	*ms = date_subtract(c->now_ms, ago);
 	return 0;
 }
 

@@ -218,29 +218,13 @@ announce_pruned(struct ctl *ctl, const struct journal_pruned *pruned,
 	return rc;
 }
 
-/* The latest time from which the retention leads no further than now. */
-static int64_t
-retention_start(const struct ctl *ctl, struct duration keep)
-{
-	int64_t low = 0, high = ctl->now_ms;
-
-	while (low < high) {
-		int64_t middle = low + (high - low + 1) / 2;
-
-		if (date_add(middle, keep) <= ctl->now_ms)
-			low = middle;
-		else
-			high = middle - 1;
-	}
-	return low;
-}
-
 static int
 prune_decisions(struct pruning *p)
 {
 	struct ctl *ctl = p->ctl;
 	const struct settings *s = ctl->settings;
-	int64_t before_ms = retention_start(ctl, s->retention.decisions);
+	int64_t before_ms = date_subtract(ctl->now_ms,
+	    s->retention.decisions);
 	char host[256] = "localhost";
 	struct fail fail;
 	int rc;

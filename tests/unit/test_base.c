@@ -219,6 +219,9 @@ test_durations(void)
 		CHECK_INT(date_parse(span_str(cases[i].from), &from), 0);
 		CHECK_INT(duration_parse(span_str(cases[i].length), &d), 0);
 		buf_clear(&b);
+		/* back again: as late as possible */
+		CHECK(date_add(date_subtract(from, d), d) <= from);
+		CHECK(date_add(date_subtract(from, d) + 1, d) > from);
 		date_format(&b, date_add(from, d));
 		CHECK_STR(buf_get(&b), cases[i].to);
 	}
