@@ -101,8 +101,8 @@ parse(struct span text, size_t max, struct json_object **out,
 	root = json_loadb((const char *)text.p, text.len,
 	    JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
 	if (root == NULL)
-		return fail_set(fail, FAIL_INPUT, "not JSON: %s at column %d",
-		    error.text, error.column);
+		return fail_set(fail, FAIL_INPUT, "not JSON: %s at column %d "
+		    "of line %d", error.text, error.column, error.line);
 	if (!json_is_object(root)) {
 		json_decref(root);
 		return fail_set(fail, FAIL_INPUT,
@@ -133,8 +133,6 @@ json_object_element(const struct json_object *object, const char *name,
 {
 	json_t *array = json_object_get(object->root, name), *element;
 
-	if (array == NULL)
-		return 0;
 	if (!json_is_array(array))
 		return -1;
 	element = json_array_get(array, i);

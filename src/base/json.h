@@ -45,8 +45,8 @@ int	json_document_parse(struct span text, struct json_object **out,
 	    struct fail *fail) __attribute__((warn_unused_result));
 void	json_object_free(struct json_object **object);
 /* The object at place i of the array that a member is; the caller frees it.
- * Returns 1, 0 behind the last (or when there is no such member), -1 when it is
- * no array, or that element no object. */
+ * Returns 1, 0 behind the last, -1 when there is no such array, or that element
+ * is no object. */
 int	json_object_element(const struct json_object *object,
 	    const char *name, size_t i, struct json_object **out)
 	    __attribute__((warn_unused_result));

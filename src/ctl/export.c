@@ -9,12 +9,14 @@
  *
  * Written as it is found, for a person may have many decisions.
  */
+#include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "base/date.h"
 #include "base/json.h"
@@ -106,24 +108,35 @@ add_found(struct export *x, const struct event *event)
 	return found;
 }
 
+/* Looking for the text comes first, for parsing costs much more. */
 static bool
-is_about(const struct export *x, const struct journal_entry *entry)
+may_be_about(const struct export *x, const struct journal_entry *entry)
 {
 	return !entry->blanked && memmem(entry->body.p, entry->body.len,
 	    x->hex, SUBJECT_HEX) != NULL;
 }
 
-static void
-take_event(struct export *x, const struct journal_entry *entry)
+/* Security: a stranger may write this pseudonym into a field of somebody
+ * else's entry, which must not get into this person's hands. */
+static bool
+is_about(const struct export *x, const struct json_object *object)
 {
-	struct json_object *object;
+	struct span subject;
+
+	return json_object_string(object, "subject", &subject) == 1 &&
+	    span_is(subject, span_str(x->hex));
+}
+
+static void
+take_event(struct export *x, const struct journal_entry *entry,
+    const struct json_object *object)
+{
 	struct found *found;
 	struct event event;
 	struct fail fail;
 	struct span text;
 
-	if (json_object_parse(entry->object, &object, &fail) == -1)
-		return;
+	(void)entry;
 	if (event_parse(object, &event, &fail) == 0 &&
 	    subject_is(&event.subject, &x->subject)) {
 		note_event(x, &event);
@@ -134,21 +147,48 @@ take_event(struct export *x, const struct journal_entry *entry)
 			text = span_head(text, sizeof(found->actor) - 1);
 			memcpy(found->actor, text.p, text.len);
 		}
+	} else
+		x->incomplete = true;
+}
+
+typedef void (*take_entry)(struct export *x,
+    const struct journal_entry *entry, const struct json_object *object);
+
+static void
+offer(struct export *x, const struct journal_entry *entry, take_entry take)
+{
+	struct json_object *object;
+	struct fail fail;
+
+	if (!may_be_about(x, entry))
+		return;
+	if (json_object_parse(entry->object, &object, &fail) == -1) {
+		ctl_warn("entry %" PRIu64 ": %s", entry->seq, fail.text);
+		x->incomplete = true;
+		return;
 	}
+	if (is_about(x, object))
+		take(x, entry, object);
 	json_object_free(&object);
 }
 
 /* Calls take for each entry of a type that is about the person. */
 static int
 read_journal(struct export *x, const char *directory, const char *name,
-    const char *type, void (*take)(struct export *,
-    const struct journal_entry *))
+    const char *type, take_entry take)
 {
 	struct journal_reader *reader;
 	struct journal_entry entry;
 	struct fail fail;
 	int rc;
 
+	/* One that is not there would look like one without entries. */
+	if (access(directory, R_OK | X_OK) == -1) {
+		(void)fail_errno(&fail, FAIL_SETUP, errno, "%s", directory);
+		ctl_warn("%s", fail.text);
+		x->incomplete = true;
+		return EX_OK;
+	}
 	if (journal_reader_open(directory, name, 1, &reader, &fail) == -1)
 		return ctl_error(&fail);
 	while ((rc = journal_reader_next(reader, &entry, &fail)) != 0 &&
@@ -158,10 +198,11 @@ read_journal(struct export *x, const char *directory, const char *name,
 			x->incomplete = true;
 			if (fail.class != FAIL_INPUT)
 				break;
-		} else if (span_is(entry.type, span_str(type)) &&
-		    is_about(x, &entry))
-			take(x, &entry);
+		} else if (span_is(entry.type, span_str(type)))
+			offer(x, &entry, take);
 	}
+	if (x->ctl->interrupted != 0)
+		x->incomplete = true;
 	journal_reader_close(&reader);
 	return EX_OK;
 }
@@ -372,7 +413,6 @@ print_head(const struct export *x, struct buf *out)
 	add_time(out, "exported_at", x->ctl->now_ms);
 	json_add_member_str(out, "pii_principal_id", x->given);
 	json_add_member_str(out, "subject", x->hex);
-	json_add_member_bool(out, "complete", !x->incomplete);
 	buf_add_str(out, ",\n\"parties\":[{\"party_id\":\"p1\"");
 	json_add_member_str(out, "party_role", "controller");
 	json_add_member_str(out, "party_type", "organisation");
@@ -508,6 +548,26 @@ print_records(const struct export *x, struct buf *out)
 	flush(out);
 }
 
+/* A confirmation has the basis of what it confirms. */
+static const char *
+event_type(const struct export *x, const struct event *event,
+    const struct list *list)
+{
+	if (event->kind == EVENT_GRANT)
+		return basis_code(event->evidence.basis);
+	if (event->kind != EVENT_CONFIRM)
+		return event_state(event, false);
+	for (size_t i = x->event_count; i > 0; i--) {
+		const struct event *grant = &x->events[i - 1].event;
+
+		if (grant->kind == EVENT_GRANT && list != NULL &&
+		    strcmp(grant->list, list->id) == 0 &&
+		    grant->at_ms <= event->at_ms)
+			return basis_code(grant->evidence.basis);
+	}
+	return event_state(event, false);
+}
+
 /* First the members that import reads, then those of the specification. */
 static void
 print_event(const struct export *x, struct buf *out,
@@ -520,9 +580,7 @@ print_event(const struct export *x, struct buf *out,
 	buf_add_str(out, "\n{");
 	event_format(out, event);
 	add_time(out, "event_time", event->at_ms);
-	json_add_member_str(out, "event_type", event->kind == EVENT_GRANT ||
-	    event->kind == EVENT_CONFIRM ? basis_code(event->evidence.basis) :
-	    event_state(event, false));
+	json_add_member_str(out, "event_type", event_type(x, event, list));
 	json_add_member_str(out, "event_state", event_state(event,
 	    list != NULL && list->double_opt_in));
 	json_add_member_str(out, "entity_id",
@@ -550,8 +608,10 @@ print_events(const struct export *x, struct buf *out)
 
 /* The entry as it stands in the log, without what secures it there. */
 static void
-print_decision(struct export *x, const struct journal_entry *entry)
+print_decision(struct export *x, const struct journal_entry *entry,
+    const struct json_object *object)
 {
+	(void)object;
 	printf("%s\n{\"log_index\":%" PRIu64 ",",
 	    x->has_decisions ? "," : "", entry->seq);
 	(void)fwrite(entry->body.p, 1, entry->body.len, stdout);
@@ -560,8 +620,7 @@ print_decision(struct export *x, const struct journal_entry *entry)
 }
 
 static int
-read_decisions(struct export *x, void (*take)(struct export *,
-    const struct journal_entry *))
+read_decisions(struct export *x, take_entry take)
 {
 	int rc = EX_OK;
 
@@ -581,7 +640,10 @@ print_json(struct export *x)
 	print_records(x, &out);
 	print_events(x, &out);
 	rc = read_decisions(x, print_decision);
-	puts("],\n\"rights\":\"access, rectification, erasure, restriction, "
+	/* Only now is it known. */
+	printf("],\n\"complete\":%s", rc == EX_OK && !x->incomplete ?
+	    "true" : "false");
+	puts(",\n\"rights\":\"access, rectification, erasure, restriction, "
 	    "portability, objection (GDPR Art. 15 to 21), withdrawal at any "
 	    "time (Art. 7(3)), complaint to a supervisory authority "
 	    "(Art. 77)\"}");
@@ -613,11 +675,14 @@ print_cell(struct span text, bool last)
 	fputs(last ? "\"\r\n" : "\",", stdout);
 }
 
+/* After these come the names of the evidence. */
 static const char *const csv_columns[] = {
-	"kind", "time", "list", "what", "reason", "recorded_at", "reference",
-	"source", "notice", "language", "method", "basis"
+	"kind", "time", "list", "what", "reason", "recorded_at",
+	"recorded_by", "held_in", "reference", "queue_id", "host", "sender",
+	"client"
 };
-#define CSV_COLUMNS	(sizeof(csv_columns) / sizeof(csv_columns[0]))
+#define CSV_FIXED	(sizeof(csv_columns) / sizeof(csv_columns[0]))
+#define CSV_COLUMNS	(CSV_FIXED + EVIDENCE_FIELDS)
 
 static void
 print_row(const struct span cells[CSV_COLUMNS])
@@ -631,40 +696,43 @@ print_event_row(const struct found *found)
 {
 	const struct event *event = &found->event;
 	struct buf at = BUF_INIT(64), recorded = BUF_INIT(64);
+	struct span cells[CSV_COLUMNS] = { SPAN("event") };
 
 	date_format(&at, event->at_ms);
 	if (found->recorded_ms != 0)
 		date_format(&recorded, found->recorded_ms);
-	print_row((const struct span[]){ SPAN("event"), buf_span(&at),
-	    span_str(event->list), span_str(event_kind_name(event->kind)),
-	    SPAN(""), buf_span(&recorded), SPAN(""),
-	    span_str(event->evidence.source), span_str(event->evidence.notice),
-	    span_str(event->evidence.language),
-	    span_str(event->evidence.method),
-	    span_str(event->evidence.basis) });
+	cells[1] = buf_span(&at);
+	cells[2] = span_str(event->list);
+	cells[3] = span_str(event_kind_name(event->kind));
+	cells[5] = buf_span(&recorded);
+	cells[6] = span_str(found->actor);
+	cells[7] = found->recorded_ms != 0 ? SPAN("ledger") :
+	    SPAN("consent store");
+	for (unsigned i = 0; i < EVIDENCE_FIELDS; i++)
+		cells[CSV_FIXED + i] = span_str(evidence_get(
+		    &event->evidence, i));
+	print_row(cells);
 	buf_fini(&at);
 	buf_fini(&recorded);
 }
 
 static void
-print_decision_row(struct export *x, const struct journal_entry *entry)
+print_decision_row(struct export *x, const struct journal_entry *entry,
+    const struct json_object *object)
 {
-	static const char *const names[] = { "time", "list", "action",
-	    "reason", "ref" };
+	static const char *const names[CSV_FIXED] = { NULL, "time", "list",
+	    "action", "reason", NULL, NULL, NULL, "ref", "queue_id", "host",
+	    "sender", "client" };
 	struct span cells[CSV_COLUMNS] = { SPAN("decision") };
-	struct span values[5] = { { NULL, 0 } };
-	struct json_object *object;
-	struct fail unused;
 
 	(void)x;
-	if (json_object_parse(entry->object, &object, &unused) == -1)
-		return;
-	for (size_t i = 0; i < 5; i++)
-		(void)!json_object_string(object, names[i], &values[i]);
-	memcpy(&cells[1], values, 4 * sizeof(values[0]));
-	cells[6] = values[4];
+	(void)entry;
+	cells[7] = SPAN("decision log");
+	for (size_t i = 0; i < CSV_FIXED; i++)
+		if (names[i] != NULL)
+			(void)!json_object_string(object, names[i],
+			    &cells[i]);
 	print_row(cells);
-	json_object_free(&object);
 }
 
 static int
@@ -673,7 +741,8 @@ print_csv(struct export *x)
 	struct span header[CSV_COLUMNS];
 
 	for (size_t i = 0; i < CSV_COLUMNS; i++)
-		header[i] = span_str(csv_columns[i]);
+		header[i] = span_str(i < CSV_FIXED ? csv_columns[i] :
+		    evidence_name((unsigned)(i - CSV_FIXED)));
 	print_row(header);
 	for (size_t i = 0; i < x->event_count; i++)
 		print_event_row(&x->events[i]);

@@ -37,6 +37,7 @@
 #define READ_BYTES	(64 * 1024)
 #define BATCH_ROWS	1000
 #define PROGRESS_MS	100
+#define LOOK_BYTES	256	/* to tell what a file is */
 
 enum format {
 	FORMAT_UNKNOWN,
@@ -607,16 +608,28 @@ read_some(struct import *im, struct buf *to, size_t len)
 	return n > 0;
 }
 
-/* 1 when the file begins as an exported document does, 0, or -1. */
+/* 1 when the file begins as an exported document does, however somebody has
+ * laid it out since; 0, or -1. */
 static int
 is_document(struct import *im)
 {
 	struct span mark = SPAN("{\"schema_version\":\"" EXPORT_SCHEMA "\"");
+	size_t same = 0;
 	int rc = 1;
 
-	while (rc == 1 && im->start.len < mark.len)
-		rc = read_some(im, &im->start, mark.len - im->start.len);
-	return rc == -1 ? -1 : span_has_prefix(buf_span(&im->start), mark);
+	while (rc == 1 && im->start.len < LOOK_BYTES)
+		rc = read_some(im, &im->start, LOOK_BYTES - im->start.len);
+	if (rc == -1)
+		return -1;
+	for (size_t i = 0; i < im->start.len && same < mark.len; i++) {
+		unsigned char c = (unsigned char)im->start.data[i];
+
+		if (c == mark.p[same])
+			same++;
+		else if (!ascii_isspace(c))
+			return 0;
+	}
+	return same == mark.len;
 }
 
 /* All events of the document, or none with *fail. */
@@ -656,7 +669,7 @@ take_document(struct import *im, const struct json_object *document,
 		++*count;
 	}
 	return rc == 0 ? 0 : fail_set(fail, FAIL_INPUT,
-	    "\"events\" of the document is not an array of objects");
+	    "the document has no \"events\" that are an array of objects");
 }
 
 static int
@@ -687,15 +700,15 @@ read_document(struct import *im)
 	buf_add_span(&text, buf_span(&im->start));
 	while (rc == 1 && text.len <= JSON_DOCUMENT_MAX)
 		rc = read_some(im, &text, READ_BYTES);
-	im->line = 1;
 	if (rc != -1) {
 		rc = json_document_parse(buf_span(&text), &document, &fail);
 		if (rc == 0)
 			rc = take_document(im, document, &events, &count,
 			    &fail);
-		if (rc == -1)
-			refuse(im, 1, fail.text);
-		else
+		if (rc == -1) {
+			ctl_warn("%s: %s", im->file, fail.text);
+			im->refused++;
+		} else
 			rc = record_document(im, events, count);
 	}
 	json_object_free(&document);

@@ -500,12 +500,17 @@ class Audit(TestCase):
         for broken in (text[:len(text) // 2],
                        text.replace('"event":"erase"', '"event":"bogus"'),
                        text.replace('"pii_principal_id":"m', '"x":"m'),
-                       text.replace('"events":[', '"events":[7,')):
+                       text.replace('"events":[', '"events":[7,'),
+                       text.replace('"events":[', '"other":[')):
             with open(path, "w") as f:
                 f.write(broken)
             done = other.ctl("import", path, check=False)
             self.assertEqual(done.returncode, 1, done.stderr)
-            self.assertIn("export.json:1: ", done.stderr)
+            self.assertIn("export.json: ", done.stderr)
+            self.assertIn("0 events", done.stdout)
+        with open(path, "w") as f:
+            json.dump(json.loads(text), f, indent=4)
+        other.ctl("import", path)
 
     # -- log
 
@@ -596,3 +601,45 @@ class Audit(TestCase):
         done = self.ctl("notice", "show", digest, code=65)
         self.assertIn("not the text that was stored", done.stderr)
         os.remove(stored)
+
+    def test_export_is_about_one_person(self):
+        """A stranger who knows a pseudonym can't get entries of others into
+        that person's hands."""
+        a, other = "one@example.org", "somebody-else@example.org"
+        self.filter.grant(a)
+        subject = json.loads(self.ctl("show", "--json", a).stdout)["subject"]
+        self.mail(other, sender=f"{subject}@news.example.com")
+        self.mail(a)
+        self.assertTrue([d for d in self.filter.decisions()
+                         if subject in (d.get("sender") or "")])
+        text = self.ctl("export", a).stdout
+        self.assertNotIn("somebody-else", text)
+        self.assertEqual(len(json.loads(text)["decisions"]), 1)
+        text = self.ctl("export", "--format", "csv", a).stdout
+        self.assertNotIn("somebody-else", text)
+        self.assertNotIn(subject, text)
+
+    def test_export_says_when_it_is_not_complete(self):
+        a = "part@example.org"
+        self.ctl("grant", "--list", "weekly", "--basis", "explicit-consent",
+                 "--guardian", "Mother", "--ip", "192.0.2.77", a)
+        self.ctl("confirm", "--list", "weekly", a)
+        told = json.loads(self.ctl("export", a).stdout)
+        self.assertTrue(told["complete"])
+        self.assertEqual([e["event_type"] for e in told["events"]],
+                         ["eu-gdpr:A9-2-a"] * 2)
+        row = next(csv.DictReader(io.StringIO(self.ctl(
+            "export", "--format", "csv", a).stdout, newline="")))
+        self.assertEqual((row["guardian"], row["ip"]),
+                         ("Mother", "192.0.2.0"))
+        for option in ("--log", "--ledger"):
+            done = self.ctl("export", option, "/nonexistent", a, code=69)
+            self.assertFalse(json.loads(done.stdout)["complete"])
+            self.assertIn("/nonexistent", done.stderr)
+        broken = os.path.join(self.filter.dir, "broken")
+        os.mkdir(broken)
+        with open(os.path.join(broken, "decisions-20260101-000001.jsonl"),
+                  "w") as f:
+            f.write("no entry\n")
+        done = self.ctl("export", "--log", broken, a, code=69)
+        self.assertFalse(json.loads(done.stdout)["complete"])
