@@ -29,6 +29,7 @@ struct ctl {
 	struct store	*store;
 	struct journal	*ledger;
 	struct applier	*applier;
+	char		 host[256];	/* this one's name */
 	int64_t		 now_ms;	/* the start of the run */
 	volatile int	 interrupted;	/* SIGINT was seen */
 };
@@ -65,6 +66,8 @@ const struct list *ctl_list(const struct ctl *ctl, const char *id);
  * what is wrong. */
 int	ctl_subject(const struct ctl *ctl, const char *text,
 	    struct address *address, struct subject *subject);
+/* Adds a time as a member of JSON; one that is 0 is left out. */
+void	ctl_add_time(struct buf *out, const char *name, int64_t ms);
 /* RFC 3339, or a length of time meaning that long ago.  Returns 0 or -1. */
 int	ctl_time(const struct ctl *ctl, const char *text, int64_t *ms);
 

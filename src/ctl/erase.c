@@ -114,7 +114,7 @@ take_replay(struct erase *e, char **paths, size_t n)
 	int rc = EX_OK;
 
 	for (size_t i = 0; rc == EX_OK && i < n; i++)
-		rc = erasures_read(e->ctl, paths[i], false, &e->wanted, NULL);
+		rc = erasures_read(paths[i], false, &e->wanted, NULL);
 	for (size_t i = 0; i < e->own.count; i++)
 		erasures_add(&e->wanted, &e->own.all[i].subject,
 		    e->own.all[i].at_ms, e->own.all[i].seq);
@@ -164,8 +164,8 @@ read_own(struct erase *e)
 	erasures_fini(&e->own);
 	for (int i = 0; i < REDACT_JOURNALS; i++)
 		journal_set_fini(&e->announced[i]);
-	rc = erasures_read(e->ctl, e->ctl->settings->audit.ledger, true,
-	    &e->own, e->announced);
+	rc = erasures_read(e->ctl->settings->audit.ledger, true, &e->own,
+	    e->announced);
 	erasures_tidy(&e->own);
 	return rc;
 }

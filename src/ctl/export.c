@@ -376,18 +376,6 @@ state_word(enum reason reason)
 /* -- JSON -- */
 
 static void
-add_time(struct buf *out, const char *name, int64_t ms)
-{
-	struct buf text = BUF_INIT(64);
-
-	if (ms != 0) {
-		date_format(&text, ms);
-		json_add_member(out, name, buf_span(&text));
-	}
-	buf_fini(&text);
-}
-
-static void
 add_text(struct buf *out, const char *name, const char *value)
 {
 	if (value != NULL && value[0] != '\0')
@@ -410,7 +398,7 @@ print_head(const struct export *x, struct buf *out)
 	json_add_member_str(out, "schema_version", EXPORT_SCHEMA);
 	json_add_member_str(out, "dct:conformsTo",
 	    "https://w3id.org/dpv/schema/dpv-27560#record-eu-gdpr");
-	add_time(out, "exported_at", x->ctl->now_ms);
+	ctl_add_time(out, "exported_at", x->ctl->now_ms);
 	json_add_member_str(out, "pii_principal_id", x->given);
 	json_add_member_str(out, "subject", x->hex);
 	buf_add_str(out, ",\n\"parties\":[{\"party_id\":\"p1\"");
@@ -525,8 +513,8 @@ print_record(const struct export *x, struct buf *out, size_t i)
 	add_notice(out, x, &known->evidence);
 	add_processing(out, x, list, &known->evidence);
 	if (known->record.grant_ms != 0 && duration_is_set(list->max_age))
-		add_time(out, "valid_until", date_add(known->record.grant_ms,
-		    list->max_age));
+		ctl_add_time(out, "valid_until",
+		    date_add(known->record.grant_ms, list->max_age));
 	buf_add_char(out, '}');
 }
 
@@ -579,14 +567,14 @@ print_event(const struct export *x, struct buf *out,
 
 	buf_add_str(out, "\n{");
 	event_format(out, event);
-	add_time(out, "event_time", event->at_ms);
+	ctl_add_time(out, "event_time", event->at_ms);
 	json_add_member_str(out, "event_type", event_type(x, event, list));
 	json_add_member_str(out, "event_state", event_state(event,
 	    list != NULL && list->double_opt_in));
 	json_add_member_str(out, "entity_id",
 	    event->evidence.guardian[0] != '\0' ? "guardian" :
 	    "data-subject");
-	add_time(out, "recorded_at", found->recorded_ms);
+	ctl_add_time(out, "recorded_at", found->recorded_ms);
 	add_text(out, "recorded_by", found->actor);
 	json_add_member_str(out, "held_in", found->recorded_ms != 0 ?
 	    "ledger" : "consent store");

@@ -5,6 +5,7 @@ src_ctl_consentctl_SOURCES = \
 	src/ctl/ctl.h \
 	src/ctl/erase.c \
 	src/ctl/export.c src/ctl/export.h \
+	src/ctl/facts.c src/ctl/facts.h \
 	src/ctl/explain.c \
 	src/ctl/import.c \
 	src/ctl/log.c \

@@ -181,18 +181,6 @@ time_at(const struct record *record, size_t offset)
 }
 
 static void
-add_time(struct buf *out, const char *name, int64_t ms)
-{
-	struct buf text = BUF_INIT(64);
-
-	if (ms != 0) {
-		date_format(&text, ms);
-		json_add_member(out, name, buf_span(&text));
-	}
-	buf_fini(&text);
-}
-
-static void
 add_list_json(struct buf *out, const struct person *p, size_t i)
 {
 	const struct list *list = &p->ctl->settings->policy.lists[i];
@@ -207,7 +195,7 @@ add_list_json(struct buf *out, const struct person *p, size_t i)
 	json_add_member_bool(out, "allowed", reason == REASON_GRANTED);
 	json_add_member_str(out, "reason", reason_name(reason));
 	for (size_t t = 0; t < TIMES; t++)
-		add_time(out, times[t].name,
+		ctl_add_time(out, times[t].name,
 		    time_at(&p->records[i], times[t].offset));
 	json_add_name(out, "evidence");
 	buf_add_char(out, '{');
@@ -238,7 +226,7 @@ show_json(const struct person *p, const struct look *look, const char *given)
 	subject_format(&subject, &look->subject);
 	json_add_member(&out, "subject", buf_span(&subject));
 	for (size_t t = 0; t < PERSON_TIMES; t++)
-		add_time(&out, person_times[t].name,
+		ctl_add_time(&out, person_times[t].name,
 		    time_at(&p->all, person_times[t].offset));
 	json_add_name(&out, "lists");
 	buf_add_char(&out, '[');

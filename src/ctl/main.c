@@ -18,6 +18,7 @@
 #include "base/closest.h"
 #include "base/crypto.h"
 #include "base/date.h"
+#include "base/json.h"
 #include "ctl/ctl.h"
 
 /* The ledger is read from the start of a segment to find what Redis has not
@@ -209,9 +210,8 @@ ctl_need_keys(struct ctl *c)
 int
 ctl_need_ledger(struct ctl *c)
 {
-	char host[256] = "localhost";
 	struct journal_options options = {
-		.name = "ledger", .host = host,
+		.name = "ledger", .host = c->host,
 		.segment_bytes = LEDGER_SEGMENT_BYTES,
 	};
 	uint64_t recovered = 0;
@@ -220,7 +220,6 @@ ctl_need_ledger(struct ctl *c)
 
 	if (rc != EX_OK || c->ledger != NULL)
 		return rc;
-	(void)gethostname(host, sizeof(host) - 1);
 	options.directory = c->settings->audit.ledger;
 	if (c->settings->checkpoint_key == NULL &&
 	    settings_load_checkpoint_key(c->settings, &fail) == -1)
@@ -305,6 +304,18 @@ ctl_subject(const struct ctl *c, const char *text, struct address *address,
 	return EX_OK;
 }
 
+void
+ctl_add_time(struct buf *out, const char *name, int64_t ms)
+{
+	struct buf text = BUF_INIT(64);
+
+	if (ms != 0) {
+		date_format(&text, ms);
+		json_add_member(out, name, buf_span(&text));
+	}
+	buf_fini(&text);
+}
+
 int
 ctl_time(const struct ctl *c, const char *text, int64_t *ms)
 {
@@ -381,6 +392,8 @@ main(int argc, char **argv)
 
 	ctl.config_path = settings_default_path();
 	ctl.now_ms = clock_now_ms();
+	if (gethostname(ctl.host, sizeof(ctl.host) - 1) == -1)
+		(void)snprintf(ctl.host, sizeof(ctl.host), "localhost");
 	rc = parse_global(argc, argv);
 	if (rc != -1)
 		return rc;

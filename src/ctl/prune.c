@@ -18,84 +18,9 @@
 #include "base/date.h"
 #include "base/json.h"
 #include "base/xalloc.h"
+#include "ctl/facts.h"
 #include "ctl/redaction.h"
 #include "journal/prune.h"
-
-/* What the ledger says of a person and a list (-1: the person). */
-struct fact {
-	struct subject	 subject;
-	int32_t		 list;
-	enum event_kind	 kind;
-	int64_t		 at_ms;
-};
-
-struct facts {
-	struct fact	*all;
-	size_t		 count, room;
-};
-
-static int
-list_number(const struct policy *policy, const char *id)
-{
-	const struct list *list = policy_list(policy, span_str(id));
-
-	/* A list that is no longer configured: nobody gets its mail, and its
-	 * proof is due by its age alone. */
-	return list == NULL ? (int)policy->list_count :
-	    (int)(list - policy->lists);
-}
-
-static void
-add_fact(struct facts *f, const struct policy *policy,
-    const struct event *event)
-{
-	struct fact *fact;
-
-	if (f->count == f->room) {
-		f->room = f->room ? f->room * 2 : 1024;
-		f->all = xrealloc(f->all, f->room, sizeof(*f->all));
-	}
-	fact = &f->all[f->count++];
-	memset(fact, 0, sizeof(*fact));
-	fact->subject = event->subject;
-	fact->list = event->list[0] == '\0' ? -1 :
-	    list_number(policy, event->list);
-	fact->kind = event->kind;
-	fact->at_ms = event->at_ms;
-}
-
-static int
-by_subject_and_list(const void *a, const void *b)
-{
-	const struct fact *x = a, *y = b;
-	int order = memcmp(&x->subject, &y->subject, sizeof(x->subject));
-
-	return order != 0 ? order : x->list - y->list;
-}
-
-static int
-gather(struct ctl *ctl, struct facts *out, struct fail *fail)
-{
-	struct journal_reader *reader;
-	struct journal_entry entry;
-	struct event event;
-	struct fail unused;
-	int rc;
-
-	if (journal_reader_open(ctl->settings->audit.ledger, "ledger", 1,
-	    &reader, fail) == -1)
-		return -1;
-	while ((rc = journal_reader_next(reader, &entry, fail)) != 0) {
-		if (rc == -1 && fail->class != FAIL_INPUT)
-			break;
-		if (rc == 1 && !entry.blanked && span_is(entry.type,
-		    SPAN("event")) && event_read(entry.object, &event,
-		    &unused) == 0)
-			add_fact(out, &ctl->settings->policy, &event);
-	}
-	journal_reader_close(&reader);
-	return rc;
-}
 
 /* When the consent to one list ended; now_ms when it has not. */
 static int64_t
@@ -106,6 +31,8 @@ list_end(const struct ctl *ctl, int list, int64_t in_ms, int64_t out_ms)
 
 	if (in_ms <= out_ms)
 		return out_ms;
+	/* Nobody gets the mail of a list that is no longer configured, and
+	 * its proof is due by its age alone. */
 	if (list < 0 || (size_t)list >= policy->list_count)
 		return in_ms;
 	age = policy->lists[list].max_age;
@@ -154,7 +81,7 @@ is_due(const struct ctl *ctl, const struct fact *facts, size_t n)
 	int64_t person_out = 0, end = 0;
 	bool has_proof = false;
 
-	for (size_t i = 0; i < n && facts[i].list == -1; i++)
+	for (size_t i = 0; i < n && facts[i].list == FACT_PERSON; i++)
 		if (opts_out(facts[i].kind) && facts[i].at_ms > person_out)
 			person_out = facts[i].at_ms;
 	for (size_t i = 0; i < n;) {
@@ -178,13 +105,10 @@ is_due(const struct ctl *ctl, const struct fact *facts, size_t n)
 }
 
 static void
-find_due(const struct ctl *ctl, struct facts *f, struct erasures *out)
+find_due(const struct ctl *ctl, const struct facts *f, struct erasures *out)
 {
-	qsort(f->all, f->count, sizeof(*f->all), by_subject_and_list);
 	for (size_t i = 0, n; i < f->count; i += n) {
-		for (n = 1; i + n < f->count && subject_is(
-		    &f->all[i].subject, &f->all[i + n].subject); n++)
-			;
+		n = facts_same_person(f, i);
 		if (is_due(ctl, &f->all[i], n))
 			erasures_add(out, &f->all[i].subject, ctl->now_ms, 0);
 	}
@@ -225,18 +149,16 @@ prune_decisions(struct pruning *p)
 	const struct settings *s = ctl->settings;
 	int64_t before_ms = date_subtract(ctl->now_ms,
 	    s->retention.decisions);
-	char host[256] = "localhost";
 	struct fail fail;
 	int rc;
 
-	(void)gethostname(host, sizeof(host) - 1);
-	rc = journal_prune(s->audit.directory, "decisions", host,
+	rc = journal_prune(s->audit.directory, "decisions", ctl->host,
 	    s->checkpoint_key, before_ms, true, &p->decisions, &fail);
 	if (rc == 0 && p->decisions.segments > 0 && !p->dry_run) {
 		rc = announce_pruned(ctl, &p->decisions, &fail);
 		if (rc == 0)
 			rc = journal_prune(s->audit.directory, "decisions",
-			    host, s->checkpoint_key, before_ms, false,
+			    ctl->host, s->checkpoint_key, before_ms, false,
 			    &p->decisions, &fail);
 	}
 	return rc == 0 ? EX_OK : ctl_error(&fail);
@@ -257,8 +179,8 @@ erase_due(struct pruning *p, struct erasures *due)
 		    .at_ms = due->all[i].at_ms };
 	rc = ledger_record(p->ctl, events, due->count, &recorded);
 	if (recorded) {
-		rc = erasures_read(p->ctl, p->ctl->settings->audit.ledger,
-		    true, &own, announced);
+		rc = erasures_read(p->ctl->settings->audit.ledger, true,
+		    &own, announced);
 		erasures_tidy(&own);
 	}
 	/* All erasures: what an interrupted one left is done with it. */
@@ -280,11 +202,11 @@ prune_proof(struct pruning *p)
 	struct fail fail;
 	int rc = EX_OK;
 
-	if (gather(p->ctl, &facts, &fail) == -1)
+	if (facts_read(p->ctl, &facts, &fail) == -1)
 		rc = ctl_error(&fail);
-	else if (facts.count > 0)
+	else
 		find_due(p->ctl, &facts, &due);
-	free(facts.all);
+	facts_fini(&facts);
 	p->persons = due.count;
 	if (rc == EX_OK && !p->dry_run)
 		rc = erase_due(p, &due);

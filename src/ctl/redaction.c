@@ -206,14 +206,13 @@ read_list(const char *path, struct erasures *out, struct fail *fail)
 }
 
 int
-erasures_read(struct ctl *ctl, const char *path, bool own,
-    struct erasures *out, struct journal_set announced[REDACT_JOURNALS])
+erasures_read(const char *path, bool own, struct erasures *out,
+    struct journal_set announced[REDACT_JOURNALS])
 {
 	struct fail fail;
 	struct stat st;
 	int rc;
 
-	(void)ctl;
 	if (!own && stat(path, &st) == -1)
 		rc = fail_errno(&fail, FAIL_INPUT, errno, "%s", path);
 	else if (own || S_ISDIR(st.st_mode))

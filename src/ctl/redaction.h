@@ -37,8 +37,7 @@ void	erasures_fini(struct erasures *erasures);
  * redactions that were announced are added to announced[].  Returns 0, or an
  * exit code after saying why. */
 enum { REDACT_LEDGER, REDACT_DECISIONS, REDACT_JOURNALS };
-int	erasures_read(struct ctl *ctl, const char *path, bool own,
-	    struct erasures *out,
+int	erasures_read(const char *path, bool own, struct erasures *out,
 	    struct journal_set announced[REDACT_JOURNALS]);
 
 /*

@@ -13,104 +13,29 @@
 #include <string.h>
 #include <sysexits.h>
 
-#include "base/clock.h"
 #include "base/date.h"
 #include "base/json.h"
 #include "base/xalloc.h"
 #include "consent/decision.h"
-#include "ctl/ctl.h"
+#include "ctl/facts.h"
 
 #define DAY_MS		INT64_C(86400000)
 #define DAYS_MAX	36500
-#define PROGRESS_MS	100
-#define PERSON		-1
-
-/* An event in as little room as it takes: there may be millions. */
-struct fact {
-	struct subject	 subject;
-	int16_t		 list;		/* PERSON: about all lists */
-	int16_t		 kind;
-	int64_t		 at_ms;
-};
 
 struct stale {
 	struct ctl	*ctl;
 	const struct list *list;	/* NULL: all */
 	int64_t		 days;
 	bool		 json, subjects;
-	struct fact	*facts;
-	size_t		 count, room;
 	uint64_t	*granted, *expiring;	/* by list */
 	struct buf	 out;		/* JSON: the subjects */
 };
 
 static void
-add_fact(struct stale *s, const struct event *event)
-{
-	const struct policy *policy = &s->ctl->settings->policy;
-	const struct list *list = policy_list(policy, span_str(event->list));
-
-	if (event->list[0] != '\0' && list == NULL)
-		return;		/* no longer configured: nobody mails it */
-	if (s->count == s->room) {
-		s->room = s->room ? s->room * 2 : 1024;
-		s->facts = xrealloc(s->facts, s->room, sizeof(*s->facts));
-	}
-	s->facts[s->count++] = (struct fact){ event->subject,
-	    list == NULL ? PERSON : (int16_t)(list - policy->lists),
-	    (int16_t)event->kind, event->at_ms };
-}
-
-static int
-gather(struct stale *s, struct fail *fail)
-{
-	bool terminal = ctl_is_terminal(2);
-	struct journal_reader *reader;
-	struct journal_entry entry;
-	int64_t said_ms = clock_monotonic_ms();
-	struct event event;
-	struct fail unused;
-	int rc;
-
-	if (journal_reader_open(s->ctl->settings->audit.ledger, "ledger", 1,
-	    &reader, fail) == -1)
-		return -1;
-	while ((rc = journal_reader_next(reader, &entry, fail)) != 0 &&
-	    s->ctl->interrupted == 0) {
-		if (rc == -1 && fail->class != FAIL_INPUT)
-			break;
-		if (rc == -1)
-			ctl_warn("%s: passed over", fail->text);
-		else if (!entry.blanked && span_is(entry.type,
-		    SPAN("event")) && event_read(entry.object, &event,
-		    &unused) == 0)
-			add_fact(s, &event);
-		if (terminal && s->count % 4096 == 0 &&
-		    clock_monotonic_ms() - said_ms >= PROGRESS_MS) {
-			said_ms = clock_monotonic_ms();
-			fprintf(stderr, "\r%zu events ", s->count);
-		}
-	}
-	if (terminal)
-		fputs("\r\033[K", stderr);
-	journal_reader_close(&reader);
-	return rc == -1 ? -1 : 0;
-}
-
-static int
-by_subject_and_list(const void *a, const void *b)
-{
-	const struct fact *x = a, *y = b;
-	int order = memcmp(&x->subject, &y->subject, sizeof(x->subject));
-
-	return order != 0 ? order : x->list - y->list;
-}
-
-static void
 apply(const struct fact *fact, const struct list *list,
     struct record *record)
 {
-	struct event event = { .kind = (enum event_kind)fact->kind,
+	struct event event = { .kind = fact->kind,
 	    .subject = fact->subject, .at_ms = fact->at_ms };
 
 	if (list != NULL)
@@ -168,27 +93,21 @@ judge(struct stale *s, const struct fact *facts, size_t n,
 }
 
 static void
-judge_all(struct stale *s)
+judge_all(struct stale *s, const struct facts *facts)
 {
+	int32_t lists = (int32_t)s->ctl->settings->policy.list_count;
 	struct record person;
 
-	if (s->count > 0)
-		qsort(s->facts, s->count, sizeof(*s->facts),
-		    by_subject_and_list);
-	for (size_t i = 0, n; i < s->count; i += n) {
-		const struct fact *first = &s->facts[i];
+	for (size_t i = 0, n; i < facts->count; i += n) {
+		const struct fact *first = &facts->all[i];
 
 		if (i == 0 || !subject_is(&first->subject,
 		    &first[-1].subject))
 			memset(&person, 0, sizeof(person));
-		for (n = 1; i + n < s->count && by_subject_and_list(first,
-		    &first[n]) == 0; n++)
-			;
-		if (first->list != PERSON) {
+		n = facts_same_list(facts, i);
+		if (first->list != FACT_PERSON && first->list < lists)
 			judge(s, first, n, &person);
-			continue;
-		}
-		for (size_t k = 0; k < n; k++)
+		for (size_t k = 0; first->list == FACT_PERSON && k < n; k++)
 			apply(&first[k], NULL, &person);
 	}
 }
@@ -281,6 +200,7 @@ int
 command_stale(struct ctl *ctl, int argc, char **argv)
 {
 	struct stale s = { .ctl = ctl, .days = 30 };
+	struct facts facts = { .count = 0 };
 	struct fail fail;
 	int rc = parse(&s, argc, argv);
 
@@ -292,14 +212,14 @@ command_stale(struct ctl *ctl, int argc, char **argv)
 	s.expiring = xcalloc(ctl->settings->policy.list_count + 1,
 	    sizeof(*s.expiring));
 	rc = EX_OK;
-	if (gather(&s, &fail) == -1)
+	if (facts_read(ctl, &facts, &fail) == -1)
 		rc = ctl_error(&fail);
 	else {
-		judge_all(&s);
+		judge_all(&s, &facts);
 		if (s.json || !s.subjects)
 			print_counts(&s);
 	}
-	free(s.facts);
+	facts_fini(&facts);
 	free(s.granted);
 	free(s.expiring);
 	buf_fini(&s.out);

@@ -40,7 +40,6 @@ static const char *const journals[] = { "ledger", "decisions" };
 struct verify {
 	struct ctl	*ctl;
 	bool		 json;
-	bool		 any_key;
 	const char	*key_path;
 	const char	*directory;	/* of --dir, or NULL */
 	unsigned char	 key[CRYPTO_PUBLIC_BYTES];
@@ -240,7 +239,7 @@ verify_journal(struct verify *v, const char *name, const char *directory,
     char **files, size_t count)
 {
 	struct journal_verify_options options = {
-		.name = name, .key = v->any_key ? NULL : v->key,
+		.name = name, .key = v->key,
 		.held = v->held, .held_count = v->held_count,
 		.whole = directory != NULL,
 		.on_problem = on_problem, .on_entry = on_entry,
@@ -479,14 +478,14 @@ command_verify(struct ctl *ctl, int argc, char **argv)
 
 static void
 print_head(const struct ctl *ctl, const char *directory, const char *name,
-    const char *host, int *rc)
+    int *rc)
 {
 	struct checkpoint c = { .time_ms = ctl->now_ms };
 	struct buf text = BUF_INIT(2048);
 	struct fail fail = { .text = "" };
 
 	(void)snprintf(c.journal, sizeof(c.journal), "%s", name);
-	(void)snprintf(c.host, sizeof(c.host), "%s", host);
+	(void)snprintf(c.host, sizeof(c.host), "%s", ctl->host);
 	if (journal_head(directory, name, &c.seq, c.chain, &fail) == 1) {
 		checkpoint_sign(&c, ctl->settings->checkpoint_key);
 		checkpoint_format_text(&text, &c);
@@ -503,7 +502,6 @@ print_head(const struct ctl *ctl, const char *directory, const char *name,
 int
 command_checkpoint(struct ctl *ctl, int argc, char **argv)
 {
-	char host[256] = "localhost";
 	struct fail fail;
 	int rc = ctl_no_arguments(argc, argv);
 
@@ -518,9 +516,7 @@ command_checkpoint(struct ctl *ctl, int argc, char **argv)
 		    "keygen'", ctl->settings->keys);
 		return EX_CONFIG;
 	}
-	(void)gethostname(host, sizeof(host) - 1);
-	print_head(ctl, ctl->settings->audit.ledger, "ledger", host, &rc);
-	print_head(ctl, ctl->settings->audit.directory, "decisions", host,
-	    &rc);
+	print_head(ctl, ctl->settings->audit.ledger, "ledger", &rc);
+	print_head(ctl, ctl->settings->audit.directory, "decisions", &rc);
 	return rc;
 }

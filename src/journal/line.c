@@ -12,6 +12,8 @@
 
 #include "base/codec.h"
 #include "base/crypto.h"
+#include "base/date.h"
+#include "base/json.h"
 
 /* ,"salt":"32","digest":"64","chain":"64"} */
 #define SALT_PART	"\"salt\":\""
@@ -195,9 +197,8 @@ take_head(struct span *s, struct journal_entry *out)
 	return journal_type_is_valid(out->type) && take(s, "\",");
 }
 
-/* Blanking leaves the line as long as it was. */
-static bool
-is_blanked(struct span body)
+bool
+journal_is_blanked(struct span body)
 {
 	if (!take(&body, JOURNAL_BLANKED))
 		return false;
@@ -240,7 +241,7 @@ journal_line_parse(struct span line, struct journal_entry *out,
 	    !take_hex(&tail, out->chain, sizeof(out->chain)) ||
 	    !take(&tail, "\"}"))
 		return fail_set(fail, FAIL_INPUT, "not an entry of a journal");
-	if (is_blanked(out->body)) {
+	if (journal_is_blanked(out->body)) {
 		out->blanked = true;
 		out->body.len = 0;
 		return 0;
@@ -261,4 +262,47 @@ journal_line_parse(struct span line, struct journal_entry *out,
 		out->body.len--;
 	}
 	return 0;
+}
+
+/* A text of the entry that begins a segment, and whose body is JSON. */
+static bool
+segment_member(const struct journal_entry *entry, const char *name,
+    bool (*read)(struct span text, void *out), void *out)
+{
+	struct json_object *object;
+	struct fail unused;
+	struct span text;
+	bool ok;
+
+	if (!span_is(entry->type, SPAN("segment")) || entry->blanked ||
+	    json_object_parse(entry->object, &object, &unused) == -1)
+		return false;
+	ok = json_object_string(object, name, &text) == 1 && read(text, out);
+	json_object_free(&object);
+	return ok;
+}
+
+static bool
+read_chain(struct span text, void *out)
+{
+	return hex_parse(text, out, JOURNAL_CHAIN_BYTES) == 0;
+}
+
+static bool
+read_time(struct span text, void *out)
+{
+	return date_parse(text, out) == 0;
+}
+
+bool
+journal_segment_previous(const struct journal_entry *entry,
+    unsigned char chain[JOURNAL_CHAIN_BYTES])
+{
+	return segment_member(entry, "previous", read_chain, chain);
+}
+
+bool
+journal_segment_time(const struct journal_entry *entry, int64_t *ms)
+{
+	return segment_member(entry, "time", read_time, ms);
 }

@@ -46,6 +46,13 @@ void	journal_chain(struct crypto_hash *hash,
 bool	journal_type_is_valid(struct span type);
 /* What stands where the body stood; blanks follow. */
 #define JOURNAL_BLANKED	"\"blanked\":true,"
+/* Is this part of a line that mark, and blanks only? */
+bool	journal_is_blanked(struct span middle);
+/* What the entry that begins a segment tells; false when it is none, or can't
+ * be read. */
+bool	journal_segment_previous(const struct journal_entry *entry,
+	    unsigned char chain[JOURNAL_CHAIN_BYTES]);
+bool	journal_segment_time(const struct journal_entry *entry, int64_t *ms);
 /* The part of a line that blanking overwrites, whatever state it is in. */
 bool	journal_line_frame(struct span line, uint64_t *seq,
 	    struct span *middle);

@@ -18,9 +18,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/date.h"
 #include "base/file.h"
-#include "base/json.h"
 #include "journal/checkpoint.h"
 #include "journal/private.h"
 
@@ -48,10 +46,9 @@ begin_time(const struct prune *p, const char *file, int64_t *ms,
 	struct buf path = BUF_INIT(8192);
 	char line[JOURNAL_LINE_MAX + 1];
 	struct journal_entry entry;
-	struct json_object *object;
-	struct span text;
+	struct fail unused;
 	FILE *f;
-	int rc = -1;
+	int rc = 0;
 
 	set_path(p, &path, file);
 	f = fopen(buf_get(&path), "re");
@@ -59,19 +56,10 @@ begin_time(const struct prune *p, const char *file, int64_t *ms,
 		rc = fail_errno(fail, FAIL_SETUP, errno, "%s",
 		    buf_get(&path));
 	else if (fgets(line, sizeof(line), f) == NULL || journal_line_parse(
-	    span_trim(span_str(line)), &entry, fail) == -1 ||
-	    json_object_parse(entry.object, &object, fail) == -1)
+	    span_trim(span_str(line)), &entry, &unused) == -1 ||
+	    !journal_segment_time(&entry, ms))
 		rc = fail_set(fail, FAIL_SETUP, "%s:1: this entry can't be "
 		    "read, so nobody knows how old it is", buf_get(&path));
-	else {
-		if (json_object_string(object, "time", &text) == 1 &&
-		    date_parse(text, ms) == 0)
-			rc = 0;
-		else
-			rc = fail_set(fail, FAIL_SETUP, "%s:1: no time",
-			    buf_get(&path));
-		json_object_free(&object);
-	}
 	if (f != NULL)
 		(void)fclose(f);
 	buf_fini(&path);

@@ -13,8 +13,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/date.h"
-#include "base/json.h"
 #include "base/xalloc.h"
 #include "journal/private.h"
 
@@ -297,25 +295,6 @@ choose_segment(struct journal_reader *r, char **names, size_t count)
 	}
 }
 
-/* The time in the first entry of a segment; INT64_MIN when it tells none. */
-static int64_t
-begin_time(const struct journal_entry *entry)
-{
-	struct json_object *object;
-	struct fail unused;
-	struct span text;
-	int64_t ms;
-
-	if (!span_is(entry->type, SPAN("segment")) || entry->blanked ||
-	    json_object_parse(entry->object, &object, &unused) == -1)
-		return INT64_MIN;
-	if (json_object_string(object, "time", &text) != 1 ||
-	    date_parse(text, &ms) == -1)
-		ms = INT64_MIN;
-	json_object_free(&object);
-	return ms;
-}
-
 int
 journal_seq_at(const char *directory, const char *name, int64_t ms,
     uint64_t *seq, struct fail *fail)
@@ -333,13 +312,19 @@ journal_seq_at(const char *directory, const char *name, int64_t ms,
 		journal_reader_close(&r);
 		return -1;
 	}
-	for (size_t i = count; i > 0; i--)
-		if (open_segment(r, names[i - 1], &unused) == 0 &&
-		    read_entry(r, &entry, &unused) == 1 &&
-		    begin_time(&entry) <= ms) {
+	for (size_t i = count; i > 0; i--) {
+		int64_t begun_ms;
+
+		if (open_segment(r, names[i - 1], &unused) == -1 ||
+		    read_entry(r, &entry, &unused) != 1)
+			continue;
+		/* One that does not tell is read. */
+		if (!journal_segment_time(&entry, &begun_ms) ||
+		    begun_ms <= ms) {
 			*seq = entry.seq;
 			break;
 		}
+	}
 	journal_segments_free(names, count);
 	journal_reader_close(&r);
 	return 0;

@@ -144,19 +144,6 @@ struct redaction {
 	bool		 changed;
 };
 
-static bool
-is_blank(struct span middle)
-{
-	struct span mark = span_str(JOURNAL_BLANKED);
-
-	if (!span_has_prefix(middle, mark))
-		return false;
-	for (size_t i = mark.len; i < middle.len; i++)
-		if (middle.p[i] != ' ')
-			return false;
-	return true;
-}
-
 static int
 blank(struct redaction *r, uint64_t offset, size_t len, struct fail *fail)
 {
@@ -192,7 +179,7 @@ redact_line(struct redaction *r, struct span line, uint64_t offset,
 
 	if (!journal_line_frame(line, &seq, &middle) ||
 	    !journal_set_has(r->entries, seq) ||
-	    middle.len < sizeof(JOURNAL_BLANKED) - 1 || is_blank(middle))
+	    middle.len < sizeof(JOURNAL_BLANKED) - 1 || journal_is_blanked(middle))
 		return 0;
 	return blank(r, offset + (uint64_t)(middle.p - line.p), middle.len,
 	    fail);

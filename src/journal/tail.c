@@ -13,8 +13,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/codec.h"
-#include "base/json.h"
 #include "journal/private.h"
 
 #define CHUNK	4096
@@ -90,25 +88,6 @@ line_before(const struct segment *s, uint64_t end, struct line *line,
 	return 1;
 }
 
-/* Finds the chain before the first entry of a segment in its body. */
-static int
-previous_of_segment(const struct journal_entry *entry,
-    unsigned char chain[JOURNAL_CHAIN_BYTES])
-{
-	struct json_object *object;
-	struct fail unused;
-	struct span text;
-	int rc = -1;
-
-	if (!span_is(entry->type, SPAN("segment")) || entry->blanked ||
-	    json_object_parse(entry->object, &object, &unused) == -1)
-		return -1;
-	if (json_object_string(object, "previous", &text) == 1)
-		rc = hex_parse(text, chain, JOURNAL_CHAIN_BYTES);
-	json_object_free(&object);
-	return rc;
-}
-
 /* Does the last entry fit the one before it (NULL: it is the first)? */
 static bool
 fits(const struct segment *s, const struct journal_entry *last,
@@ -124,7 +103,7 @@ fits(const struct segment *s, const struct journal_entry *last,
 			return false;
 	}
 	if (before == NULL) {
-		if (previous_of_segment(last, previous) == -1)
+		if (!journal_segment_previous(last, previous))
 			return false;
 	} else {
 		if (journal_line_parse(buf_span(&before->text), &entry,

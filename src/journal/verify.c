@@ -19,8 +19,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/codec.h"
-#include "base/date.h"
 #include "base/file.h"
 #include "base/xalloc.h"
 #include "journal/private.h"
@@ -341,25 +339,6 @@ compare_held(struct journal_verifier *v)
 
 /* -- segments -- */
 
-/* The chain before a segment, from its first entry. */
-static bool
-previous_chain(const struct journal_entry *entry,
-    unsigned char chain[JOURNAL_CHAIN_BYTES])
-{
-	struct json_object *object;
-	struct fail unused;
-	struct span text;
-	bool ok;
-
-	if (!span_is(entry->type, SPAN("segment")) || entry->blanked ||
-	    json_object_parse(entry->object, &object, &unused) == -1)
-		return false;
-	ok = json_object_string(object, "previous", &text) == 1 &&
-	    hex_parse(text, chain, JOURNAL_CHAIN_BYTES) == 0;
-	json_object_free(&object);
-	return ok;
-}
-
 /* The first entry that is read of the whole journal. */
 static void
 begin(struct journal_verifier *v, const struct journal_entry *entry)
@@ -367,7 +346,7 @@ begin(struct journal_verifier *v, const struct journal_entry *entry)
 	v->has_last = true;
 	v->seq = entry->seq - 1;
 	v->signed_seq = v->seq;
-	if (!previous_chain(entry, v->chain)) {
+	if (!journal_segment_previous(entry, v->chain)) {
 		/* check_segment() says so. */
 		memcpy(v->chain, entry->chain, sizeof(v->chain));
 		v->seq = entry->seq;
@@ -384,7 +363,7 @@ check_segment(struct journal_verifier *v, const struct journal_entry *entry)
 {
 	unsigned char chain[JOURNAL_CHAIN_BYTES];
 
-	if (!previous_chain(entry, chain))
+	if (!journal_segment_previous(entry, chain))
 		tell(v, FAULT_SEGMENT, v->file, v->line, entry->seq,
 		    "the file does not begin with the entry that begins a "
 		    "segment");
