@@ -91,6 +91,28 @@ opt_out_since(const struct record *r, int64_t grant_ms)
 	return REASON_NO_CONSENT;
 }
 
+int64_t
+consent_last_ms(const struct list *list, int64_t grant_ms)
+{
+	int64_t last_ms = INT64_MAX;
+
+	if (duration_is_set(list->max_age))
+		last_ms = date_add(grant_ms, list->max_age);
+	if (grant_ms < list->notice_since_ms &&
+	    list->notice_since_ms <= last_ms)
+		last_ms = list->notice_since_ms - 1;
+	return last_ms;
+}
+
+bool
+consent_objects_to_profiling(const struct record *r)
+{
+	int64_t objected_ms = later_of(r->object_profiling_ms,
+	    later_of(r->object_ms, r->erase_ms));
+
+	return objected_ms != 0 && objected_ms >= r->allow_profiling_ms;
+}
+
 /* Of a normalised record. */
 static enum reason
 state_of(const struct list *list, const struct record *r, int64_t now_ms)
@@ -105,8 +127,7 @@ state_of(const struct list *list, const struct record *r, int64_t now_ms)
 		    opt_out_since(r, r->grant_ms);
 	if (is_future(r->grant_ms, now_ms))
 		return REASON_NO_CONSENT;
-	if (duration_is_set(list->max_age) &&
-	    date_add(r->grant_ms, list->max_age) < now_ms)
+	if (consent_last_ms(list, r->grant_ms) < now_ms)
 		return REASON_EXPIRED;
 	if (list->double_opt_in && (r->confirm_ms < r->grant_ms ||
 	    is_future(r->confirm_ms, now_ms)))

@@ -57,7 +57,7 @@ int	reason_parse(struct span name, enum reason *out)
  * The state of a consent.  GRANTED when the latest grant is strictly later
  * than the latest withdrawal (of the list or of all), objection and erasure,
  * is not in the future by more than DECISION_CLOCK_SKEW_MS, is not older than
- * max_age, is confirmed at or after it (and not in the future) where the list
+ * max_age nor than a notice_since that has come, is confirmed at or after it (and not in the future) where the list
  * wants that, and the person is not restricted (restrict >= unrestrict).
  * What is not later than the erasure counts for nothing, be the record
  * normalised or not: a restriction or an objection of before it is no reason.
@@ -69,6 +69,16 @@ int	reason_parse(struct span name, enum reason *out)
  */
 enum reason consent_state(const struct list *list,
 	    const struct record *record, int64_t now_ms);
+/* The last millisecond at which a grant of this time is not EXPIRED;
+ * INT64_MAX when it never is. */
+int64_t	consent_last_ms(const struct list *list, int64_t grant_ms);
+/*
+ * Did the person object to profiling for marketing (GDPR Art. 21(2)), by that
+ * or by objecting to all of it, and not allow it since?  An erasure counts as
+ * well, for what was objected to before is no longer known.  No mail depends
+ * on it: it is for those who segment.
+ */
+bool	consent_objects_to_profiling(const struct record *record);
 
 /* The answer for one recipient of a LISTED message. */
 struct decision decide_listed(const struct list *list,

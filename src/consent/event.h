@@ -28,9 +28,11 @@ enum event_kind {
 	EVENT_OBJECT,		/* person: no direct marketing, Art. 21 */
 	EVENT_ERASE,		/* person: forgotten, Art. 17 */
 	EVENT_RESTRICT,		/* person: stored, not used, Art. 18 */
-	EVENT_UNRESTRICT	/* person: the restriction is lifted */
+	EVENT_UNRESTRICT,	/* person: the restriction is lifted */
+	EVENT_OBJECT_PROFILING,	/* person: mail yes, profiling no, Art. 21(2) */
+	EVENT_ALLOW_PROFILING	/* person: that objection is taken back */
 };
-#define EVENT_KINDS	8
+#define EVENT_KINDS	10
 
 /* How a grant was given (GDPR Art. 7(1)).  Empty means not recorded.  Text is
  * UTF-8 without control characters; evidence_set() sees to that. */

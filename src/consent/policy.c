@@ -25,17 +25,72 @@ policy_bases(const struct list *list)
 	    (list->special_category ? 0u : 1u << BASIS_CONSENT);
 }
 
-enum event_kind
-policy_grant_kind(const struct list *list, const struct evidence *evidence)
+/* "ID VERSION" at the last blank; the major version is -1 when there is none. */
+static struct span
+split_notice(struct span notice, int64_t *major)
+{
+	size_t blank = notice.len, digits = 0;
+	struct span version;
+
+	*major = -1;
+	while (blank > 0 && notice.p[blank - 1] != ' ')
+		blank--;
+	if (blank == 0)
+		return notice;
+	version = span_from(notice, blank);
+	while (digits < version.len && ascii_isdigit(version.p[digits]))
+		digits++;
+	if ((digits < version.len && version.p[digits] != '.') ||
+	    span_to_i64(span_head(version, digits), major) == -1)
+		*major = -1;
+	return span_trim(span_head(notice, blank));
+}
+
+bool
+policy_notice_is_valid(struct span wanted)
+{
+	int64_t major;
+	struct span id = split_notice(wanted, &major);
+
+	return id.len > 0 && major >= 0 &&
+	    span_index(span_from(wanted, id.len), '.') == -1;
+}
+
+bool
+policy_notice_suffices(struct span wanted, struct span notice)
+{
+	int64_t wanted_major, major;
+	struct span wanted_id = split_notice(wanted, &wanted_major);
+	struct span id = split_notice(span_trim(notice), &major);
+
+	return span_is(id, wanted_id) && major != -1 && major >= wanted_major;
+}
+
+enum grant_fault
+policy_grant_fault(const struct list *list, int64_t at_ms,
+    const struct evidence *evidence)
 {
 	enum basis basis;
 	struct fail fail;
 
-	if (!evidence_method_counts(span_str(evidence->method)) ||
-	    evidence_basis_parse(span_str(evidence->basis), &basis,
+	if (!evidence_method_counts(span_str(evidence->method)))
+		return GRANT_METHOD;
+	if (evidence_basis_parse(span_str(evidence->basis), &basis,
 	    &fail) == 0 || (policy_bases(list) & 1u << basis) == 0)
-		return EVENT_UNPROVEN;
-	return EVENT_GRANT;
+		return GRANT_BASIS;
+	if (list->notice != NULL && at_ms >= list->notice_since_ms &&
+	    !policy_notice_suffices(span_str(list->notice),
+	    span_str(evidence->notice)))
+		return GRANT_NOTICE;
+	return GRANT_COUNTS;
+}
+
+enum event_kind
+policy_grant_kind(const struct list *list, int64_t at_ms,
+    const struct evidence *evidence)
+{
+	return policy_grant_fault(list, at_ms, evidence) == GRANT_COUNTS ?
+	    EVENT_GRANT : EVENT_UNPROVEN;
 }
 
 /* Is any bit of address set at or behind position bits? */

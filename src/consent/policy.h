@@ -56,6 +56,8 @@ struct list {
 	char	*purpose;		/* may be NULL */
 	char	*list_id;		/* may be NULL: none is injected */
 	struct duration max_age;	/* not set: never expires */
+	char	*notice;		/* "ID MAJOR"; may be NULL */
+	int64_t	 notice_since_ms;	/* from when; 0: always */
 	bool	 double_opt_in;
 	bool	 special_category;	/* Art. 9 */
 	unsigned bases;			/* 1 << enum basis; 0: the default */
@@ -84,9 +86,26 @@ const struct list *policy_list(const struct policy *policy, struct span id);
 /* The bases that suffice for the list: as configured, otherwise consent and
  * explicit consent, or for a special category only the latter. */
 unsigned policy_bases(const struct list *list);
-/* What a grant with this evidence is: EVENT_GRANT, or EVENT_UNPROVEN where its
- * method or its basis does not count. */
-enum event_kind policy_grant_kind(const struct list *list,
+/* Has a notice ("ID VERSION") the ID that is wanted and at least the major
+ * version ("ID MAJOR")?  The major version is the number that VERSION starts
+ * with, before its end or a dot: 3 of "3", "3.1". */
+bool	policy_notice_suffices(struct span wanted, struct span notice);
+/* Is it "ID MAJOR"? */
+bool	policy_notice_is_valid(struct span wanted);
+
+/* Why a grant does not count. */
+enum grant_fault {
+	GRANT_COUNTS,
+	GRANT_METHOD,		/* pre-ticked and the like */
+	GRANT_BASIS,		/* one that the list does not take */
+	GRANT_NOTICE		/* not the list's notice, or an older one */
+};
+/* What is wrong with a grant of this time and with this evidence. */
+enum grant_fault policy_grant_fault(const struct list *list, int64_t at_ms,
+	    const struct evidence *evidence);
+/* The same as the kind of event that is recorded: EVENT_GRANT where it
+ * counts, EVENT_UNPROVEN otherwise. */
+enum event_kind policy_grant_kind(const struct list *list, int64_t at_ms,
 	    const struct evidence *evidence);
 
 /* Reads "192.0.2.0/24", "2001:db8::/32", "192.0.2.1".  Host bits that are set

@@ -30,6 +30,8 @@ static const struct letter person_letters[] = {
 	{ 'e', offsetof(struct record, erase_ms) },
 	{ 'r', offsetof(struct record, restrict_ms) },
 	{ 'l', offsetof(struct record, unrestrict_ms) },
+	{ 'p', offsetof(struct record, object_profiling_ms) },
+	{ 'a', offsetof(struct record, allow_profiling_ms) },
 };
 #define LIST_LETTERS	(sizeof(list_letters) / sizeof(list_letters[0]))
 #define PERSON_LETTERS	(sizeof(person_letters) / sizeof(person_letters[0]))
@@ -107,6 +109,12 @@ record_apply(struct record *r, const struct event *event)
 		break;
 	case EVENT_UNRESTRICT:
 		raise_to(&r->unrestrict_ms, at_ms);
+		break;
+	case EVENT_OBJECT_PROFILING:
+		raise_to(&r->object_profiling_ms, at_ms);
+		break;
+	case EVENT_ALLOW_PROFILING:
+		raise_to(&r->allow_profiling_ms, at_ms);
 		break;
 	}
 }

@@ -15,11 +15,11 @@
  * Times are decimal Unix milliseconds behind a letter, absent ones left out,
  * always in this order, one space between:
  *	weekly    g1764000000000 c1764000300000 w1764000400000 u1763000000000
- *	*         w… o… e… r… l…
+ *	*         w… o… e… r… l… p… a…
  *	weekly.e  source=shop&method=web-form   (times: g…, then the evidence;
  *	          see evidence_field_format)
  * g grant, c confirm, w withdraw, u unproven, o object, e erase, r restrict,
- * l unrestrict.  store/merge.lua merges the same forms on the server; there an
+ * l unrestrict, p object to profiling, a allow profiling.  store/merge.lua merges the same forms on the server; there an
  * erasure drops the evidence of grants that are not later than it as well, and
  * fields that have nothing left.
  */
@@ -46,6 +46,8 @@ struct record {
 	int64_t erase_ms;
 	int64_t restrict_ms;
 	int64_t unrestrict_ms;
+	int64_t object_profiling_ms;
+	int64_t allow_profiling_ms;
 };
 
 /* Applies an event about this person and (when it names one) this list.  What

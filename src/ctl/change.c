@@ -22,6 +22,7 @@ struct change {
 	enum event_kind	 kind;
 	const struct list *list;	/* NULL: the person */
 	bool		 all;
+	bool		 profiling, lift;	/* object */
 	int64_t		 at_ms;
 	struct evidence	 evidence;
 };
@@ -34,6 +35,8 @@ static const struct option options[] = {
 	{ "list", required_argument, NULL, 'l' },
 	{ "all", no_argument, NULL, 'A' },
 	{ "at", required_argument, NULL, 't' },
+	{ "profiling", no_argument, NULL, 'p' },
+	{ "lift", no_argument, NULL, 'L' },
 	{ "help", no_argument, NULL, 'h' },
 	{ "source", required_argument, NULL, OPTION_EVIDENCE },
 	{ "notice", required_argument, NULL, OPTION_EVIDENCE + 1 },
@@ -94,6 +97,29 @@ complete_notice(struct ctl *ctl, struct change *c)
 	return rc == -1 ? ctl_error(&fail) : EX_OK;
 }
 
+/* Do the options fit the command, and each other? */
+static int
+check_options(struct change *c, const char *list)
+{
+	if (c->all && c->kind != EVENT_WITHDRAW)
+		return ctl_usage(c->command, "--all belongs to withdraw");
+	if (c->profiling && c->kind != EVENT_OBJECT)
+		return ctl_usage(c->command, "--profiling belongs to object");
+	if (c->lift && !c->profiling)
+		return ctl_usage(c->command, "--lift belongs to object "
+		    "--profiling: an objection to mail ends with a new opt-in");
+	if (list != NULL && !event_kind_has_list(c->kind))
+		return ctl_usage(c->command,
+		    "is about the person and takes no --list");
+	if (event_kind_has_list(c->kind) && (list != NULL) == c->all)
+		return ctl_usage(c->command, c->kind == EVENT_WITHDRAW ?
+		    "wants --list L or --all" : "wants --list L");
+	if (c->profiling)
+		c->kind = c->lift ? EVENT_ALLOW_PROFILING :
+		    EVENT_OBJECT_PROFILING;
+	return EX_OK;
+}
+
 /* Returns -1 to go on, or an exit code. */
 static int
 parse(struct ctl *ctl, struct change *c, int argc, char **argv)
@@ -113,22 +139,20 @@ parse(struct ctl *ctl, struct change *c, int argc, char **argv)
 			c->all = true;
 		else if (option == 't')
 			rc = set_time(ctl, c, optarg);
+		else if (option == 'p')
+			c->profiling = true;
+		else if (option == 'L')
+			c->lift = true;
 		else if (option == 'h') {
 			ctl_help(c->command);
 			return EX_OK;
 		} else
 			rc = ctl_usage(c->command, "%s", "");
 	}
+	if (rc == EX_OK)
+		rc = check_options(c, list);
 	if (rc != EX_OK)
 		return rc;
-	if (c->all && c->kind != EVENT_WITHDRAW)
-		return ctl_usage(c->command, "--all belongs to withdraw");
-	if (list != NULL && !event_kind_has_list(c->kind))
-		return ctl_usage(c->command,
-		    "is about the person and takes no --list");
-	if (event_kind_has_list(c->kind) && (list != NULL) == c->all)
-		return ctl_usage(c->command, c->kind == EVENT_WITHDRAW ?
-		    "wants --list L or --all" : "wants --list L");
 	if (optind == argc)
 		return ctl_usage(c->command, "wants an address");
 	rc = ctl_need_keys(ctl);
@@ -158,10 +182,6 @@ say_state(struct ctl *ctl, const struct change *c, const char *address,
 	reason = consent_state(c->list, &record, ctl->now_ms);
 	if (reason == REASON_PENDING)
 		printf("%s: pending, until confirmed\n", address);
-	else if (reason == REASON_UNPROVEN &&
-	    !evidence_method_counts(span_str(c->evidence.method)))
-		printf("%s: recorded as unproven, since method \"%s\" can't "
-		    "count as consent\n", address, c->evidence.method);
 	else if (reason != REASON_GRANTED)
 		printf("%s: recorded, but not allowed: %s\n", address,
 		    reason_name(reason));
@@ -176,22 +196,38 @@ make_event(const struct change *c, const struct subject *subject)
 	if (c->list != NULL)
 		memcpy(event.list, c->list->id, sizeof(event.list));
 	if (c->kind == EVENT_GRANT)
-		event.kind = policy_grant_kind(c->list, &c->evidence);
+		event.kind = policy_grant_kind(c->list, c->at_ms,
+		    &c->evidence);
 	return event;
 }
 
-/* Returns 1 after saying so when the list does not take the basis, which
- * needs no look at Redis. */
+/* Why the grants do not count, which needs no look at Redis.  Returns 1 where
+ * that may be news. */
 static int
-say_basis(const struct change *c)
+say_fault(const struct change *c)
 {
-	if (c->kind != EVENT_GRANT ||
-	    !evidence_method_counts(span_str(c->evidence.method)) ||
-	    policy_grant_kind(c->list, &c->evidence) == EVENT_GRANT)
+	const struct evidence *e = &c->evidence;
+	enum grant_fault fault = c->kind != EVENT_GRANT ? GRANT_COUNTS :
+	    policy_grant_fault(c->list, c->at_ms, e);
+
+	switch (fault) {
+	case GRANT_COUNTS:
 		return EX_OK;
-	ctl_warn("recorded as unproven: list \"%s\" does not accept the basis "
-	    "\"%s\"", c->list->id, c->evidence.basis[0] != '\0' ?
-	    c->evidence.basis : evidence_basis_name(BASIS_CONSENT));
+	case GRANT_METHOD:
+		ctl_warn("recorded as unproven: method \"%s\" can't count as "
+		    "consent", e->method);
+		return EX_OK;	/* which whoever says so knows */
+	case GRANT_BASIS:
+		ctl_warn("recorded as unproven: list \"%s\" does not accept "
+		    "the basis \"%s\"", c->list->id, e->basis[0] != '\0' ?
+		    e->basis : evidence_basis_name(BASIS_CONSENT));
+		break;
+	case GRANT_NOTICE:
+		ctl_warn("recorded as unproven: list \"%s\" wants notice "
+		    "\"%s\" or newer, not \"%s\"", c->list->id,
+		    c->list->notice, e->notice);
+		break;
+	}
 	return 1;
 }
 
@@ -227,7 +263,7 @@ command_change(struct ctl *ctl, int argc, char **argv)
 	for (size_t i = 0; rc == EX_OK && i < n; i++)
 		say_state(ctl, &c, given[i], &events[i].subject);
 	if (rc == EX_OK && n > 0 && bad == EX_OK)
-		bad = say_basis(&c);
+		bad = say_fault(&c);
 	free(events);
 	free(given);
 	return rc != EX_OK ? rc : bad;

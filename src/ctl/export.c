@@ -253,6 +253,10 @@ visit(const char *list, const struct record *r,
 		add_from_store(x, EVENT_RESTRICT, "", r->restrict_ms, NULL);
 		add_from_store(x, EVENT_UNRESTRICT, "", r->unrestrict_ms,
 		    NULL);
+		add_from_store(x, EVENT_OBJECT_PROFILING, "",
+		    r->object_profiling_ms, NULL);
+		add_from_store(x, EVENT_ALLOW_PROFILING, "",
+		    r->allow_profiling_ms, NULL);
 		return;
 	}
 	add_from_store(x, EVENT_GRANT, list, r->grant_ms, evidence);
@@ -331,6 +335,8 @@ event_state(const struct event *event, bool double_opt_in)
 	case EVENT_WITHDRAW:
 		return "dpv:ConsentWithdrawn";
 	case EVENT_OBJECT:
+	case EVENT_OBJECT_PROFILING:
+	case EVENT_ALLOW_PROFILING:
 		return "eu-gdpr:A21";
 	case EVENT_ERASE:
 		return "eu-gdpr:A17";
@@ -503,6 +509,7 @@ print_record(const struct export *x, struct buf *out, size_t i)
 	const struct known *known = &x->lists[i];
 	enum reason reason = consent_state(list, &known->record,
 	    x->ctl->now_ms);
+	int64_t last_ms = consent_last_ms(list, known->record.grant_ms);
 
 	buf_add_str(out, "\n{");
 	add_record_id(out, x, list);
@@ -512,9 +519,8 @@ print_record(const struct export *x, struct buf *out, size_t i)
 	json_add_member_bool(out, "mail_allowed", reason == REASON_GRANTED);
 	add_notice(out, x, &known->evidence);
 	add_processing(out, x, list, &known->evidence);
-	if (known->record.grant_ms != 0 && duration_is_set(list->max_age))
-		ctl_add_time(out, "valid_until",
-		    date_add(known->record.grant_ms, list->max_age));
+	if (known->record.grant_ms != 0 && last_ms != INT64_MAX)
+		ctl_add_time(out, "valid_until", last_ms);
 	buf_add_char(out, '}');
 }
 

@@ -23,12 +23,14 @@ struct look {
 	struct subject	 subject;
 	bool		 json;
 	bool		 mailto;
+	bool		 profiling;
 };
 
 static const struct option options[] = {
 	{ "list", required_argument, NULL, 'l' },
 	{ "json", no_argument, NULL, 'j' },
 	{ "mailto", no_argument, NULL, 'm' },
+	{ "profiling", no_argument, NULL, 'p' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 }
 };
@@ -52,6 +54,9 @@ parse(struct ctl *ctl, struct look *look, bool wants_list, int argc,
 		case 'm':
 			look->mailto = true;
 			break;
+		case 'p':
+			look->profiling = true;
+			break;
 		case 'h':
 			ctl_help(argv[0]);
 			return EX_OK;
@@ -59,9 +64,13 @@ parse(struct ctl *ctl, struct look *look, bool wants_list, int argc,
 			return ctl_usage(argv[0], "%s", "");
 		}
 	if ((look->json && wants_list) || (look->mailto &&
-	    strcmp(argv[0], "token") != 0) || (list != NULL && !wants_list))
+	    strcmp(argv[0], "token") != 0) || (look->profiling &&
+	    strcmp(argv[0], "check") != 0) || (list != NULL && !wants_list))
 		return ctl_usage(argv[0], "an option that it does not have");
-	if (wants_list && list == NULL)
+	if (look->profiling && list != NULL)
+		return ctl_usage(argv[0],
+		    "--profiling is about the person and takes no --list");
+	if (wants_list && list == NULL && !look->profiling)
 		return ctl_usage(argv[0], "wants --list L");
 	if (optind + 1 != argc)
 		return ctl_usage(argv[0], "wants one address");
@@ -72,6 +81,35 @@ parse(struct ctl *ctl, struct look *look, bool wants_list, int argc,
 		return EX_DATAERR;
 	rc = ctl_subject(ctl, argv[optind], &look->address, &look->subject);
 	return rc == EX_OK ? -1 : rc;
+}
+
+static void
+take_person(const char *list, const struct record *record,
+    const struct evidence *evidence, void *context)
+{
+	(void)evidence;
+	if (list[0] == '\0')
+		*(struct record *)context = *record;
+}
+
+/* For those who segment: 0 when the person did not object to it. */
+static int
+check_profiling(struct ctl *ctl, const struct look *look)
+{
+	struct record person;
+	struct fail fail;
+	bool objected;
+
+	memset(&person, 0, sizeof(person));
+	if (store_visit(ctl->store, &look->subject, take_person, &person,
+	    &fail) == -1) {
+		puts(reason_name(REASON_STORE_FAILURE));
+		ctl_warn("%s", fail.text);
+		return EX_UNAVAILABLE;
+	}
+	objected = consent_objects_to_profiling(&person);
+	puts(objected ? "objected" : "not-objected");
+	return objected ? 1 : 0;
 }
 
 int
@@ -85,6 +123,8 @@ command_check(struct ctl *ctl, int argc, char **argv)
 
 	if (rc != -1 || (rc = ctl_need_store(ctl)) != EX_OK)
 		return rc;
+	if (look.profiling)
+		return check_profiling(ctl, &look);
 	if (store_lookup(ctl->store, &look.subject, look.list->id, &record,
 	    &fail) == -1) {
 		puts(reason_name(REASON_STORE_FAILURE));
@@ -170,6 +210,10 @@ static const struct {
 	{ "erased_at", offsetof(struct record, erase_ms) },
 	{ "restricted_at", offsetof(struct record, restrict_ms) },
 	{ "unrestricted_at", offsetof(struct record, unrestrict_ms) },
+	{ "profiling_objected_at",
+	  offsetof(struct record, object_profiling_ms) },
+	{ "profiling_allowed_at",
+	  offsetof(struct record, allow_profiling_ms) },
 };
 #define TIMES		(sizeof(times) / sizeof(times[0]))
 #define PERSON_TIMES	(sizeof(person_times) / sizeof(person_times[0]))

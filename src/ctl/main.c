@@ -42,15 +42,16 @@ static const struct command {
 	    "record the second step of a double opt-in" },
 	{ "withdraw", command_change, "--list L|--all [--at TIME] ADDR...",
 	    "record an opt-out" },
-	{ "object", command_change, "[--at TIME] ADDR...",
-	    "no direct marketing at all (GDPR Art. 21)" },
+	{ "object", command_change, "[--profiling [--lift]] [--at TIME] "
+	    "ADDR...", "no direct marketing, or no profiling for it (GDPR "
+	    "Art. 21)" },
 	{ "restrict", command_change, "[--at TIME] ADDR...",
 	    "keep what is stored, do not use it (GDPR Art. 18)" },
 	{ "unrestrict", command_change, "[--at TIME] ADDR...",
 	    "lift a restriction" },
 	{ "show", command_show, "ADDR [--json]",
 	    "every consent of a person, with its state and evidence" },
-	{ "check", command_check, "--list L ADDR",
+	{ "check", command_check, "--list L | --profiling ADDR",
 	    "exit 0 allowed, 1 blocked; prints the reason word" },
 	{ "explain", command_explain, "[-f SENDER] [-a SASL_USER] "
 	    "[--client IP] [--daemon NAME] [--json]\n           RCPT... "

@@ -18,6 +18,7 @@
 #include "base/date.h"
 #include "base/json.h"
 #include "base/xalloc.h"
+#include "consent/decision.h"
 #include "ctl/facts.h"
 #include "ctl/redaction.h"
 #include "journal/prune.h"
@@ -27,7 +28,7 @@ static int64_t
 list_end(const struct ctl *ctl, int list, int64_t in_ms, int64_t out_ms)
 {
 	const struct policy *policy = &ctl->settings->policy;
-	struct duration age = { 0, 0 };
+	int64_t last_ms;
 
 	if (in_ms <= out_ms)
 		return out_ms;
@@ -35,10 +36,8 @@ list_end(const struct ctl *ctl, int list, int64_t in_ms, int64_t out_ms)
 	 * its proof is due by its age alone. */
 	if (list < 0 || (size_t)list >= policy->list_count)
 		return in_ms;
-	age = policy->lists[list].max_age;
-	if (!duration_is_set(age) || date_add(in_ms, age) >= ctl->now_ms)
-		return ctl->now_ms;
-	return date_add(in_ms, age);
+	last_ms = consent_last_ms(&policy->lists[list], in_ms);
+	return last_ms < ctl->now_ms ? last_ms : ctl->now_ms;
 }
 
 static bool

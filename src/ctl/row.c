@@ -19,13 +19,15 @@ enum column {
 	COLUMN_CONFIRMED_AT,
 	COLUMN_WITHDRAWN_AT,
 	COLUMN_OBJECTED_AT,
+	COLUMN_PROFILING_OBJECTED_AT,
 	COLUMN_EVIDENCE		/* and the EVIDENCE_FIELDS - 1 after it */
 };
 
 static const char *const names[ROW_COLUMNS] = {
 	"address", "list", "at", "confirmed_at", "withdrawn_at",
-	"objected_at", "source", "notice", "language", "method", "basis",
-	"guardian", "ip", "digest", "jurisdiction", "purpose"
+	"objected_at", "profiling_objected_at", "source", "notice",
+	"language", "method", "basis", "guardian", "ip", "digest",
+	"jurisdiction", "purpose"
 };
 _Static_assert(ROW_COLUMNS == COLUMN_EVIDENCE + EVIDENCE_FIELDS, "columns");
 
@@ -97,7 +99,7 @@ add_grant(struct row_events *out, const struct row *row,
 			return -1;
 	if (evidence_check(&event->evidence, ip, fail) == -1)
 		return -1;
-	event->kind = policy_grant_kind(out->list, &event->evidence);
+	event->kind = policy_grant_kind(out->list, at_ms, &event->evidence);
 	return 0;
 }
 
@@ -128,7 +130,7 @@ row_to_events(const struct row *row, const struct policy *policy,
     const struct crypto_hmac *pseudonym_key, int64_t default_at_ms,
     int64_t now_ms, struct row_events *out, struct fail *fail)
 {
-	int64_t at, confirmed, withdrawn, objected;
+	int64_t at, confirmed, withdrawn, objected, profiling;
 
 	memset(out, 0, sizeof(*out));
 	if (identify(row, policy, pseudonym_key, out, fail) == -1 ||
@@ -137,7 +139,10 @@ row_to_events(const struct row *row, const struct policy *policy,
 	    fail) == -1 ||
 	    read_time(row, COLUMN_WITHDRAWN_AT, now_ms, &withdrawn,
 	    fail) == -1 ||
-	    read_time(row, COLUMN_OBJECTED_AT, now_ms, &objected, fail) == -1)
+	    read_time(row, COLUMN_OBJECTED_AT, now_ms, &objected,
+	    fail) == -1 ||
+	    read_time(row, COLUMN_PROFILING_OBJECTED_AT, now_ms, &profiling,
+	    fail) == -1)
 		return -1;
 	if (at != 0 && confirmed != 0 && confirmed < at)
 		return fail_set(fail, FAIL_INPUT, "confirmed_at is before at: "
@@ -146,7 +151,7 @@ row_to_events(const struct row *row, const struct policy *policy,
 	/* The opt-in was no later than its confirmation. */
 	if (at == 0 && confirmed != 0)
 		at = confirmed;
-	if (at == 0 && !out->opts_out) {
+	if (at == 0 && !out->opts_out && profiling == 0) {
 		at = default_at_ms;
 		out->timeless = true;
 	}
@@ -159,6 +164,8 @@ row_to_events(const struct row *row, const struct policy *policy,
 		(void)add_event(out, EVENT_WITHDRAW, withdrawn);
 	if (objected != 0)
 		(void)add_event(out, EVENT_OBJECT, objected);
+	if (profiling != 0)
+		(void)add_event(out, EVENT_OBJECT_PROFILING, profiling);
 	return 0;
 }
 

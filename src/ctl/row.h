@@ -17,12 +17,12 @@
 #include "consent/event.h"
 #include "consent/policy.h"
 
-#define ROW_COLUMNS	16
+#define ROW_COLUMNS	17
 #define ROW_BYTES_MAX	(64 * 1024)
-#define ROW_EVENTS_MAX	4
+#define ROW_EVENTS_MAX	5
 
-/* The columns are address, list, at, confirmed_at, withdrawn_at, objected_at
- * and the evidence fields, in this order.  Returns 1, or 0 with *fail naming
+/* The columns are address, list, at, confirmed_at, withdrawn_at, objected_at,
+ * profiling_objected_at and the evidence fields, in this order.  Returns 1, or 0 with *fail naming
  * the nearest column. */
 int	row_column_parse(struct span name, unsigned *column,
 	    struct fail *fail) __attribute__((warn_unused_result));
@@ -43,8 +43,8 @@ struct row_events {
 
 /*
  * Checks a row and makes its events.  A row without `at' gets default_at_ms
- * as the time of its opt-in, unless it brings an opt-out itself: then it has
- * no opt-in at all, for nobody knows which came first.
+ * as the time of its opt-in, unless it brings an opt-out or an objection to
+ * profiling itself: then it has no opt-in at all, for nobody knows which came first.
  * Returns 0, or -1 with FAIL_INPUT: the reason for the report.
  */
 int	row_to_events(const struct row *row, const struct policy *policy,

@@ -88,8 +88,8 @@ judge(struct stale *s, const struct fact *facts, size_t n,
 		return;
 	s->expiring[number]++;
 	if (s->subjects)
-		tell_subject(s, &facts[0], list, date_add(record.grant_ms,
-		    list->max_age));
+		tell_subject(s, &facts[0], list,
+		    consent_last_ms(list, record.grant_ms));
 }
 
 static void
@@ -128,7 +128,7 @@ print_counts(struct stale *s)
 			printf("%-20s %" PRIu64 " of %" PRIu64 " consents "
 			    "expire within %" PRId64 " days%s\n", list->id,
 			    s->expiring[i], s->granted[i], s->days,
-			    duration_is_set(list->max_age) ? "" :
+			    consent_last_ms(list, 1) != INT64_MAX ? "" :
 			    " (no max_age: they never do)");
 			continue;
 		}

@@ -202,6 +202,12 @@ const struct option option_table[] = {
 	  .help = "which mail asks for a confirmation" },
 	{ SCOPE_LIST, "max_age", .kind = OPTION_DURATION, LIST(max_age),
 	  .help = "how long a grant counts" },
+	{ SCOPE_LIST, "notice", TEXT(SHORT_MAX), LIST(notice),
+	  .check = value_check_notice,
+	  .help = "which notice a grant has to name, and its major version" },
+	{ SCOPE_LIST, "notice_since", .kind = OPTION_TIME,
+	  LIST(notice_since_ms),
+	  .help = "when older grants end, for a new notice" },
 	{ SCOPE_LIST, "double_opt_in", .kind = OPTION_FLAG,
 	  LIST(double_opt_in), .fallback = "false",
 	  .help = "a grant counts once it is confirmed" },
@@ -456,6 +462,19 @@ set_bases(const struct option *option, void *base, const char *text,
 }
 
 static int
+set_time(const struct option *option, void *base, const char *text,
+    struct fail *fail)
+{
+	int64_t ms;
+
+	if (date_parse(span_str(text), &ms) == -1 || ms == 0)
+		return fail_set(fail, FAIL_SETUP, "\"%s\" is no time like "
+		    "\"2026-01-05\" or \"2026-01-05T09:00:00Z\"", text);
+	store_number(option, base, (uint64_t)ms);
+	return 0;
+}
+
+static int
 check_text(const struct option *option, const char *text, struct fail *fail)
 {
 	size_t len = strlen(text);
@@ -506,6 +525,8 @@ option_set_text(const struct option *option, void *base, const char *text,
 		return set_duration(option, base, text, fail);
 	case OPTION_BASES:
 		return set_bases(option, base, text, fail);
+	case OPTION_TIME:
+		return set_time(option, base, text, fail);
 	case OPTION_OCTAL:
 		return set_octal(option, base, text, fail);
 	case OPTION_NETWORK:
@@ -637,6 +658,17 @@ add_bases(struct buf *out, unsigned bases)
 	return bases != 0;
 }
 
+static bool
+add_time(struct buf *out, int64_t ms)
+{
+	if (ms == 0)
+		return false;
+	buf_add_char(out, '"');
+	date_format(out, ms);
+	buf_add_char(out, '"');
+	return true;
+}
+
 bool
 option_format(struct buf *out, const struct option *option, const void *base)
 {
@@ -669,6 +701,8 @@ option_format(struct buf *out, const struct option *option, const void *base)
 		return add_duration(out, field);
 	case OPTION_BASES:
 		return add_bases(out, (unsigned)fetch_number(option, base));
+	case OPTION_TIME:
+		return add_time(out, (int64_t)fetch_number(option, base));
 	case OPTION_OCTAL:
 		if ((int)fetch_number(option, base) == -1)
 			return false;

@@ -40,6 +40,7 @@ enum option_kind {
 	OPTION_CHOICE,		/* enum or bool: the index of the word */
 	OPTION_DURATION,	/* struct duration, from text */
 	OPTION_BASES,		/* unsigned: 1 << enum basis each */
+	OPTION_TIME,		/* int64_t Unix milliseconds, from text */
 	OPTION_OCTAL,		/* int, from text; -1 when not set */
 	OPTION_NETWORK,		/* struct network, from text */
 	OPTION_GROUP,		/* { keys of scope `members' } */

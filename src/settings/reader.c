@@ -127,6 +127,7 @@ want_of(const struct option *option)
 	case OPTION_CHOICE:
 	case OPTION_DURATION:
 	case OPTION_BASES:
+	case OPTION_TIME:
 	case OPTION_OCTAL:
 	case OPTION_NETWORK:
 	case OPTION_REFUSED:
@@ -156,6 +157,7 @@ has_type_of(const config_setting_t *setting, const struct option *option)
 	case OPTION_CHOICE:
 	case OPTION_DURATION:
 	case OPTION_BASES:
+	case OPTION_TIME:
 	case OPTION_OCTAL:
 	case OPTION_NETWORK:
 	case OPTION_REFUSED:

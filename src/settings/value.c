@@ -17,6 +17,7 @@
 #include "base/utf8.h"
 #include "base/xalloc.h"
 #include "consent/event.h"
+#include "consent/policy.h"
 #include "mail/address.h"
 #include "mail/list_field.h"
 
@@ -340,6 +341,16 @@ value_check_field_name(const char *text, struct fail *fail)
 			    "\"List-Id\": printable ASCII, no blank, no colon",
 			    text);
 	}
+	return 0;
+}
+
+int
+value_check_notice(const char *text, struct fail *fail)
+{
+	if (!policy_notice_is_valid(span_str(text)))
+		return fail_set(fail, FAIL_SETUP, "\"%s\" is not the ID of a "
+		    "notice, a blank, and a major version, as in \"signup "
+		    "3\"", text);
 	return 0;
 }
 

@@ -22,6 +22,7 @@ int	value_check_email(const char *text, struct fail *fail);
 int	value_check_list_name(const char *text, struct fail *fail);
 int	value_check_list_id(const char *text, struct fail *fail);
 int	value_check_field_name(const char *text, struct fail *fail);
+int	value_check_notice(const char *text, struct fail *fail);
 
 /* Reads a secret of one line from a file that others can't read.  *out is
  * owned by the caller, who wipes it. */

@@ -63,6 +63,10 @@ letter_of(enum event_kind kind)
 		return 'r';
 	case EVENT_UNRESTRICT:
 		return 'l';
+	case EVENT_OBJECT_PROFILING:
+		return 'p';
+	case EVENT_ALLOW_PROFILING:
+		return 'a';
 	}
 	return '?';
 }

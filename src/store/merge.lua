@@ -25,8 +25,8 @@ local sub, concat = string.sub, table.concat
 local TIME_MAX = 253402300799999
 local LIST = { letters = 'gcwu', fact = '^[gcwu][1-9]%d*$',
   text = '^g?(%d*) ?c?(%d*) ?w?(%d*) ?u?(%d*)$' }
-local PERSON = { letters = 'woerl', fact = '^[woerl][1-9]%d*$',
-  text = '^w?(%d*) ?o?(%d*) ?e?(%d*) ?r?(%d*) ?l?(%d*)$',
+local PERSON = { letters = 'woerlpa', fact = '^[woerlpa][1-9]%d*$',
+  text = '^w?(%d*) ?o?(%d*) ?e?(%d*) ?r?(%d*) ?l?(%d*) ?p?(%d*) ?a?(%d*)$',
   erased = 3 } -- place of "e" in letters
 local BYTE_E, BYTE_G, BYTE_SPACE, BYTE_0 = 101, 103, 32, 48
 

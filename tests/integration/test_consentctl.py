@@ -16,7 +16,10 @@ LISTS = [copy.deepcopy(WEEKLY),
          {"id": "double", "name": "Double", "double_opt_in": True,
           "match": [{"sender": "*@double.example.com"}]},
          {"id": "aged", "name": "Aged", "max_age": "24 months",
-          "match": [{"sender": "*@aged.example.com"}]}]
+          "match": [{"sender": "*@aged.example.com"}]},
+         {"id": "renewed", "name": "Renewed", "notice": "terms 2",
+          "notice_since": "2026-06-01",
+          "match": [{"sender": "*@renewed.example.com"}]}]
 
 
 class Ctl(TestCase):
@@ -67,6 +70,82 @@ class Ctl(TestCase):
         self.assertEqual(self.check(a), "granted")
         self.ctl("object", a)
         self.assertEqual(self.check(a), "objected")
+
+    def test_objection_to_profiling(self):
+        a = "profile@example.org"
+
+        def profiling(code):
+            return self.ctl("check", "--profiling", a, code=code).stdout
+
+        self.filter.grant(a)
+        self.assertEqual(profiling(0), "not-objected\n")
+        self.ctl("object", "--profiling", a)
+        self.assertEqual(profiling(1), "objected\n")
+        self.assertEqual(self.check(a), "granted")
+        time.sleep(0.002)
+        self.filter.grant(a)
+        self.assertEqual(profiling(1), "objected\n")
+        person = json.loads(self.ctl("show", "--json", a).stdout)
+        self.assertIn("profiling_objected_at", person)
+        time.sleep(0.002)
+        self.ctl("object", "--profiling", "--lift", a)
+        self.assertEqual(profiling(0), "not-objected\n")
+        # What was objected to before an erasure nobody knows any more.
+        time.sleep(0.002)
+        self.ctl("erase", a)
+        time.sleep(0.002)
+        self.filter.grant(a)
+        self.assertEqual(self.check(a), "granted")
+        self.assertEqual(profiling(1), "objected\n")
+        self.import_text("address,list,at,profiling_objected_at\n"
+                         "import.p@example.org,weekly,"
+                         "2026-01-01T00:00:00Z,2026-02-01T00:00:00Z\n"
+                         "timeless.p@example.org,weekly,,2026-02-01\n")
+        self.assertEqual(self.check("import.p@example.org"), "granted")
+        self.assertEqual(self.check("timeless.p@example.org"), "no-consent")
+        for a in ("import.p@example.org", "timeless.p@example.org"):
+            self.assertEqual(profiling(1), "objected\n")
+        for wrong in (["withdraw", "--all", "--profiling", a],
+                      ["object", "--lift", a],
+                      ["check", "--profiling", "--list", "weekly", a],
+                      ["show", "--profiling", a]):
+            self.ctl(*wrong, code=64)
+
+    def test_new_notice(self):
+        for a, at, notice, result in (
+                ("old@example.org", "2026-05-31T23:59:59Z", "", "expired"),
+                ("new@example.org", "2026-06-01", "terms 2.1", "granted"),
+                ("named@example.org", "2026-06-02", "terms 1", "unproven"),
+                ("none@example.org", "2026-06-02", "", "unproven")):
+            done = self.ctl("grant", "--list", "renewed", "--at", at,
+                            "--notice", notice, a,
+                            code=1 if result == "unproven" else 0)
+            if result == "unproven":
+                self.assertIn('wants notice "terms 2"', done.stderr)
+            self.assertEqual(self.check(a, "renewed"), result)
+        self.import_text("address,list,at,notice\n"
+                         "row1@example.org,renewed,2026-07-01,terms 2\n"
+                         "row2@example.org,renewed,2026-07-01,terms 1.9\n")
+        self.assertEqual(self.check("row1@example.org", "renewed"), "granted")
+        self.assertEqual(self.check("row2@example.org", "renewed"),
+                         "unproven")
+
+    def test_notice_to_come(self):
+        """Until its day nobody is blocked, and `stale' counts who will be."""
+        day = time.strftime("%Y-%m-%d", time.gmtime(time.time() + 5 * 86400))
+        later = Filter(self.rig, self.redis, start=False, lists=[
+            {"id": "soon", "name": "Soon", "notice_since": day,
+             "match": [{"sender": "*@soon.example.com"}]}])
+        later.ctl("grant", "--list", "soon", "soon@example.org")
+        self.assertEqual(later.ctl("check", "--list", "soon",
+                                   "soon@example.org").stdout, "granted\n")
+        for days, expiring in ((3, 0), (6, 1)):
+            found = json.loads(later.ctl("stale", "--days", str(days),
+                                         "--json").stdout)
+            self.assertEqual(found["lists"], [
+                {"list": "soon", "granted": 1, "expiring": expiring}])
+        self.assertIn(day[:8], later.ctl("stale", "--days", "6",
+                                         "--subjects").stdout)
 
     def test_double_opt_in(self):
         done = self.ctl("grant", "--list", "double", "d@example.org")

@@ -14,6 +14,12 @@
 static const struct list plain = { .id = "weekly" };
 static const struct list confirmed = { .id = "weekly", .double_opt_in = true };
 static const struct list aging = { .id = "weekly", .max_age = { 0, AGE } };
+/* A new notice, before and after its day; and with an age. */
+static const struct list renewed = { .id = "weekly", .notice_since_ms = NOW };
+static const struct list to_renew = { .id = "weekly",
+    .notice_since_ms = NOW + 1 };
+static const struct list aging_renewed = { .id = "weekly",
+    .max_age = { 0, AGE }, .notice_since_ms = NOW };
 static const struct list strict = { .id = "weekly", .double_opt_in = true,
     .max_age = { 0, AGE } };
 
@@ -132,6 +138,18 @@ test_state(void)
 		{ &aging, { .grant_ms = NOW - AGE - 1 }, REASON_EXPIRED },
 		{ &aging, { .grant_ms = NOW - AGE - 1,
 		    .withdraw_ms = NOW - AGE - 1 }, REASON_WITHDRAWN },
+		/* a new notice: what was granted before its day ends with it */
+		{ &renewed, { .grant_ms = NOW - 1 }, REASON_EXPIRED },
+		{ &renewed, { .grant_ms = NOW }, REASON_GRANTED },
+		{ &renewed, { .grant_ms = NOW - 1, .withdraw_ms = NOW - 1 },
+		    REASON_WITHDRAWN },
+		{ &to_renew, { .grant_ms = 1 }, REASON_GRANTED },
+		{ &aging_renewed, { .grant_ms = NOW }, REASON_GRANTED },
+		{ &aging_renewed, { .grant_ms = NOW - AGE }, REASON_EXPIRED },
+		/* no mail depends on an objection to profiling */
+		{ &plain, { .grant_ms = 1, .object_profiling_ms = 2 },
+		    REASON_GRANTED },
+		{ &plain, { .allow_profiling_ms = 2 }, REASON_NO_CONSENT },
 		/* double opt-in: at the grant will do, before it will not */
 		{ &confirmed, { .grant_ms = NOW }, REASON_PENDING },
 		{ &confirmed, { .grant_ms = NOW, .confirm_ms = NOW - 1 },
@@ -201,6 +219,53 @@ test_calendar(void)
 		    REASON_GRANTED);
 		CHECK_INT(consent_state(&list, &record, last + 1),
 		    REASON_EXPIRED);
+	}
+}
+
+static void
+test_last_ms(void)
+{
+	static const struct list later = { .max_age = { 0, AGE },
+	    .notice_since_ms = NOW + 3 * AGE };
+
+	CHECK_INT(consent_last_ms(&plain, 1), INT64_MAX);
+	CHECK_INT(consent_last_ms(&aging, NOW), NOW + AGE);
+	CHECK_INT(consent_last_ms(&renewed, NOW), INT64_MAX);
+	CHECK_INT(consent_last_ms(&renewed, NOW - 1), NOW - 1);
+	CHECK_INT(consent_last_ms(&aging_renewed, NOW - 1), NOW - 1);
+	CHECK_INT(consent_last_ms(&aging_renewed, NOW - 2 * AGE), NOW - AGE);
+	CHECK_INT(consent_last_ms(&later, NOW), NOW + AGE);
+	CHECK_INT(consent_last_ms(&later, NOW + 3 * AGE - 1),
+	    NOW + 3 * AGE - 1);
+}
+
+static void
+test_profiling(void)
+{
+	static const struct {
+		struct record record;
+		bool objected;
+	} cases[] = {
+		{ { 0 }, false },
+		{ { .grant_ms = 5 }, false },
+		{ { .object_profiling_ms = 5 }, true },
+		{ { .object_profiling_ms = 5, .grant_ms = 6 }, true },
+		{ { .object_profiling_ms = 5, .allow_profiling_ms = 5 }, true },
+		{ { .object_profiling_ms = 5, .allow_profiling_ms = 6 },
+		    false },
+		{ { .allow_profiling_ms = 6 }, false },
+		{ { .object_ms = 5 }, true },
+		{ { .object_ms = 5, .grant_ms = 6 }, true },
+		{ { .object_ms = 7, .allow_profiling_ms = 6 }, true },
+		{ { .erase_ms = 5 }, true },
+		{ { .erase_ms = 5, .grant_ms = 6 }, true },
+		{ { .erase_ms = 5, .allow_profiling_ms = 6 }, false },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		check_case((long)i);
+		CHECK_INT(consent_objects_to_profiling(&cases[i].record),
+		    cases[i].objected);
 	}
 }
 
@@ -505,6 +570,8 @@ static const struct check_test tests[] = {
 	{ "state", test_state },
 	{ "calendar", test_calendar },
 	{ "confirmation", test_confirmation },
+	{ "last_ms", test_last_ms },
+	{ "profiling", test_profiling },
 	{ "configured_actions", test_configured_actions },
 	{ "against_plain_reading", test_against_plain_reading },
 	{ "opt_out_wins", test_opt_out_wins },

@@ -23,6 +23,8 @@ test_kinds(void)
 		[EVENT_ERASE] = { "erase", false, true },
 		[EVENT_RESTRICT] = { "restrict", false, true },
 		[EVENT_UNRESTRICT] = { "unrestrict", false, true },
+		[EVENT_OBJECT_PROFILING] = { "object-profiling", false, true },
+		[EVENT_ALLOW_PROFILING] = { "allow-profiling", false, true },
 	};
 	enum event_kind kind;
 

@@ -145,9 +145,60 @@ test_grant_kind(void)
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		check_case((long)i);
-		CHECK_INT(policy_grant_kind(cases[i].list,
+		CHECK_INT(policy_grant_kind(cases[i].list, 1,
 		    &cases[i].evidence), cases[i].want);
 	}
+}
+
+static void
+test_grant_notice(void)
+{
+	static char wanted[] = "sign up 3";
+	static const struct list always = { .notice = wanted };
+	static const struct list since = { .notice = wanted,
+	    .notice_since_ms = 100 };
+	static const struct {
+		const struct list *list;
+		int64_t at_ms;
+		const char *notice;
+		enum grant_fault want;
+	} cases[] = {
+		{ &always, 1, "sign up 3", GRANT_COUNTS },
+		{ &always, 1, "sign up 3.1", GRANT_COUNTS },
+		{ &always, 1, " sign up  12.0-beta ", GRANT_COUNTS },
+		{ &always, 1, "sign up 2.9", GRANT_NOTICE },
+		{ &always, 1, "sign up", GRANT_NOTICE },
+		{ &always, 1, "sign up 3a", GRANT_NOTICE },
+		{ &always, 1, "sign up x", GRANT_NOTICE },
+		{ &always, 1, "sign up -4", GRANT_NOTICE },
+		{ &always, 1, "sign up 99999999999999999999", GRANT_NOTICE },
+		{ &always, 1, "Sign up 3", GRANT_NOTICE },
+		{ &always, 1, "3", GRANT_NOTICE },
+		{ &always, 1, "", GRANT_NOTICE },
+		{ &since, 99, "", GRANT_COUNTS },
+		{ &since, 99, "sign up 2", GRANT_COUNTS },
+		{ &since, 100, "sign up 2", GRANT_NOTICE },
+		{ &since, 100, "sign up 3", GRANT_COUNTS },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct evidence evidence = { .source = "" };
+
+		(void)snprintf(evidence.notice, sizeof(evidence.notice), "%s",
+		    cases[i].notice);
+		check_case((long)i);
+		CHECK_INT(policy_grant_fault(cases[i].list, cases[i].at_ms,
+		    &evidence), cases[i].want);
+	}
+	CHECK(policy_notice_is_valid(SPAN("a 3")));
+	CHECK(policy_notice_is_valid(SPAN("a.b c 0")));
+	CHECK(!policy_notice_is_valid(SPAN("a")));
+	CHECK(!policy_notice_is_valid(SPAN("3")));
+	CHECK(!policy_notice_is_valid(SPAN(" 3")));
+	CHECK(!policy_notice_is_valid(SPAN("a 3.1")));
+	CHECK(!policy_notice_is_valid(SPAN("a x")));
+	CHECK(!policy_notice_is_valid(SPAN("a ")));
+	CHECK(!policy_notice_is_valid(SPAN("")));
 }
 
 static const struct check_test tests[] = {
@@ -155,6 +206,7 @@ static const struct check_test tests[] = {
 	{ "network_parse", test_network_parse },
 	{ "network_has", test_network_has },
 	{ "grant_kind", test_grant_kind },
+	{ "grant_notice", test_grant_notice },
 };
 
 CHECK_MAIN("policy", tests)

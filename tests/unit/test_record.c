@@ -21,6 +21,8 @@ check_same(const struct record *a, const struct record *b)
 	CHECK_INT(a->erase_ms, b->erase_ms);
 	CHECK_INT(a->restrict_ms, b->restrict_ms);
 	CHECK_INT(a->unrestrict_ms, b->unrestrict_ms);
+	CHECK_INT(a->object_profiling_ms, b->object_profiling_ms);
+	CHECK_INT(a->allow_profiling_ms, b->allow_profiling_ms);
 }
 
 static void
@@ -58,6 +60,8 @@ test_apply(void)
 		{ EVENT_ERASE, "", { .erase_ms = 5 } },
 		{ EVENT_RESTRICT, "", { .restrict_ms = 5 } },
 		{ EVENT_UNRESTRICT, "", { .unrestrict_ms = 5 } },
+		{ EVENT_OBJECT_PROFILING, "", { .object_profiling_ms = 5 } },
+		{ EVENT_ALLOW_PROFILING, "", { .allow_profiling_ms = 5 } },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -81,9 +85,10 @@ test_apply(void)
 static void
 test_erasure(void)
 {
-	static const struct record all = { 5, 6, 4, 7, 8, 1, 3, 5, 6 };
+	static const struct record all = { 5, 6, 4, 7, 8, 1, 3, 5, 6, 4, 7 };
 	static const struct record left = { .confirm_ms = 6, .unproven_ms = 7,
-	    .all_withdraw_ms = 8, .erase_ms = 5, .unrestrict_ms = 6 };
+	    .all_withdraw_ms = 8, .erase_ms = 5, .unrestrict_ms = 6,
+	    .allow_profiling_ms = 7 };
 	static const struct record erased = { .erase_ms = 5 };
 	struct event erase = { .kind = EVENT_ERASE, .at_ms = 5 };
 	struct record record = all, back = erased;
@@ -115,10 +120,11 @@ test_erasure(void)
 static void
 test_normalise(void)
 {
-	static const struct record none = { 1, 1, 1, 1, 1, 1, 0, 1, 1 };
-	static const struct record all = { 5, 6, 4, 7, 8, 1, 5, 5, 6 };
+	static const struct record none = { 1, 1, 1, 1, 1, 1, 0, 1, 1, 1, 1 };
+	static const struct record all = { 5, 6, 4, 7, 8, 1, 5, 5, 6, 4, 7 };
 	static const struct record left = { .confirm_ms = 6, .unproven_ms = 7,
-	    .all_withdraw_ms = 8, .erase_ms = 5, .unrestrict_ms = 6 };
+	    .all_withdraw_ms = 8, .erase_ms = 5, .unrestrict_ms = 6,
+	    .allow_profiling_ms = 7 };
 	struct record record = none;
 
 	record_normalise(&record);
@@ -170,6 +176,10 @@ test_plain_reading(void)
 			.restrict_ms = latest(ev, n, EVENT_RESTRICT, "", e),
 			.unrestrict_ms = latest(ev, n, EVENT_UNRESTRICT, "",
 			    e),
+			.object_profiling_ms = latest(ev, n,
+			    EVENT_OBJECT_PROFILING, "", e),
+			.allow_profiling_ms = latest(ev, n,
+			    EVENT_ALLOW_PROFILING, "", e),
 		};
 
 		check_case(round);
@@ -288,6 +298,7 @@ test_format(void)
 		.withdraw_ms = 1764000400000, .unproven_ms = 1763000000000,
 		.all_withdraw_ms = 1, .object_ms = 2, .erase_ms = 3,
 		.restrict_ms = 4, .unrestrict_ms = DATE_MAX_MS,
+		.object_profiling_ms = 6, .allow_profiling_ms = 7,
 	};
 	static const struct record nothing;
 	struct buf text = BUF_INIT(400);
@@ -297,7 +308,8 @@ test_format(void)
 	    "w1764000400000 u1763000000000");
 	buf_clear(&text);
 	record_person_format(&text, &record);
-	CHECK_STR(buf_get(&text), "w1 o2 e3 r4 l253402300799999");
+	CHECK_STR(buf_get(&text), "w1 o2 e3 r4 l253402300799999 "
+	    "p6 a7");
 	buf_clear(&text);
 	record_list_format(&text, &nothing);
 	record_person_format(&text, &nothing);
@@ -316,7 +328,9 @@ test_parse(void)
 		{ SPAN("g1 u2"), 0, -1 },
 		{ SPAN("g1 c2 w3 u4"), 0, -1 },
 		{ SPAN("w1 o2 e3 r4 l5"), -1, 0 },
-		{ SPAN("l5"), -1, 0 },
+		{ SPAN("l5"), -1, 0 }, { SPAN("p5"), -1, 0 },
+		{ SPAN("w1 o2 e3 r4 l5 p6 a7"), -1, 0 },
+		{ SPAN("l5 a7 p6"), -1, -1 }, { SPAN("p6 p7"), -1, -1 },
 		{ SPAN("w253402300799999"), 0, 0 },
 		{ SPAN("w253402300800000"), -1, -1 },
 		{ SPAN("w9223372036854775808"), -1, -1 },
@@ -344,6 +358,7 @@ test_parse(void)
 			.unproven_ms = 904, .all_withdraw_ms = 905,
 			.object_ms = 906, .erase_ms = 907, .restrict_ms = 908,
 			.unrestrict_ms = 909,
+			.object_profiling_ms = 910, .allow_profiling_ms = 911,
 		};
 		struct record list = before, person = before;
 		struct fail fail = { FAIL_BUG, "" };

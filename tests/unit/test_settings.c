@@ -123,6 +123,7 @@ static const char full[] =
     "      { header = \"List-Id\"; value = \"*<w>*\"; } );\n"
     "    confirmation = ( { header = \"X-S\"; without = \"X-C\"; } );\n"
     "    max_age = \"2 years\"; double_opt_in = true;\n"
+    "    notice = \"signup 3\"; notice_since = \"2026-12-01\";\n"
     "    special_category = true;\n"
     "    multiple_recipients = \"single\"; },\n"
     "  { id = \"b\"; name = \"B\";\n"
@@ -161,6 +162,8 @@ static const char full_dump[] =
     "lists[1].purpose = \"news\"\n"
     "lists[1].list_id = \"w.n.example\"\n"
     "lists[1].max_age = \"24 months\"\n"
+    "lists[1].notice = \"signup 3\"\n"
+    "lists[1].notice_since = \"2026-12-01T00:00:00.000Z\"\n"
     "lists[1].double_opt_in = true\n"
     "lists[1].basis = \"explicit-consent\"\n"
     "lists[1].special_category = true\n"
@@ -882,7 +885,7 @@ check_sample_defaults(const char *active, const char *uncommented)
 		"redis.password_file", "redis.writer_", "unsubscribe.mailto",
 		"controller.",
 		"lists[1].purpose", "lists[1].list_id", "lists[1].max_age",
-		"lists[1].match[", "lists[1].confirmation[", "exempt[",
+		"lists[1].notice", "lists[1].match[", "lists[1].confirmation[", "exempt[",
 		"keys = ",	/* depends on SYSCONFDIR */
 		"socket = ",	/* is changed for the group */
 	};
