@@ -103,13 +103,28 @@ is_due(const struct ctl *ctl, const struct fact *facts, size_t n)
 	    date_add(end, ctl->settings->retention.proof) < ctl->now_ms;
 }
 
+static int64_t
+latest_ms(const struct fact *facts, size_t n)
+{
+	int64_t at_ms = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (facts[i].at_ms > at_ms)
+			at_ms = facts[i].at_ms;
+	return at_ms;
+}
+
+/* They are erased as of the last thing that is known of them, not as of now:
+ * so an opt-in that we do not know of stays, be it on a line that can't be
+ * read, on its way here from another host, or recorded while we look. */
 static void
 find_due(const struct ctl *ctl, const struct facts *f, struct erasures *out)
 {
 	for (size_t i = 0, n; i < f->count; i += n) {
 		n = facts_same_person(f, i);
 		if (is_due(ctl, &f->all[i], n))
-			erasures_add(out, &f->all[i].subject, ctl->now_ms, 0);
+			erasures_add(out, &f->all[i].subject,
+			    latest_ms(&f->all[i], n), 0);
 	}
 }
 

@@ -357,6 +357,11 @@ class Audit(TestCase):
         self.assertEqual(json.loads(self.ctl(
             "prune", "--json").stdout)["persons"], 0)
         self.assertIn("good", self.ctl("verify").stdout)
+        # An opt-in that had not arrived here yet is none of prune's.
+        self.filter.grant(a, at="2019-01-04T23:59:59Z")
+        self.assertEqual(self.check(a), "erased")
+        self.filter.grant(a, at="2019-01-06T09:00:00Z")
+        self.assertEqual(self.check(a), "granted")
 
     def test_prune_decisions(self):
         self.mail("p1@example.org")
