@@ -22,6 +22,7 @@
 #include "base/json.h"
 #include "base/xalloc.h"
 #include "consent/decision.h"
+#include "ctl/cell.h"
 #include "ctl/ctl.h"
 #include "ctl/export.h"
 #include "ctl/notice.h"
@@ -647,28 +648,6 @@ print_json(struct export *x)
 
 /* -- CSV (RFC 4180) -- */
 
-/* A spreadsheet would take a cell that starts so for a formula. */
-static bool
-is_formula(struct span text)
-{
-	return text.len > 0 && text.p[0] != '\0' &&
-	    strchr("=+-@\t\r", text.p[0]) != NULL;
-}
-
-static void
-print_cell(struct span text, bool last)
-{
-	putchar('"');
-	if (is_formula(text))
-		putchar('\'');
-	for (size_t i = 0; i < text.len; i++) {
-		if (text.p[i] == '"')
-			putchar('"');
-		putchar(text.p[i]);
-	}
-	fputs(last ? "\"\r\n" : "\",", stdout);
-}
-
 /* After these come the names of the evidence. */
 static const char *const csv_columns[] = {
 	"kind", "time", "list", "what", "reason", "recorded_at",
@@ -677,13 +656,6 @@ static const char *const csv_columns[] = {
 };
 #define CSV_FIXED	(sizeof(csv_columns) / sizeof(csv_columns[0]))
 #define CSV_COLUMNS	(CSV_FIXED + EVIDENCE_FIELDS)
-
-static void
-print_row(const struct span cells[CSV_COLUMNS])
-{
-	for (size_t i = 0; i < CSV_COLUMNS; i++)
-		print_cell(cells[i], i + 1 == CSV_COLUMNS);
-}
 
 static void
 print_event_row(const struct found *found)
@@ -705,7 +677,7 @@ print_event_row(const struct found *found)
 	for (unsigned i = 0; i < EVIDENCE_FIELDS; i++)
 		cells[CSV_FIXED + i] = span_str(evidence_get(
 		    &event->evidence, i));
-	print_row(cells);
+	cell_print_row(cells, CSV_COLUMNS);
 	buf_fini(&at);
 	buf_fini(&recorded);
 }
@@ -726,7 +698,7 @@ print_decision_row(struct export *x, const struct journal_entry *entry,
 		if (names[i] != NULL)
 			(void)!json_object_string(object, names[i],
 			    &cells[i]);
-	print_row(cells);
+	cell_print_row(cells, CSV_COLUMNS);
 }
 
 static int
@@ -737,7 +709,7 @@ print_csv(struct export *x)
 	for (size_t i = 0; i < CSV_COLUMNS; i++)
 		header[i] = span_str(i < CSV_FIXED ? csv_columns[i] :
 		    evidence_name((unsigned)(i - CSV_FIXED)));
-	print_row(header);
+	cell_print_row(header, CSV_COLUMNS);
 	for (size_t i = 0; i < x->event_count; i++)
 		print_event_row(&x->events[i]);
 	return read_decisions(x, print_decision_row);

@@ -1,17 +1,21 @@
 bin_PROGRAMS += src/ctl/consentctl
 src_ctl_consentctl_SOURCES = \
 	src/ctl/ledger.c \
+	src/ctl/cell.c src/ctl/cell.h \
 	src/ctl/change.c \
 	src/ctl/ctl.h \
 	src/ctl/erase.c \
 	src/ctl/export.c src/ctl/export.h \
 	src/ctl/facts.c src/ctl/facts.h \
 	src/ctl/explain.c \
+	src/ctl/explained.c src/ctl/explained.h \
 	src/ctl/import.c \
 	src/ctl/log.c \
 	src/ctl/look.c \
 	src/ctl/main.c \
+	src/ctl/member.c src/ctl/member.h \
 	src/ctl/notice.c src/ctl/notice.h \
+	src/ctl/progress.c src/ctl/progress.h \
 	src/ctl/prune.c \
 	src/ctl/redaction.c src/ctl/redaction.h \
 	src/ctl/ropa.c \
@@ -29,3 +33,15 @@ tests_fuzz_fuzz_import_row_SOURCES = tests/fuzz/fuzz_import_row.c \
 tests_fuzz_fuzz_import_row_LDADD = $(FUZZMAIN) $(CONSENT_LIBS)
 tests_fuzz_fuzz_import_row_LDFLAGS = $(FUZZLINK)
 EXTRA_DIST += tests/fuzz/corpus/import_row
+
+check_PROGRAMS += tests/unit/test_member
+TESTS += tests/unit/test_member
+tests_unit_test_member_SOURCES = tests/unit/test_member.c \
+	src/ctl/member.c src/ctl/member.h
+tests_unit_test_member_LDADD = $(BASE_LIBS)
+FUZZ_TARGETS += tests/fuzz/fuzz_member
+tests_fuzz_fuzz_member_SOURCES = tests/fuzz/fuzz_member.c \
+	src/ctl/member.c src/ctl/member.h
+tests_fuzz_fuzz_member_LDADD = $(FUZZMAIN) $(BASE_LIBS)
+tests_fuzz_fuzz_member_LDFLAGS = $(FUZZLINK)
+EXTRA_DIST += tests/fuzz/corpus/member

@@ -19,19 +19,17 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/codec.h"
 #include "base/date.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/xalloc.h"
 #include "ctl/ctl.h"
-#include "journal/redact.h"
-#include "journal/verify.h"
+#include "ctl/explained.h"
+#include "ctl/progress.h"
 
 #define HELD_MAX	10000		/* checkpoints kept elsewhere */
 #define HELD_BYTES	(UINT64_C(64) * 1024 * 1024)
-#define PROGRESS_MS	100
 #define PROBLEMS_SHOWN	100
 
 static const char *const journals[] = { "ledger", "decisions" };
@@ -47,44 +45,19 @@ struct verify {
 	size_t		 held_count;
 
 	const char	*name;		/* of the journal being read */
-	struct journal_set explained[JOURNALS];
-	bool		 has_ledger;
+	struct explained explained;
 	struct buf	 out;		/* the JSON document */
 	uint64_t	 problems;
 	uint64_t	 shown;
-	uint64_t	 total_bytes;	/* of the files; 0: not known */
-	int64_t		 start_ms, said_ms;
-	bool		 terminal;
+	struct progress	 progress;
 };
-
-static void
-clear_progress(const struct verify *v)
-{
-	if (v->terminal)
-		fputs("\r\033[K", stderr);
-}
 
 static void
 on_bytes(uint64_t bytes, void *context)
 {
 	struct verify *v = context;
-	int64_t now = clock_monotonic_ms(), took = now - v->start_ms;
 
-	if (!v->terminal || now - v->said_ms < PROGRESS_MS)
-		return;
-	v->said_ms = now;
-	fprintf(stderr, "\r%s: %" PRIu64 " MiB, %" PRIu64 " MiB/s", v->name,
-	    bytes >> 20, took > 0 ? (bytes >> 10) * 1000 / 1024 /
-	    (uint64_t)took : 0);
-	if (v->total_bytes > 0) {
-		unsigned done = (unsigned)(bytes * 20 / v->total_bytes);
-
-		fputs(" [", stderr);
-		for (unsigned i = 0; i < 20; i++)
-			fputc(i < done ? '#' : '.', stderr);
-		fputc(']', stderr);
-	}
-	fputc(' ', stderr);
+	progress_bytes(&v->progress, bytes);
 }
 
 static void
@@ -109,7 +82,7 @@ on_problem(const struct journal_problem *p, void *context)
 		buf_add_char(&v->out, '}');
 		return;
 	}
-	clear_progress(v);
+	progress_clear(&v->progress);
 	printf("BAD  %s", v->name);
 	if (p->file[0] != '\0')
 		printf(" %s:%" PRIu64, p->file, p->line);
@@ -118,58 +91,30 @@ on_problem(const struct journal_problem *p, void *context)
 		puts("BAD  (more are counted, and not shown)");
 }
 
-static int
-journal_number(struct span name)
-{
-	for (size_t i = 0; i < JOURNALS; i++)
-		if (span_is(name, span_str(journals[i])))
-			return (int)i;
-	return -1;
-}
-
 /* Gathers what the ledger says was blanked. */
 static void
 on_entry(const struct journal_entry *entry, void *context)
 {
 	struct verify *v = context;
-	struct json_object *object;
-	struct span name, entries;
-	struct fail unused;
-	int i;
 
-	if (entry->blanked || !span_is(entry->type, SPAN("redaction")) ||
-	    json_object_parse(entry->object, &object, &unused) == -1)
-		return;
-	if (json_object_string(object, "journal", &name) == 1 &&
-	    (i = journal_number(name)) != -1 &&
-	    json_object_string(object, "entries", &entries) == 1)
-		(void)!journal_set_parse(&v->explained[i], entries, &unused);
-	json_object_free(&object);
+	explained_take(&v->explained, entry);
 }
 
 /* Blanked entries that nobody owned up to. */
 static void
 check_blanked(struct verify *v, const struct journal_tally *t)
 {
-	int i = journal_number(span_str(v->name));
+	struct journal_problem problem = { .fault = FAULT_BODY, .file = "",
+	    .text = "entries are blanked that no erasure and no pruning of "
+	    "the ledger explains" };
 
-	journal_set_tidy(&v->explained[i]);
-	for (size_t r = 0; v->has_ledger && r < t->range_count; r++)
-		for (uint64_t seq = t->ranges[r].from; seq <= t->ranges[r].to;
-		    seq++)
-			if (!journal_set_has(&v->explained[i], seq)) {
-				struct journal_problem problem = {
-					.fault = FAULT_BODY, .file = "",
-					.seq = seq, .text = "entries are "
-					"blanked that no erasure and no "
-					"pruning of the ledger explains" };
-
-				on_problem(&problem, v);
-				if (!v->json && v->shown <= PROBLEMS_SHOWN)
-					printf("     the first of them is "
-					    "entry %" PRIu64 "\n", seq);
-				return;
-			}
+	problem.seq = explained_first_other(&v->explained, v->name, t);
+	if (problem.seq == 0)
+		return;
+	on_problem(&problem, v);
+	if (!v->json && v->shown <= PROBLEMS_SHOWN)
+		printf("     the first of them is entry %" PRIu64 "\n",
+		    problem.seq);
 }
 
 static void
@@ -180,13 +125,13 @@ say_tally(struct verify *v, const struct journal_tally *t)
 	if (t->covered_ms != 0)
 		date_format(&time, t->covered_ms);
 	hex_format(&chain, t->chain, sizeof(t->chain));
-	clear_progress(v);
+	progress_clear(&v->progress);
 	printf("%s%s%s: %" PRIu64 " entries in %" PRIu64 " files, ", v->name,
 	    t->host[0] != '\0' ? " of " : "", t->host, t->entries, t->files);
 	printf("numbers %" PRIu64 " to %" PRIu64 "\n", t->first_seq,
 	    t->last_seq);
 	printf("  blanked       %" PRIu64 "%s\n", t->blanked,
-	    t->blanked > 0 && !v->has_ledger ?
+	    t->blanked > 0 && !v->explained.has_ledger ?
 	    " (whether rightly, the ledger tells)" : "");
 	printf("  pruned        %" PRIu64 "\n", t->pruned);
 	printf("  recovered     %" PRIu64 " times after a crash\n",
@@ -250,7 +195,7 @@ verify_journal(struct verify *v, const char *name, const char *directory,
 	int rc = 0;
 
 	v->name = name;
-	v->start_ms = clock_monotonic_ms();
+	progress_begin(&v->progress, name);
 	if (v->json)
 		buf_add_str(&v->out, v->out.data[v->out.len - 1] == '[' ?
 		    "{\"problems\":[" : ",{\"problems\":[");
@@ -260,7 +205,7 @@ verify_journal(struct verify *v, const char *name, const char *directory,
 		rc = journal_verifier_file(verifier, files[i], &fail);
 	if (rc == 0) {
 		journal_verifier_finish(verifier, &tally);
-		v->has_ledger |= strcmp(name, "ledger") == 0;
+		v->explained.has_ledger |= strcmp(name, "ledger") == 0;
 		check_blanked(v, &tally);
 		if (v->json)
 			add_tally(v, &tally);
@@ -268,7 +213,7 @@ verify_journal(struct verify *v, const char *name, const char *directory,
 			say_tally(v, &tally);
 	}
 	journal_verifier_free(&verifier);
-	clear_progress(v);
+	progress_clear(&v->progress);
 	return rc == 0 ? EX_OK : ctl_error(&fail);
 }
 
@@ -459,7 +404,7 @@ run(struct verify *v, char **files, size_t count)
 int
 command_verify(struct ctl *ctl, int argc, char **argv)
 {
-	struct verify v = { .ctl = ctl, .terminal = ctl_is_terminal(2) };
+	struct verify v = { .ctl = ctl, .progress.terminal = ctl_is_terminal(2) };
 	int rc;
 
 	buf_init(&v.out, 1024 * 1024);
@@ -467,8 +412,7 @@ command_verify(struct ctl *ctl, int argc, char **argv)
 	rc = parse(&v, argc, argv);
 	if (rc == -1)
 		rc = run(&v, argv + optind, (size_t)(argc - optind));
-	for (size_t i = 0; i < JOURNALS; i++)
-		journal_set_fini(&v.explained[i]);
+	explained_fini(&v.explained);
 	buf_fini(&v.out);
 	free(v.held);
 	return rc;
