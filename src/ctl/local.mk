@@ -18,6 +18,11 @@ src_ctl_consentctl_SOURCES = \
 	src/ctl/progress.c src/ctl/progress.h \
 	src/ctl/prune.c \
 	src/ctl/redaction.c src/ctl/redaction.h \
+	src/ctl/report.c src/ctl/report.h \
+	src/ctl/report_csv.c \
+	src/ctl/report_html.c \
+	src/ctl/report_sum.c \
+	src/ctl/report_text.c \
 	src/ctl/ropa.c \
 	src/ctl/row.c src/ctl/row.h \
 	src/ctl/stale.c \

@@ -83,6 +83,10 @@ static const struct command {
 	    "[--json]", "consents that expire soon, by list" },
 	{ "ropa", command_ropa, "[--json]",
 	    "the record of processing (GDPR Art. 30)" },
+	{ "report", command_report, "[--since T] [--until T] [--list L] "
+	    "[--format text|html|csv|json]\n           [--dir DIR]... "
+	    "[--key FILE] [--no-verify]", "what was decided, by day, list and "
+	    "reason, and whether the logs are whole" },
 	{ "rebuild", command_rebuild, "[--from-start] [LEDGER...]",
 	    "fill Redis from the ledger, and from those of other hosts" },
 };

@@ -20,28 +20,41 @@ take(struct scan *s, unsigned char c)
 	return true;
 }
 
-/* A string behind its opening quote.  *plain: its bytes are its value. */
+/* A string behind its opening quote, as it is written. */
 static int
-take_string(struct scan *s, struct span *out, bool *plain)
+take_string(struct scan *s, struct span *out)
 {
-	const unsigned char *from = s->p;
+	const unsigned char *from = s->p, *at = from;
 
-	*plain = true;
-	while (s->p < s->end && *s->p != '"') {
-		if (*s->p < 0x20)
+	for (;;) {
+		const unsigned char *quote = memchr(at, '"',
+		    (size_t)(s->end - at));
+		size_t slashes = 0;
+
+		if (quote == NULL)
 			return -1;
-		/* Whether it is UTF-8 is for the parser to say. */
-		if (*s->p >= 0x80)
-			*plain = false;
-		if (*s->p == '\\') {
-			*plain = false;
-			if (++s->p == s->end)
-				return -1;
+		while (quote - slashes > from &&
+		    quote[-(ptrdiff_t)slashes - 1] == '\\')
+			slashes++;
+		at = quote + 1;
+		if (slashes % 2 == 0) {
+			*out = span_of(from, (size_t)(quote - from));
+			s->p = at;
+			return 0;
 		}
-		s->p++;
 	}
-	*out = span_of(from, (size_t)(s->p - from));
-	return take(s, '"') ? 0 : -1;
+}
+
+/* Are the bytes of a string its value?  Of what is not ASCII the parser has to
+ * say whether it is UTF-8. */
+static bool
+is_plain(struct span text)
+{
+	for (size_t i = 0; i < text.len; i++)
+		if (text.p[i] < 0x20 || text.p[i] >= 0x80 ||
+		    text.p[i] == '\\')
+			return false;
+	return true;
 }
 
 /* A number, true, false or null. */
@@ -58,26 +71,26 @@ take_word(struct scan *s)
 
 /* Which of the names it is, or n. */
 static size_t
-find_name(struct span name, const char *const *names, size_t n)
+find_name(struct span name, const struct span *names, size_t n)
 {
 	size_t i = 0;
 
-	while (i < n && !span_is(name, span_str(names[i])))
+	while (i < n && (name.len != names[i].len ||
+	    memcmp(name.p, names[i].p, name.len) != 0))
 		i++;
 	return i;
 }
 
 /* "name":value; *seen has a bit for each name that came. */
 static int
-take_member(struct scan *s, const char *const *names, size_t n,
+take_member(struct scan *s, const struct span *names, size_t n,
     struct span *values, unsigned *seen)
 {
 	struct span name, value;
-	bool plain;
 	size_t i;
 
-	if (!take(s, '"') || take_string(s, &name, &plain) == -1 || !plain ||
-	    !take(s, ':'))
+	if (!take(s, '"') || take_string(s, &name) == -1 ||
+	    !is_plain(name) || !take(s, ':'))
 		return -1;
 	i = find_name(name, names, n);
 	if (i < n && (*seen & 1u << i) != 0)
@@ -86,7 +99,7 @@ take_member(struct scan *s, const char *const *names, size_t n,
 		*seen |= 1u << i;
 	if (!take(s, '"'))
 		return take_word(s);
-	if (take_string(s, &value, &plain) == -1 || (i < n && !plain))
+	if (take_string(s, &value) == -1 || (i < n && !is_plain(value)))
 		return -1;
 	if (i < n)
 		values[i] = value;
@@ -94,18 +107,18 @@ take_member(struct scan *s, const char *const *names, size_t n,
 }
 
 int
-member_scan(struct span text, const char *const *names, size_t n,
+member_scan(struct span text, const struct span *names, size_t n,
     struct span *values)
 {
 	struct scan s = { text.p, text.p + text.len };
 	unsigned seen = 0;
 
 	memset(values, 0, n * sizeof(*values));
-	if (n > 8 * sizeof(seen) || !take(&s, '{'))
+	if (n > 8 * sizeof(seen) || text.len == 0)
 		return -1;
 	do {
 		if (take_member(&s, names, n, values, &seen) == -1)
 			return -1;
 	} while (take(&s, ','));
-	return take(&s, '}') && s.p == s.end ? 0 : -1;
+	return s.p == s.end ? 0 : -1;
 }

@@ -13,16 +13,16 @@
 #include "base/span.h"
 
 /*
- * Finds the top-level members with these names in the text of an object.
- * values[i] borrows from text; its p is NULL where the member is not there, or
- * is no string.
+ * Finds the members with these names in the text of an object, without its
+ * braces.  values[i] borrows from text; its p is NULL where the member is not
+ * there, or is no string.
  *
  * Returns 0; or -1, with values[] meaning nothing, when the text is not of the
  * plain shape (nested, escaped where it matters, a name twice, or no JSON): then
  * json_object_parse() is to be asked.  What is returned for an object is what
  * that would say; whether the text is one, this does not tell.
  */
-int	member_scan(struct span text, const char *const *names, size_t n,
+int	member_scan(struct span text, const struct span *names, size_t n,
 	    struct span *values) __attribute__((warn_unused_result));
 
 #endif

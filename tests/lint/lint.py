@@ -40,6 +40,8 @@ gethostbyname strerror rand srand tmpnam mktemp system popen""".split())
 # Families of names with a prefix that is not their file's, room's or type's.
 OTHER_PREFIXES = {
     "src/ctl/": ["command_"],
+    "src/ctl/report_csv.c": ["report_"],
+    "src/ctl/report_sum.c": ["report_"],
     "src/base/codec.c": ["hex_", "base32_", "base64url_"],
     "src/base/span.c": ["ascii_"],
     "src/base/xalloc.c": ["x"],

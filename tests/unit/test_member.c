@@ -8,7 +8,7 @@
 
 #include "check.h"
 
-static const char *const names[] = { "a", "b" };
+static const struct span names[] = { SPAN("a"), SPAN("b") };
 
 /* NULL: the parser has to be asked; "-": not there or no string. */
 static void
@@ -18,31 +18,32 @@ test_scan(void)
 		const char *text;
 		const char *a, *b;
 	} cases[] = {
-		{ "{\"a\":\"x\",\"b\":\"y\"}", "x", "y" },
-		{ "{\"b\":\"\",\"c\":\"z\"}", "-", "" },
-		{ "{\"a\":null,\"b\":-1.5e+3}", "-", "-" },
-		{ "{\"c\":\"q\\\"\\\\\",\"a\":\"x\"}", "x", "-" },
-		{ "{\"c\":\"\xc3\xa4\",\"a\":\"x\"}", "x", "-" },
-		{ "{\"c\":\"a\",\"d\":\"\\\"a\\\":\"}", "-", "-" },
-		{ "{\"aa\":\"x\",\"\":\"y\"}", "-", "-" },
-		{ "{\"c\":1,\"c\":2,\"a\":\"x\"}", "x", "-" },
-		{ "{\"a\":\"x\",\"a\":\"y\"}", NULL, NULL },
-		{ "{\"a\":1,\"a\":\"y\"}", NULL, NULL },
-		{ "{\"a\":\"\\u0078\"}", NULL, NULL },
-		{ "{\"a\":\"\xc3\xa4\"}", NULL, NULL },
-		{ "{\"\\u0061\":\"x\"}", NULL, NULL },
-		{ "{\"c\":{\"a\":\"x\"}}", NULL, NULL },
-		{ "{\"c\":[\"a\"]}", NULL, NULL },
-		{ "{}", NULL, NULL }, { "", NULL, NULL },
-		{ "{\"a\":\"x\"", NULL, NULL },
-		{ "{\"a\":\"x\"}}", NULL, NULL },
-		{ "{\"a\":\"x\"} ", NULL, NULL },
-		{ "{\"a\":\"x\",}", NULL, NULL },
-		{ "{\"a\" :\"x\"}", NULL, NULL },
-		{ "{\"a\":}", NULL, NULL }, { "{\"a\":\"", NULL, NULL },
-		{ "{\"a\":\"\\", NULL, NULL },
-		{ "{\"c\":\"\n\",\"a\":\"x\"}", NULL, NULL },
-		{ "[\"a\"]", NULL, NULL }, { "{\"a", NULL, NULL },
+		{ "\"a\":\"x\",\"b\":\"y\"", "x", "y" },
+		{ "\"b\":\"\",\"c\":\"z\"", "-", "" },
+		{ "\"a\":null,\"b\":-1.5e+3", "-", "-" },
+		{ "\"c\":\"q\\\"\\\\\",\"a\":\"x\"", "x", "-" },
+		{ "\"c\":\"\\\\\\\"\",\"a\":\"x\"", "x", "-" },
+		{ "\"c\":\"\xc3\xa4\",\"a\":\"x\"", "x", "-" },
+		{ "\"c\":\"a\",\"d\":\"\\\"a\\\":\"", "-", "-" },
+		{ "\"aa\":\"x\",\"\":\"y\"", "-", "-" },
+		{ "\"c\":1,\"c\":2,\"a\":\"x\"", "x", "-" },
+		{ "\"a\":\"x\",\"a\":\"y\"", NULL, NULL },
+		{ "\"a\":1,\"a\":\"y\"", NULL, NULL },
+		{ "\"a\":\"\\u0078\"", NULL, NULL },
+		{ "\"a\":\"\xc3\xa4\"", NULL, NULL },
+		{ "\"a\":\"\n\"", NULL, NULL },
+		{ "\"\\u0061\":\"x\"", NULL, NULL },
+		{ "\"c\":{\"a\":\"x\"}", NULL, NULL },
+		{ "\"c\":[\"a\"]", NULL, NULL }, { "", NULL, NULL },
+		{ "{\"a\":\"x\"}", NULL, NULL },
+		{ "\"a\":\"x", NULL, NULL },
+		{ "\"a\":\"x\"}", NULL, NULL },
+		{ "\"a\":\"x\" ", NULL, NULL },
+		{ "\"a\":\"x\",", NULL, NULL },
+		{ "\"a\" :\"x\"", NULL, NULL },
+		{ "\"a\":", NULL, NULL }, { "\"a\":\"", NULL, NULL },
+		{ "\"a\":\"\\", NULL, NULL }, { "\"a\":\"\\\"", NULL, NULL },
+		{ "[\"a\"]", NULL, NULL }, { "\"a", NULL, NULL },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -66,7 +67,7 @@ test_scan(void)
 static void
 test_bounds(void)
 {
-	static const char whole[] = "{\"a\":\"x\",\"b\":12,\"c\":\"\\\"\"}";
+	static const char whole[] = "\"a\":\"x\",\"b\":true,\"c\":\"\\\"\"";
 	struct span values[2];
 
 	for (size_t len = 0; len < sizeof(whole) - 1; len++) {
@@ -74,8 +75,9 @@ test_bounds(void)
 
 		memcpy(copy, whole, len);
 		check_case((long)len);
+		/* a whole member, a shorter word, or a piece */
 		CHECK_INT(member_scan(span_of(copy, len), names, 2, values),
-		    -1);
+		    len == 7 || (len > 12 && len < 17) ? 0 : -1);
 		free(copy);
 	}
 	CHECK_INT(member_scan(span_str(whole), names, 2, values), 0);
