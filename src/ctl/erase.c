@@ -19,6 +19,7 @@
 #include "base/date.h"
 #include "base/json.h"
 #include "base/xalloc.h"
+#include "consent/decision.h"
 #include "ctl/redaction.h"
 
 #define RECEIPT_BYTES	10
@@ -107,14 +108,33 @@ take_addresses(struct erase *e, char **addresses, size_t n)
 	return rc;
 }
 
+/* One from the future would keep out every opt-in until then. */
+static int
+check_times(const struct erase *e, size_t from, const char *path)
+{
+	for (size_t i = from; i < e->wanted.count; i++)
+		if (e->wanted.all[i].at_ms > e->ctl->now_ms +
+		    DECISION_CLOCK_SKEW_MS) {
+			ctl_warn("%s: an erasure in it is from the future; "
+			    "compare the clocks, or mend the list", path);
+			return EX_DATAERR;
+		}
+	return EX_OK;
+}
+
 /* What other ledgers and lists hold, and everything of our own. */
 static int
 take_replay(struct erase *e, char **paths, size_t n)
 {
 	int rc = EX_OK;
 
-	for (size_t i = 0; rc == EX_OK && i < n; i++)
+	for (size_t i = 0; rc == EX_OK && i < n; i++) {
+		size_t before = e->wanted.count;
+
 		rc = erasures_read(paths[i], false, &e->wanted, NULL);
+		if (rc == EX_OK)
+			rc = check_times(e, before, paths[i]);
+	}
 	for (size_t i = 0; i < e->own.count; i++)
 		erasures_add(&e->wanted, &e->own.all[i].subject,
 		    e->own.all[i].at_ms, e->own.all[i].seq);

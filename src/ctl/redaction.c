@@ -18,6 +18,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/xalloc.h"
+#include "ctl/progress.h"
 
 #define LIST_FILE_MAX	((size_t)256 * 1024 * 1024)
 #define ENTRIES_BYTES	(48 * 1024)	/* of an announcement */
@@ -259,19 +260,27 @@ is_due_decision(const struct journal_entry *entry,
 	return due;
 }
 
+static void
+on_bytes(uint64_t bytes, void *context)
+{
+	progress_bytes(context, bytes);
+}
+
 static int
 find_due(const char *directory, int journal, const struct erasures *erasures,
-    struct journal_set *out, struct fail *fail)
+    struct progress *progress, struct journal_set *out, struct fail *fail)
 {
 	bool ledger = journal == REDACT_LEDGER;
 	struct span type = ledger ? SPAN("event") : SPAN("decision");
 	struct journal_reader *reader;
 	struct journal_entry entry;
+	uint64_t bytes = 0;
 	int rc;
 
 	if (journal_reader_open(directory, journals[journal], 1, &reader,
 	    fail) == -1)
 		return -1;
+	progress_begin(progress, journals[journal]);
 	while ((rc = journal_reader_next(reader, &entry, fail)) != 0) {
 		const struct erasure *erasure;
 		struct subject subject;
@@ -279,15 +288,21 @@ find_due(const char *directory, int journal, const struct erasures *erasures,
 		if (rc == -1 && fail->class != FAIL_INPUT)
 			break;
 		/* Nobody can tell whom it is about. */
-		if (rc == -1)
+		if (rc == -1) {
 			ctl_warn("%s: passed over", fail->text);
-		else if (!entry.blanked && span_is(entry.type, type) &&
+			continue;
+		}
+		bytes += entry.object.len + 1;
+		if ((entry.seq & 0xfff) == 0)
+			progress_bytes(progress, bytes);
+		if (!entry.blanked && span_is(entry.type, type) &&
 		    quick_subject(entry.body, &subject) &&
 		    (erasure = erasures_find(erasures, &subject)) != NULL &&
 		    (ledger ? is_due_event(&entry, erasure) :
 		    is_due_decision(&entry, erasure)))
 			journal_set_add(out, entry.seq, entry.seq);
 	}
+	progress_clear(progress);
 	journal_reader_close(&reader);
 	return rc;
 }
@@ -328,7 +343,9 @@ redact_journal(struct ctl *ctl, int journal, const char *directory,
 {
 	struct journal_set due = { .count = 0 };
 	struct fail fail;
-	int rc = find_due(directory, journal, erasures, &due, &fail);
+	struct progress progress = { .terminal = ctl_is_terminal(2) };
+	int rc = find_due(directory, journal, erasures, &progress, &due,
+	    &fail);
 
 	if (rc == 0) {
 		journal_set_tidy(&due);
@@ -339,8 +356,10 @@ redact_journal(struct ctl *ctl, int journal, const char *directory,
 			journal_set_add(announced, due.ranges[i].from,
 			    due.ranges[i].to);
 		journal_set_tidy(announced);
+		progress_begin(&progress, "blanking");
 		rc = journal_redact(directory, journals[journal], announced,
-		    count, &fail);
+		    on_bytes, &progress, count, &fail);
+		progress_clear(&progress);
 	}
 	journal_set_fini(&due);
 	if (rc == 0)

@@ -142,6 +142,9 @@ struct redaction {
 	int		 fd;
 	uint64_t	 blanked;
 	bool		 changed;
+	void		(*on_bytes)(uint64_t bytes, void *context);
+	void		*context;
+	uint64_t	 bytes;		/* of all files */
 };
 
 static int
@@ -223,6 +226,9 @@ redact_open_file(struct redaction *r, struct fail *fail)
 			    r->path);
 		if (n > 0) {
 			ahead.len += (size_t)n;
+			r->bytes += (uint64_t)n;
+			if (r->on_bytes != NULL)
+				r->on_bytes(r->bytes, r->context);
 			rc = redact_lines(r, &ahead, &offset, fail);
 		}
 	}
@@ -234,26 +240,29 @@ redact_open_file(struct redaction *r, struct fail *fail)
 
 /* Security: root may work in a directory that another user owns. */
 static int
-redact_file(const char *path, const struct journal_set *entries,
-    uint64_t *blanked, struct fail *fail)
+redact_file(struct redaction *r, const char *path, struct fail *fail)
 {
-	struct redaction r = { .entries = entries, .path = path };
 	int rc;
 
-	r.fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-	if (r.fd == -1)
+	r->path = path;
+	r->changed = false;
+	r->fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	if (r->fd == -1)
 		return fail_errno(fail, FAIL_SETUP, errno, "%s can't be "
 		    "opened for blanking", path);
-	rc = redact_open_file(&r, fail);
-	(void)close(r.fd);
-	*blanked += r.blanked;
+	rc = redact_open_file(r, fail);
+	(void)close(r->fd);
 	return rc;
 }
 
 int
 journal_redact(const char *directory, const char *name,
-    const struct journal_set *entries, uint64_t *blanked, struct fail *fail)
+    const struct journal_set *entries,
+    void (*on_bytes)(uint64_t bytes, void *context), void *context,
+    uint64_t *blanked, struct fail *fail)
 {
+	struct redaction r = { .entries = entries, .on_bytes = on_bytes,
+	    .context = context };
 	struct buf path = BUF_INIT(8192);
 	char **names;
 	size_t count;
@@ -267,8 +276,9 @@ journal_redact(const char *directory, const char *name,
 	for (size_t i = 0; rc == 0 && i < count; i++) {
 		buf_clear(&path);
 		buf_addf(&path, "%s/%s", directory, names[i]);
-		rc = redact_file(buf_get(&path), entries, blanked, fail);
+		rc = redact_file(&r, buf_get(&path), fail);
 	}
+	*blanked = r.blanked;
 	journal_segments_free(names, count);
 	buf_fini(&path);
 	return rc;

@@ -39,11 +39,14 @@ int	journal_set_parse(struct journal_set *set, struct span text,
 
 /*
  * Blanks these entries (a tidy set) wherever the journal in this directory has
- * them, and syncs.  *blanked counts those that were not blank before.
+ * them, and syncs.  on_bytes (may be NULL) hears how much of the files is read.
+ * *blanked counts those that were not blank before.
  * Returns 0, or -1 with FAIL_SETUP: do it again.
  */
 int	journal_redact(const char *directory, const char *name,
-	    const struct journal_set *entries, uint64_t *blanked,
-	    struct fail *fail) __attribute__((warn_unused_result));
+	    const struct journal_set *entries,
+	    void (*on_bytes)(uint64_t bytes, void *context), void *context,
+	    uint64_t *blanked, struct fail *fail)
+	    __attribute__((warn_unused_result));
 
 #endif

@@ -290,6 +290,12 @@ class Audit(TestCase):
         self.ctl("rebuild")
 
     def test_erase_mistakes(self):
+        path = os.path.join(self.filter.dir, "future.jsonl")
+        with open(path, "w", encoding="ascii") as f:
+            f.write('{"event":"erase","subject":"%032x",'
+                    '"at":"2999-01-01T00:00:00Z"}\n' % 7)
+        done = self.ctl("erase", "--replay", path, code=65)
+        self.assertIn("from the future", done.stderr)
         self.ctl("erase", code=64)
         self.ctl("erase", "nonsense", code=65)
         self.ctl("erase", "--list", "a@example.org", code=64)

@@ -427,7 +427,8 @@ test_blanked(void)
 	journal_set_add(&set, 900, 900);
 	journal_set_tidy(&set);
 	CHECK_INT(journal_set_count(&set), 5);
-	CHECK_INT(journal_redact(directory, "decisions", &set, &blanked,
+	CHECK_INT(journal_redact(directory, "decisions", &set, NULL, NULL,
+	    &blanked,
 	    &fail), 0);
 	CHECK_INT(blanked, 4);
 	CHECK_INT(stat(segment_path, &after), 0);
@@ -436,7 +437,8 @@ test_blanked(void)
 	check_good();
 	CHECK_INT(tally.blanked, 4);
 	/* again: nothing is left to do */
-	CHECK_INT(journal_redact(directory, "decisions", &set, &blanked,
+	CHECK_INT(journal_redact(directory, "decisions", &set, NULL, NULL,
+	    &blanked,
 	    &fail), 0);
 	CHECK_INT(blanked, 0);
 	read_lines();
@@ -445,7 +447,8 @@ test_blanked(void)
 	/* the journal goes on behind a blanked last entry */
 	journal_set_add(&set, ENTRIES + 3, ENTRIES + 3);
 	journal_set_tidy(&set);
-	CHECK_INT(journal_redact(directory, "decisions", &set, &blanked,
+	CHECK_INT(journal_redact(directory, "decisions", &set, NULL, NULL,
+	    &blanked,
 	    &fail), 0);
 	CHECK_INT(blanked, 1);
 	j = open_signed(0, signer);
@@ -478,8 +481,8 @@ test_blanked_half(void)
 			lines[10][from + i] = i < sizeof(JOURNAL_BLANKED) - 1 ?
 			    JOURNAL_BLANKED[i] : ' ';
 		write_lines();
-		CHECK_INT(journal_redact(directory, "decisions", &set,
-		    &blanked, &fail), 0);
+		CHECK_INT(journal_redact(directory, "decisions",
+		    &set, NULL, NULL, &blanked, &fail), 0);
 		CHECK_INT(blanked, 1);
 		check_good();
 		CHECK_INT(tally.blanked, 1);
