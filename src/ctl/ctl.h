@@ -81,9 +81,6 @@ int	ctl_time(const struct ctl *ctl, const char *text, int64_t *ms);
  */
 int	ledger_record(struct ctl *ctl, const struct event *events, size_t n,
 	    bool *recorded);
-/* Brings Redis up to the ledger's end.  Returns 0 or -1 with *fail. */
-int	ledger_apply(struct ctl *ctl, struct fail *fail);
-void	ledger_close(struct ctl *ctl);
 /* Adds the member "actor": the login behind sudo, or the user. */
 void	ledger_add_actor(struct buf *out);
 

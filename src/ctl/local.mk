@@ -28,7 +28,7 @@ src_ctl_consentctl_SOURCES = \
 	src/ctl/stale.c \
 	src/ctl/verify.c
 src_ctl_consentctl_LDADD = src/settings/libsettings.a \
-	src/store/libstore.a src/journal/libjournal.a $(CONSENT_LIBS) \
+	$(LEDGER_LIBS) $(CONSENT_LIBS) \
 	$(LIBCONFIG_LIBS) $(HIREDIS_LIBS) $(CSV_LIBS)
 dist_man_MANS += src/ctl/consentctl.1
 

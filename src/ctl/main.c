@@ -20,6 +20,7 @@
 #include "base/date.h"
 #include "base/json.h"
 #include "ctl/ctl.h"
+#include "ledger/applier.h"
 
 /* The ledger is read from the start of a segment to find what Redis has not
  * confirmed, so its segments are small. */
@@ -410,7 +411,7 @@ main(int argc, char **argv)
 	argv += optind;
 	optind = 0;		/* GNU: start anew, with another argv */
 	rc = command->run(&ctl, argc, argv);
-	ledger_close(&ctl);
+	applier_close(&ctl.applier);
 	if (ctl.ledger != NULL)
 		journal_close(&ctl.ledger);
 	if (ctl.store != NULL)

@@ -19,7 +19,7 @@ import sys
 # the same rank do not know each other.
 RANK = {"base": 0, "mail": 1, "consent": 2,
         "settings": 3, "store": 3, "journal": 3,
-        "milterd": 4, "webd": 4, "ctl": 4}
+        "ledger": 4, "milterd": 5, "webd": 5, "ctl": 5}
 
 # A third-party header and the only place that may include it.
 OWNERS = [

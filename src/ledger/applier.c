@@ -1,0 +1,427 @@
+/*
+ * Copyright the consent-milter authors.
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+#include "ledger/applier.h"
+
+#include <sys/file.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/codec.h"
+#include "base/file.h"
+#include "base/xalloc.h"
+#include "journal/journal.h"
+
+#define BATCH		512	/* events applied between two steps */
+#define LEDGER_ID_BYTES	8
+#define LEDGER_ID_ROOM	32
+
+/* A ledger that is read into Redis. */
+struct source {
+	const char	*directory;
+	char		 id[2 * LEDGER_ID_BYTES + 1];	/* "": no entry yet */
+	struct journal_reader *reader;
+	uint64_t	 done;		/* the last entry that we applied */
+	bool		 rebuilding;	/* Redis notes that, too */
+};
+
+struct applier {
+	struct applier_options options;
+	int		 lock_fd;
+	struct source	 own;
+	uint64_t	 cursor;	/* as last read or written */
+	size_t		 unreadable;
+	struct event	*events;	/* BATCH of them */
+};
+
+static void warn(const struct applier *a, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void
+warn(const struct applier *a, const char *fmt, ...)
+{
+	char text[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	a->options.warn(text, a->options.context);
+}
+
+static void
+path_in_ledger(const struct applier *a, struct buf *out, const char *file)
+{
+	buf_addf(out, "%s/%s", a->options.directory, file);
+}
+
+int
+applier_open(const struct applier_options *options, struct applier **out,
+    struct fail *fail)
+{
+	struct applier *a = xcalloc(1, sizeof(*a));
+	struct buf path = BUF_INIT(8192);
+	int rc = 0;
+
+	a->options = *options;
+	a->events = xcalloc(BATCH, sizeof(*a->events));
+	a->own.directory = options->directory;
+	path_in_ledger(a, &path, ".applied.lock");
+	a->lock_fd = open(buf_get(&path), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+	/* That others can take it too is their concern, not this run's. */
+	if (a->lock_fd != -1)
+		(void)!file_give_to_owner(buf_get(&path));
+	else
+		rc = fail_errno(fail, FAIL_SETUP, errno, "%s",
+		    buf_get(&path));
+	buf_fini(&path);
+	if (rc == -1)
+		applier_close(&a);
+	*out = a;
+	return rc;
+}
+
+void
+applier_close(struct applier **applier)
+{
+	struct applier *a = *applier;
+
+	if (a == NULL)
+		return;
+	*applier = NULL;
+	journal_reader_close(&a->own.reader);
+	if (a->lock_fd != -1)
+		(void)close(a->lock_fd);
+	free(a->events);
+	free(a);
+}
+
+static int
+read_cursor(const struct applier *a, uint64_t *seq, struct fail *fail)
+{
+	struct buf path = BUF_INIT(8192), text = BUF_INIT(64);
+	int rc = 0;
+
+	*seq = 0;
+	path_in_ledger(a, &path, ".applied");
+	if (access(buf_get(&path), F_OK) == 0) {
+		rc = file_read(buf_get(&path), &text, fail);
+		/* What can't be read is taken as nothing: applying all again
+		 * does no harm. */
+		if (rc == 0 && span_to_u64(span_trim(buf_span(&text)),
+		    seq) == -1)
+			*seq = 0;
+	}
+	buf_fini(&path);
+	buf_fini(&text);
+	return rc;
+}
+
+static int
+write_cursor(const struct applier *a, uint64_t seq, struct fail *fail)
+{
+	struct buf path = BUF_INIT(8192), fresh = BUF_INIT(8192);
+	struct buf text = BUF_INIT(64);
+	int rc;
+
+	path_in_ledger(a, &path, ".applied");
+	path_in_ledger(a, &fresh, ".applied.new");
+	buf_addf(&text, "%" PRIu64 "\n", seq);
+	(void)unlink(buf_get(&fresh));
+	rc = file_create(buf_get(&fresh), buf_span(&text), 0640, fail);
+	if (rc == 0 && file_give_to_owner(buf_get(&fresh)) == -1)
+		rc = fail_errno(fail, FAIL_SETUP, errno, "%s",
+		    buf_get(&fresh));
+	if (rc == 0 && rename(buf_get(&fresh), buf_get(&path)) == -1)
+		rc = fail_errno(fail, FAIL_SETUP, errno, "%s",
+		    buf_get(&path));
+	buf_fini(&path);
+	buf_fini(&fresh);
+	buf_fini(&text);
+	return rc;
+}
+
+/* Reads an event out of an entry.  Returns 1, 0 when it holds none. */
+static int
+event_of(struct applier *a, const struct journal_entry *entry,
+    struct event *event)
+{
+	struct fail fail;
+
+	if (entry->blanked || !span_is(entry->type, SPAN("event")))
+		return 0;
+	if (event_read(entry->object, event, &fail) == 0)
+		return 1;
+	warn(a, "ledger entry %" PRIu64 " can't be read and is passed "
+	    "over: %s", entry->seq, fail.text);
+	a->unreadable++;
+	return 0;
+}
+
+/*
+ * Reads up to BATCH events behind the last one.  *seq is the last entry that
+ * was read.  Returns how many, -1 with *fail.
+ */
+static ptrdiff_t
+read_batch(struct applier *a, struct source *source, uint64_t skip,
+    uint64_t *seq, struct fail *fail)
+{
+	struct journal_entry entry;
+	size_t n = 0;
+	int rc;
+
+	while (n < BATCH) {
+		rc = journal_reader_next(source->reader, &entry, fail);
+		if (rc == 0)
+			break;
+		if (rc == -1 && fail->class != FAIL_INPUT)
+			return -1;
+		if (rc == -1) {
+			warn(a, "%s: passed over", fail->text);
+			a->unreadable++;
+			continue;
+		}
+		*seq = entry.seq;
+		if (entry.seq > skip)
+			n += (size_t)event_of(a, &entry, &a->events[n]);
+	}
+	return (ptrdiff_t)n;
+}
+
+/*
+ * What tells this ledger from all others, wherever a copy of it is: the start
+ * of its first chain, which has a random salt in it.
+ */
+static int
+identify(struct source *source, struct fail *fail)
+{
+	struct journal_reader *reader;
+	struct journal_entry entry;
+	struct buf id = BUF_INIT(64);
+	int rc;
+
+	if (source->id[0] != '\0')
+		return 0;
+	if (journal_reader_open(source->directory, "ledger", 1, &reader,
+	    fail) == -1)
+		return -1;
+	rc = journal_reader_next(reader, &entry, fail);
+	if (rc == 1) {
+		hex_format(&id, entry.chain, LEDGER_ID_BYTES);
+		memcpy(source->id, buf_get(&id), sizeof(source->id));
+	}
+	journal_reader_close(&reader);
+	buf_fini(&id);
+	return rc == -1 ? -1 : 0;
+}
+
+/* How far Redis has this ledger. */
+static int
+redis_cursor(const struct applier *a, struct source *source, uint64_t *seq,
+    struct fail *fail)
+{
+	*seq = 0;
+	if (identify(source, fail) == -1)
+		return -1;
+	return source->id[0] == '\0' ? 0 :
+	    store_cursor_get(a->options.store, source->id, seq, fail);
+}
+
+/* The name of the cursor of a rebuild that is under way. */
+static void
+rebuild_id(const struct source *source, char id[LEDGER_ID_ROOM])
+{
+	(void)snprintf(id, LEDGER_ID_ROOM, "rebuild-%s", source->id);
+}
+
+static int
+note_rebuild(const struct applier *a, const struct source *source, uint64_t seq,
+    struct fail *fail)
+{
+	char id[LEDGER_ID_ROOM];
+
+	if (!source->rebuilding || source->id[0] == '\0')
+		return 0;
+	rebuild_id(source, id);
+	return store_cursor_set(a->options.store, id, seq, fail);
+}
+
+/* Redis has all up to source->done. */
+static int
+keep_cursor(struct applier *a, struct source *source, struct fail *fail)
+{
+
+	if (identify(source, fail) == -1 || store_cursor_set(a->options.store,
+	    source->id, source->done, fail) == -1 ||
+	    note_rebuild(a, source, source->done, fail) == -1)
+		return -1;
+	if (source != &a->own || source->done <= a->cursor)
+		return 0;
+	if (write_cursor(a, source->done, fail) == -1)
+		return -1;
+	a->cursor = source->done;
+	return 0;
+}
+
+/* Applies what is behind `from' to the ledger's end, telling progress. */
+static int
+apply_from(struct applier *a, struct source *source, uint64_t from,
+    void (*progress)(size_t done, void *context), void *context,
+    struct fail *fail)
+{
+	size_t total = 0;
+
+	if (source->reader == NULL && journal_reader_open(source->directory,
+	    "ledger", from + 1, &source->reader, fail) == -1)
+		return -1;
+	for (;;) {
+		uint64_t seq = source->done;
+		ptrdiff_t n = read_batch(a, source, from, &seq, fail);
+
+		if (n == -1)
+			return -1;
+		if (n == 0 && seq == source->done)
+			return 0;
+		if (store_apply(a->options.store, a->events, (size_t)n, NULL,
+		    fail) == -1) {
+			/* Read it again the next time. */
+			journal_reader_close(&source->reader);
+			return -1;
+		}
+		source->done = seq;
+		total += (size_t)n;
+		if (progress != NULL)
+			progress(total, context);
+		if (keep_cursor(a, source, fail) == -1)
+			return -1;
+		if (a->options.is_stopped != NULL &&
+		    a->options.is_stopped(a->options.context))
+			return fail_set(fail, FAIL_TEMP, "interrupted");
+	}
+}
+
+/*
+ * Where to go on: what the file says, unless Redis has less.  Then the file is
+ * set back first, so that the filter goes by the ledger until Redis has it
+ * again.
+ */
+static int
+find_start(struct applier *a, struct fail *fail)
+{
+	uint64_t seq;
+
+	if (read_cursor(a, &a->cursor, fail) == -1 ||
+	    redis_cursor(a, &a->own, &seq, fail) == -1)
+		return -1;
+	if (seq >= a->cursor)
+		return 0;
+	if (a->cursor > 0)
+		warn(a, "Redis has lost what it confirmed (it has entry %"
+		    PRIu64 " of %" PRIu64 "): applying the ledger again",
+		    seq, a->cursor);
+	if (write_cursor(a, seq, fail) == -1)
+		return -1;
+	a->cursor = seq;
+	return 0;
+}
+
+int
+applier_apply(struct applier *a, struct fail *fail)
+{
+	int rc;
+
+	if (flock(a->lock_fd, LOCK_EX) == -1)
+		return fail_errno(fail, FAIL_TEMP, errno, "%s/.applied.lock",
+		    a->options.directory);
+	rc = find_start(a, fail);
+	if (rc == 0) {
+		/* A cursor that went back: somebody wants a repetition. */
+		if (a->own.reader != NULL && a->cursor < a->own.done)
+			journal_reader_close(&a->own.reader);
+		if (a->own.reader == NULL)
+			a->own.done = a->cursor;
+		rc = apply_from(a, &a->own, a->cursor, NULL, NULL, fail);
+	}
+	(void)flock(a->lock_fd, LOCK_UN);
+	return rc;
+}
+
+/* -- whole ledgers -- */
+
+/* Where a rebuild was interrupted; 0 when none was.  Redis itself knows, so
+ * that one that was flushed since knows nothing. */
+static int
+rebuild_start(const struct applier *a, struct source *source,
+    bool from_start, uint64_t *from, struct fail *fail)
+{
+	char id[LEDGER_ID_ROOM];
+
+	*from = 0;
+	if (identify(source, fail) == -1)
+		return -1;
+	if (from_start || source->id[0] == '\0')
+		return 0;
+	rebuild_id(source, id);
+	if (store_cursor_get(a->options.store, id, from, fail) == -1)
+		return -1;
+	if (*from > 0)
+		warn(a, "%s: going on behind entry %" PRIu64 ", where the "
+		    "last run was interrupted", source->directory, *from);
+	return 0;
+}
+
+static int
+rebuild_from(struct applier *a, struct source *source, bool from_start,
+    void (*progress)(size_t events, void *context), void *context,
+    struct fail *fail)
+{
+	uint64_t from;
+	int rc;
+
+	if (rebuild_start(a, source, from_start, &from, fail) == -1)
+		return -1;
+	source->rebuilding = true;
+	source->done = from;
+	rc = apply_from(a, source, from, progress, context, fail);
+	if (rc == 0)
+		rc = note_rebuild(a, source, 0, fail);
+	source->rebuilding = false;
+	journal_reader_close(&source->reader);
+	return rc;
+}
+
+int
+applier_rebuild(struct applier *a, const char *directory, bool from_start,
+    void (*progress)(size_t events, void *context), void *context,
+    struct fail *fail)
+{
+	struct source other = { .directory = directory };
+	int rc;
+
+	if (directory != NULL && access(directory, R_OK | X_OK) == -1)
+		return fail_errno(fail, FAIL_SETUP, errno, "%s", directory);
+	if (flock(a->lock_fd, LOCK_EX) == -1)
+		return fail_errno(fail, FAIL_TEMP, errno, "%s/.applied.lock",
+		    a->options.directory);
+	journal_reader_close(&a->own.reader);
+	rc = read_cursor(a, &a->cursor, fail);
+	if (rc == 0)
+		rc = rebuild_from(a, directory == NULL ? &a->own : &other,
+		    from_start, progress, context, fail);
+	(void)flock(a->lock_fd, LOCK_UN);
+	return rc;
+}
+
+size_t
+applier_unreadable(const struct applier *a)
+{
+	return a->unreadable;
+}

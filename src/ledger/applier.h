@@ -1,0 +1,66 @@
+/*
+ * Copyright the consent-milter authors.
+ * SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The ledger is the truth, Redis follows.  The file `.applied' in the ledger's
+ * directory holds the sequence number up to which Redis has confirmed
+ * everything without a gap (decimal, one line); whoever writes applies what
+ * lies behind it, whoever wrote that.  Redis holds the same number, so that a
+ * Redis that lost what it had confirmed (flushed, restored from an old dump,
+ * failed over) says so itself, and gets it again.  Processes take turns under a
+ * lock, and merging is idempotent, so a crash anywhere costs a repetition and
+ * no more.
+ *
+ * An applier belongs to one thread at a time; the store it uses may be shared.
+ */
+#ifndef LEDGER_APPLIER_H
+#define LEDGER_APPLIER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/fail.h"
+#include "store/store.h"
+
+struct applier_options {
+	const char	*directory;	/* of the ledger; borrowed until _close */
+	struct store	*store;		/* borrowed until _close */
+	/* Told what a person should hear of; without a line break. */
+	void		(*warn)(const char *text, void *context);
+	/* Asked between batches; may be NULL. */
+	bool		(*is_stopped)(void *context);
+	void		*context;
+};
+
+struct applier;
+/* The directory has to exist.  Returns 0, or -1 with FAIL_SETUP. */
+int	applier_open(const struct applier_options *options,
+	    struct applier **out, struct fail *fail)
+	    __attribute__((warn_unused_result));
+void	applier_close(struct applier **applier);
+
+/*
+ * Brings Redis up to the ledger's end, or, where Redis has lost some, through
+ * it again.  Waits for other processes that do so.  Returns 0, or -1 with
+ * *fail: FAIL_TEMP when Redis can't be reached or it was stopped; then the
+ * next call goes on.
+ */
+int	applier_apply(struct applier *applier, struct fail *fail)
+	    __attribute__((warn_unused_result));
+
+/*
+ * Applies a whole ledger: ours (directory NULL) or another host's.  One that
+ * was interrupted goes on where it stopped, unless from_start or Redis was
+ * emptied since.  progress may be NULL; it hears the events of this call.
+ * Returns 0, or -1 with *fail.
+ */
+int	applier_rebuild(struct applier *applier, const char *directory,
+	    bool from_start, void (*progress)(size_t events, void *context),
+	    void *context, struct fail *fail)
+	    __attribute__((warn_unused_result));
+
+/* Entries that could not be read and were passed over, since _open. */
+size_t	applier_unreadable(const struct applier *applier);
+
+#endif

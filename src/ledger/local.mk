@@ -1,0 +1,4 @@
+noinst_LIBRARIES += src/ledger/libledger.a
+src_ledger_libledger_a_SOURCES = \
+	src/ledger/append.c src/ledger/append.h \
+	src/ledger/applier.c src/ledger/applier.h
