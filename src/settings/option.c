@@ -88,6 +88,8 @@ const struct option option_table[] = {
 	{ SCOPE_TOP, "unsubscribe", .kind = OPTION_GROUP,
 	  .members = SCOPE_UNSUBSCRIBE,
 	  .help = "the links that are put into list mail" },
+	{ SCOPE_TOP, "web", .kind = OPTION_GROUP, .members = SCOPE_WEB,
+	  .help = "the endpoint behind those links" },
 	{ SCOPE_TOP, "controller", .kind = OPTION_GROUP,
 	  .members = SCOPE_CONTROLLER,
 	  .help = "who is responsible for the data" },
@@ -167,6 +169,10 @@ const struct option option_table[] = {
 	  .words = existing, TOP(unsubscribe.keep_existing),
 	  .fallback = "replace",
 	  .help = "what becomes of links that a message has" },
+
+	{ SCOPE_WEB, "listen", TEXT(200), TOP(web.listen),
+	  .fallback = "127.0.0.1:8092", .check = value_check_listen,
+	  .help = "where the reverse proxy finds consent-web" },
 
 	{ SCOPE_CONTROLLER, "name", TEXT(TEXT_MAX), TOP(controller.name),
 	  .help = "of the company or person" },
@@ -255,6 +261,8 @@ option_scope_prefix(enum option_scope scope)
 		return "retention.";
 	case SCOPE_UNSUBSCRIBE:
 		return "unsubscribe.";
+	case SCOPE_WEB:
+		return "web.";
 	case SCOPE_CONTROLLER:
 		return "controller.";
 	case SCOPE_BULK:

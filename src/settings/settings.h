@@ -61,6 +61,9 @@ struct settings {
 		bool	 keep_existing;
 	} unsubscribe;
 	struct {
+		char	*listen;	/* "host:port", "unix:/path" */
+	} web;
+	struct {
 		char *name, *address, *email, *dpo;	/* NULL when not set */
 	} controller;
 

@@ -344,6 +344,25 @@ value_check_field_name(const char *text, struct fail *fail)
 	return 0;
 }
 
+/* No name: it would be asked for before there is a network. */
+int
+value_check_listen(const char *text, struct fail *fail)
+{
+	struct span s = span_str(text), host;
+	ptrdiff_t colon = span_rindex(s, ':');
+	uint64_t port;
+
+	if (span_has_prefix(s, SPAN("unix:")))
+		return value_check_path(text + strlen("unix:"), fail);
+	host = span_head(s, colon == -1 ? 0 : (size_t)colon);
+	if (host.len == 0 || span_to_u64(span_from(s, (size_t)colon + 1),
+	    &port) == -1 || port == 0 || port > 65535)
+		return fail_set(fail, FAIL_SETUP, "\"%.80s\" is no place to "
+		    "listen at, want \"127.0.0.1:8092\", \"[::1]:8092\" or "
+		    "\"unix:/path\"", text);
+	return 0;
+}
+
 int
 value_check_notice(const char *text, struct fail *fail)
 {

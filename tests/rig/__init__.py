@@ -44,6 +44,9 @@ What there is (each class says more):
                            .stop() .kill9() .client() .log() .wait_log()
                            .decisions(**fields) .decision(ref)
                            .ctl(…) .grant() .confirm() .withdraw()
+    Web(rig, filter)       consent-web beside it: .link(address) .click(link)
+                           .request(method, target, body, headers) .raw(bytes)
+                           .stop() .start() .kill9() .log()
     MilterClient(address)  the protocol without an MTA: .negotiate()
                            .connect() .helo() .mail() .rcpt() .message()
                            .eom() .abort() .quit(); .send(), .send_raw(),
@@ -84,5 +87,6 @@ from .sendmail import Sendmail
 from .sink import Sink
 from .smtp import Reply, Sent, Smtp, send
 from .testcase import REF, TestCase, UNLISTED, UNVERIFIED, refusal
+from .web import Web
 
 __all__ = [name for name in dir() if name[0] != "_"]

@@ -114,6 +114,7 @@ static const char full[] =
     "  evidence_ip = \"off\"; segment_mib = 4096L; };\n"
     "unsubscribe = { url = \"https://n.example/u?t=\";\n"
     "  mailto = \"ab@n.example\"; existing = \"keep\"; };\n"
+    "web = { listen = \"[::1]:80\"; };\n"
     "controller = { name = \"\xc3\x85""B \\\"x\\\"\"; address = \"A 1\";\n"
     "  email = \"p@n.example\"; dpo = \"D\"; };\n"
     "lists = ( { id = \"weekly\"; name = \"Weekly\"; purpose = \"news\";\n"
@@ -152,6 +153,7 @@ static const char full_dump[] =
     "unsubscribe.url = \"https://n.example/u?t=\"\n"
     "unsubscribe.mailto = \"ab@n.example\"\n"
     "unsubscribe.existing = \"keep\"\n"
+    "web.listen = \"[::1]:80\"\n"
     "controller.name = \"\xc3\x85""B \\\"x\\\"\"\n"
     "controller.address = \"A 1\"\n"
     "controller.email = \"p@n.example\"\n"
@@ -959,6 +961,8 @@ section_of(enum option_scope scope)
 		return "\n.Ss Retention\n";
 	case SCOPE_UNSUBSCRIBE:
 		return "\n.Ss Unsubscribe\n";
+	case SCOPE_WEB:
+		return "\n.Ss Web\n";
 	case SCOPE_CONTROLLER:
 		return "\n.Ss Controller\n";
 	case SCOPE_BULK:

@@ -1,0 +1,179 @@
+/*
+ * Copyright the consent-milter authors.
+ * SPDX-License-Identifier: BSD-2-Clause
+ *
+ * consent-web(8): the endpoint behind the unsubscribe links.
+ *
+ * Order of the start: options, settings and keys, socket (all of it possibly
+ * as root), privileges dropped, signals blocked, then the first threads.
+ */
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sysexits.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "base/crypto.h"
+#include "base/log.h"
+#include "base/privilege.h"
+#include "store/store.h"
+#include "webd/server.h"
+
+struct options {
+	const char *path;
+	bool test;
+};
+
+static void
+usage(FILE *to)
+{
+	fputs("usage: consent-web [-tV] [-c file]\n"
+	    "  -c file  configuration file\n"
+	    "  -t       test the configuration and exit: 0 good, 78 not\n"
+	    "  -V       print versions and exit\n"
+	    "It stays in the foreground and logs to stderr as well.\n", to);
+}
+
+static void
+parse_options(int argc, char **argv, struct options *options)
+{
+	int c;
+
+	options->path = settings_default_path();
+	while ((c = getopt(argc, argv, "c:thV")) != -1)
+		switch (c) {
+		case 'c':
+			options->path = optarg;
+			break;
+		case 't':
+			options->test = true;
+			break;
+		case 'V':
+			printf("consent-web %s\nlibmicrohttpd %s\nhiredis "
+			    "%s\n%s\n", PACKAGE_VERSION,
+			    server_library_version(), store_library_version(),
+			    crypto_version());
+			exit(EX_OK);
+		case 'h':
+			usage(stdout);
+			exit(EX_OK);
+		default:
+			usage(stderr);
+			exit(EX_USAGE);
+		}
+	if (optind != argc) {
+		usage(stderr);
+		exit(EX_USAGE);
+	}
+}
+
+static struct settings *
+load_settings(const char *path)
+{
+	struct buf errors = BUF_INIT(256 * 1024);
+	struct settings *settings;
+
+	if (settings_load(path, &settings, &errors) == -1) {
+		fputs(buf_get(&errors), stderr);
+		exit(EX_CONFIG);
+	}
+	buf_fini(&errors);
+	if (settings->unsubscribe.url == NULL) {
+		fprintf(stderr, "%s: unsubscribe.url is not set: there is no "
+		    "link to answer\n", path);
+		exit(EX_CONFIG);
+	}
+	return settings;
+}
+
+static void stop_on(const struct fail *fail) __attribute__((noreturn));
+
+static void
+stop_on(const struct fail *fail)
+{
+	log_error("%s", fail->text);
+	exit(fail_exit_code(fail->class));
+}
+
+static void
+add_stop_signals(sigset_t *set)
+{
+	(void)sigemptyset(set);
+	(void)sigaddset(set, SIGHUP);
+	(void)sigaddset(set, SIGINT);
+	(void)sigaddset(set, SIGTERM);
+}
+
+static void
+block_signals(void)
+{
+	sigset_t set;
+
+	add_stop_signals(&set);
+	(void)sigaddset(&set, SIGPIPE);
+	(void)pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+static void
+wait_for_stop(void)
+{
+	sigset_t set;
+	int signal;
+
+	add_stop_signals(&set);
+	while (sigwait(&set, &signal) != 0)
+		;
+}
+
+static int
+serve(int fd, const struct settings *settings)
+{
+	struct optout *optout;
+	struct server *server;
+	struct fail fail;
+
+	if (optout_open(settings, &optout, &fail) == -1 ||
+	    server_start(fd, settings, optout, &server, &fail) == -1)
+		stop_on(&fail);
+	(void)sd_notify(0, "READY=1");
+	log_info("consent-web %s listens on %s for %s", PACKAGE_VERSION,
+	    settings->web.listen, settings->unsubscribe.url);
+	wait_for_stop();
+	(void)sd_notify(0, "STOPPING=1");
+	server_stop(&server);
+	optout_close(&optout);
+	log_info("stopped");
+	return EX_OK;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct options options = { NULL, false };
+	struct settings *settings;
+	struct fail fail;
+	int fd = -1, rc;
+
+	parse_options(argc, argv, &options);
+	settings = load_settings(options.path);
+	if (options.test) {
+		settings_put(&settings);
+		return EX_OK;
+	}
+	log_open("consent-web", true);
+	(void)privilege_raise_files();
+	if (settings_load_keys(settings, &fail) == -1 ||
+	    (fd = server_listen(settings, &fail)) == -1 ||
+	    privilege_drop(settings->user, &fail) == -1)
+		stop_on(&fail);
+	(void)umask(027);
+	block_signals();
+	rc = serve(fd, settings);
+	settings_put(&settings);
+	return rc;
+}

@@ -1,0 +1,30 @@
+/*
+ * Copyright the consent-milter authors.
+ * SPDX-License-Identifier: BSD-2-Clause
+ *
+ * HTTP, by libmicrohttpd: the only file that knows it.  Threads of its own
+ * answer requests between _start and _stop.
+ */
+#ifndef WEBD_SERVER_H
+#define WEBD_SERVER_H
+
+#include "settings/settings.h"
+#include "webd/optout.h"
+
+/* Opens the socket of web.listen; done while we may still bind to it.
+ * Returns it, or -1 with FAIL_SETUP. */
+int	server_listen(const struct settings *settings, struct fail *fail)
+	    __attribute__((warn_unused_result));
+
+struct server;
+/* Takes the socket over.  settings and optout are borrowed until _stop.
+ * Returns 0, or -1 with FAIL_SETUP. */
+int	server_start(int fd, const struct settings *settings,
+	    struct optout *optout, struct server **out, struct fail *fail)
+	    __attribute__((warn_unused_result));
+/* Takes no more requests, and waits for those under way. */
+void	server_stop(struct server **server);
+
+const char *server_library_version(void);
+
+#endif

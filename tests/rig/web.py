@@ -1,0 +1,123 @@
+# Copyright the consent-milter authors.
+# SPDX-License-Identifier: BSD-2-Clause
+"""consent-web with the configuration of a Filter, and raw HTTP to it."""
+import os
+import re
+import signal
+import socket
+
+from .filter import program
+from .process import Service, accepts, free_ports, read_text
+
+
+class Answer:
+    """status, headers (names in lower case, each a list), body."""
+
+    def __init__(self, data):
+        head, _, self.body = data.partition(b"\r\n\r\n")
+        lines = head.decode("latin-1").split("\r\n")
+        # after the interim answer to Expect: 100-continue
+        if re.match(r"HTTP/1\.[01] 100", lines[0]):
+            head, _, self.body = self.body.partition(b"\r\n\r\n")
+            lines = head.decode("latin-1").split("\r\n")
+        self.status = int(lines[0].split()[1])
+        self.headers = {}
+        for line in lines[1:]:
+            name, _, value = line.partition(":")
+            self.headers.setdefault(name.lower(), []).append(value.strip())
+
+
+class Web:
+    """Web(rig, filter, unix=False): consent-web beside this filter.
+
+    The filter's settings are taken over with web.listen; written anew before
+    the filter reads them again.
+    """
+
+    def __init__(self, rig, filter_, unix=False, start=True):
+        self.filter = filter_
+        self.log_path = os.path.join(filter_.dir, "web.log")
+        if unix:
+            self.address = os.path.join(filter_.dir, "web.sock")
+            listen = f"unix:{self.address}"
+        else:
+            self.address = ("127.0.0.1", free_ports(1)[0])
+            listen = "%s:%d" % self.address
+        filter_.settings["web"] = {"listen": listen}
+        filter_.write_config()
+        rig.add_log("consent-web", self.log_path)
+        self.service = None
+        rig.on_close(self._close)
+        if start:
+            self.start()
+
+    def start(self):
+        self.service = Service([program("consent-web"), "-c",
+                                self.filter.config_path], self.log_path)
+        self.service.wait_ready(lambda: accepts(self.address), 30)
+
+    def stop(self):
+        self.service.signal(signal.SIGTERM)
+        self.service.cont()
+        return self.service.popen.wait(20)
+
+    def kill9(self):
+        self.service.kill9()
+
+    def log(self):
+        return read_text(self.log_path)
+
+    def _close(self):
+        if self.service is not None and self.service.is_running():
+            status = self.stop()
+            if status != 0:
+                raise AssertionError(f"consent-web ended with {status}:\n"
+                                     f"{self.log()[-4000:]}")
+        found = re.search(r"(ERROR: |WARNING: )\w*Sanitizer|runtime error:",
+                          self.log())
+        if found:
+            raise AssertionError("sanitizer report:\n" +
+                                 self.log()[found.start():][:6000])
+
+    def link(self, address, list_id="weekly"):
+        """The path of this person's link."""
+        url = self.filter.ctl("token", "--list", list_id,
+                              address).stdout.strip()
+        return "/" + url.split("/", 3)[3]
+
+    def connect(self, timeout=20):
+        if isinstance(self.address, str):
+            s = socket.socket(socket.AF_UNIX)
+        else:
+            s = socket.socket()
+        s.settimeout(timeout)
+        s.connect(self.address)
+        return s
+
+    def raw(self, data, timeout=20):
+        """Sends these bytes and reads to the end of the connection."""
+        with self.connect(timeout) as s:
+            s.sendall(data)
+            answer = b""
+            while True:
+                more = s.recv(65536)
+                if not more:
+                    break
+                answer += more
+        return Answer(answer) if answer else None
+
+    def request(self, method, target, body=None, headers=()):
+        """One request with Connection: close."""
+        lines = [f"{method} {target} HTTP/1.1", "Host: news.example.com",
+                 "Connection: close", *headers]
+        if body is not None and not any(
+                h.lower().startswith("transfer-encoding") for h in headers):
+            lines.append(f"Content-Length: {len(body)}")
+        return self.raw("\r\n".join(lines).encode() + b"\r\n\r\n" +
+                        (body or b""))
+
+    def click(self, target):
+        """What a mailbox provider sends."""
+        return self.request(
+            "POST", target, b"List-Unsubscribe=One-Click",
+            ["Content-Type: application/x-www-form-urlencoded"])
