@@ -173,6 +173,10 @@ const struct option option_table[] = {
 	{ SCOPE_WEB, "listen", TEXT(200), TOP(web.listen),
 	  .fallback = "127.0.0.1:8092", .check = value_check_listen,
 	  .help = "where the reverse proxy finds consent-web" },
+	{ SCOPE_WEB, "languages", TEXT(PATH_BYTES_MAX), TOP(web.languages),
+	  .fallback = DATADIR "/consent-milter/languages",
+	  .check = value_check_path,
+	  .help = "directory of the words of its pages" },
 
 	{ SCOPE_CONTROLLER, "name", TEXT(TEXT_MAX), TOP(controller.name),
 	  .help = "of the company or person" },

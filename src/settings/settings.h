@@ -62,6 +62,7 @@ struct settings {
 	} unsubscribe;
 	struct {
 		char	*listen;	/* "host:port", "unix:/path" */
+		char	*languages;	/* directory */
 	} web;
 	struct {
 		char *name, *address, *email, *dpo;	/* NULL when not set */

@@ -4,11 +4,37 @@ src_webd_consent_web_SOURCES = \
 	src/webd/optout.c src/webd/optout.h \
 	src/webd/page.c src/webd/page.h \
 	src/webd/server.c src/webd/server.h \
-	src/webd/target.c src/webd/target.h
+	src/webd/target.c src/webd/target.h \
+	src/webd/words.c src/webd/words.h
 src_webd_consent_web_LDADD = src/settings/libsettings.a $(LEDGER_LIBS) \
 	$(CONSENT_LIBS) $(LIBCONFIG_LIBS) $(HIREDIS_LIBS) \
 	$(MICROHTTPD_LIBS) $(SYSTEMD_LIBS)
 dist_man_MANS += src/webd/consent-web.8
+
+languagesdir = $(datadir)/consent-milter/languages
+dist_languages_DATA = conf/languages/de.lang conf/languages/en.lang \
+	conf/languages/es.lang conf/languages/fr.lang \
+	conf/languages/it.lang conf/languages/sv.lang
+# English is built in, as a C string.
+BUILT_SOURCES += src/webd/english.inc
+CLEANFILES += src/webd/english.inc
+src/webd/english.inc: conf/languages/en.lang
+	$(AM_V_GEN)$(MKDIR_P) src/webd && $(SED) -e 's/[\\"]/\\&/g' \
+	    -e 's/^/"/' -e 's/$$/\\n"/' $(srcdir)/conf/languages/en.lang \
+	    >$@.tmp && mv $@.tmp $@
+src/webd/words.$(OBJEXT): src/webd/english.inc
+
+check_PROGRAMS += tests/unit/test_words
+TESTS += tests/unit/test_words
+tests_unit_test_words_SOURCES = tests/unit/test_words.c \
+	src/webd/words.c src/webd/words.h
+tests_unit_test_words_LDADD = $(BASE_LIBS)
+FUZZ_TARGETS += tests/fuzz/fuzz_words
+tests_fuzz_fuzz_words_SOURCES = tests/fuzz/fuzz_words.c \
+	src/webd/words.c src/webd/words.h
+tests_fuzz_fuzz_words_LDADD = $(FUZZMAIN) $(BASE_LIBS)
+tests_fuzz_fuzz_words_LDFLAGS = $(FUZZLINK)
+EXTRA_DIST += tests/fuzz/corpus/words
 
 check_PROGRAMS += tests/unit/test_target
 TESTS += tests/unit/test_target

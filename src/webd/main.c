@@ -130,15 +130,34 @@ wait_for_stop(void)
 		;
 }
 
+/* The configuration is good when we come here. */
+static int
+test_languages(struct settings *settings)
+{
+	struct languages languages;
+	struct fail fail;
+	int rc = words_load(settings->web.languages, &languages, &fail);
+
+	if (rc == 0)
+		words_free(&languages);
+	else
+		fprintf(stderr, "consent-web: %s\n", fail.text);
+	settings_put(&settings);
+	return rc == 0 ? EX_OK : EX_CONFIG;
+}
+
 static int
 serve(int fd, const struct settings *settings)
 {
+	struct languages languages;
 	struct optout *optout;
 	struct server *server;
 	struct fail fail;
 
-	if (optout_open(settings, &optout, &fail) == -1 ||
-	    server_start(fd, settings, optout, &server, &fail) == -1)
+	if (words_load(settings->web.languages, &languages, &fail) == -1 ||
+	    optout_open(settings, &optout, &fail) == -1 ||
+	    server_start(fd, settings, &languages, optout, &server, &fail) ==
+	    -1)
 		stop_on(&fail);
 	(void)sd_notify(0, "READY=1");
 	log_info("consent-web %s listens on %s for %s", PACKAGE_VERSION,
@@ -147,6 +166,7 @@ serve(int fd, const struct settings *settings)
 	(void)sd_notify(0, "STOPPING=1");
 	server_stop(&server);
 	optout_close(&optout);
+	words_free(&languages);
 	log_info("stopped");
 	return EX_OK;
 }
@@ -161,10 +181,8 @@ main(int argc, char **argv)
 
 	parse_options(argc, argv, &options);
 	settings = load_settings(options.path);
-	if (options.test) {
-		settings_put(&settings);
-		return EX_OK;
-	}
+	if (options.test)
+		return test_languages(settings);
 	log_open("consent-web", true);
 	(void)privilege_raise_files();
 	if (settings_load_keys(settings, &fail) == -1 ||

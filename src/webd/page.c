@@ -4,8 +4,6 @@
  */
 #include "webd/page.h"
 
-#include <stddef.h>
-
 #include "base/codec.h"
 #include "base/crypto.h"
 
@@ -35,27 +33,14 @@ static const char style[] =
     "@media print{button{border:1px solid #000}}";
 
 static const struct {
-	const char *title, *text;
-} words[] = {
-	[PAGE_ASK] = { "Unsubscribe",
-	  "One click, and you get no more mail of this newsletter. You need "
-	  "no password, and nobody asks why." },
-	[PAGE_DONE] = { "You are unsubscribed",
-	  "This is recorded and holds from now on. A message that was on its "
-	  "way already may still arrive." },
-	[PAGE_DONE_ALL] = { "You are unsubscribed from everything",
-	  "This is recorded and holds from now on, for every newsletter of "
-	  "this sender. A message that was on its way already may still "
-	  "arrive." },
-	[PAGE_NOT_PERSONAL] = { "This link is not yours alone",
-	  "The message that it came with went to several people at once, so "
-	  "the link does not tell who you are. Please use the link of another "
-	  "message, or write to the sender." },
-	[PAGE_UNKNOWN] = { "This link does not work",
-	  "It may have been cut off when it was copied. Please use the link "
-	  "in the message itself, or write to the sender." },
-	[PAGE_LATER] = { "This could not be recorded",
-	  "Nothing has changed yet. Please try again in a few minutes." },
+	enum word title, text;
+} parts[] = {
+	[PAGE_ASK] = { WORD_ASK_TITLE, WORD_ASK_TEXT },
+	[PAGE_DONE] = { WORD_DONE_TITLE, WORD_DONE_TEXT },
+	[PAGE_DONE_ALL] = { WORD_ALL_TITLE, WORD_ALL_TEXT },
+	[PAGE_NOT_PERSONAL] = { WORD_SEVERAL_TITLE, WORD_SEVERAL_TEXT },
+	[PAGE_UNKNOWN] = { WORD_UNKNOWN_TITLE, WORD_UNKNOWN_TEXT },
+	[PAGE_LATER] = { WORD_LATER_TITLE, WORD_LATER_TEXT },
 };
 
 static void
@@ -82,26 +67,33 @@ add_text(struct buf *out, const char *text)
 
 /* The form goes where the page came from: no address is in it. */
 static void
-add_form(struct buf *out, enum page page)
+add_form(struct buf *out, enum page page, const struct words *words)
 {
 	buf_add_str(out, "<form method=\"post\">");
-	if (page == PAGE_ASK || page == PAGE_LATER)
+	if (page == PAGE_ASK || page == PAGE_LATER) {
 		buf_add_str(out, "<button name=\"action\" value=\""
-		    PAGE_ACTION_LIST "\">Unsubscribe</button>");
+		    PAGE_ACTION_LIST "\">");
+		add_text(out, words->text[WORD_ASK_BUTTON]);
+		buf_add_str(out, "</button>");
+	}
 	buf_add_str(out, "<button class=\"second\" name=\"action\" value=\""
-	    PAGE_ACTION_ALL "\">Stop everything from this sender</button>"
-	    "</form>\n");
+	    PAGE_ACTION_ALL "\">");
+	add_text(out, words->text[WORD_ALL_BUTTON]);
+	buf_add_str(out, "</button></form>\n");
 }
 
 static void
-add_footer(struct buf *out, const struct settings *settings)
+add_footer(struct buf *out, const struct settings *settings,
+    const struct words *words)
 {
 	const char *name = settings->controller.name;
 	const char *email = settings->controller.email;
 
 	if (name == NULL && email == NULL)
 		return;
-	buf_add_str(out, "<footer>Responsible for your data: <bdi>");
+	buf_add_str(out, "<footer>");
+	add_text(out, words->text[WORD_RESPONSIBLE]);
+	buf_add_str(out, ": <bdi>");
 	add_text(out, name != NULL ? name : email);
 	buf_add_str(out, "</bdi>");
 	if (email != NULL) {
@@ -115,30 +107,33 @@ add_footer(struct buf *out, const struct settings *settings)
 }
 
 void
-page_add(struct buf *out, enum page page, const struct settings *settings,
-    const struct list *list)
+page_add(struct buf *out, enum page page, const struct words *words,
+    const struct settings *settings, const struct list *list)
 {
-	buf_add_str(out, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta "
-	    "charset=\"utf-8\">\n<meta name=\"viewport\" content=\""
+	buf_addf(out, "<!DOCTYPE html>\n<html lang=\"%s\"><head><meta ",
+	    words->tag);
+	buf_add_str(out, "charset=\"utf-8\">\n<meta name=\"viewport\" content=\""
 	    "width=device-width, initial-scale=1\">\n<title>");
-	add_text(out, words[page].title);
+	add_text(out, words->text[parts[page].title]);
 	buf_add_str(out, "</title>\n<style>");
 	buf_add_str(out, style);
 	buf_add_str(out, "</style></head>\n<body><main>\n<h1>");
-	add_text(out, words[page].title);
+	add_text(out, words->text[parts[page].title]);
 	buf_add_str(out, "</h1>\n");
 	if (list != NULL && (page == PAGE_ASK || page == PAGE_DONE ||
 	    page == PAGE_LATER)) {
-		buf_add_str(out, "<p>Newsletter: <strong><bdi>");
+		buf_add_str(out, "<p>");
+		add_text(out, words->text[WORD_NEWSLETTER]);
+		buf_add_str(out, ": <strong><bdi>");
 		add_text(out, list->name);
 		buf_add_str(out, "</bdi></strong></p>\n");
 	}
 	buf_add_str(out, "<p>");
-	add_text(out, words[page].text);
+	add_text(out, words->text[parts[page].text]);
 	buf_add_str(out, "</p>\n");
 	if (page == PAGE_ASK || page == PAGE_DONE || page == PAGE_LATER)
-		add_form(out, page);
-	add_footer(out, settings);
+		add_form(out, page, words);
+	add_footer(out, settings, words);
 	buf_add_str(out, "</main></body></html>\n");
 }
 

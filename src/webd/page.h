@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "settings/settings.h"
+#include "webd/words.h"
 
 /* What the buttons of the pages send as `action'. */
 #define PAGE_ACTION_LIST	"confirm-unsubscribe"
@@ -26,7 +27,7 @@ enum page {
 };
 
 /* list may be NULL (a list that is no longer configured). */
-void	page_add(struct buf *out, enum page page,
+void	page_add(struct buf *out, enum page page, const struct words *words,
 	    const struct settings *settings, const struct list *list);
 
 /* The Content-Security-Policy that fits these pages, with the digest of their

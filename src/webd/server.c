@@ -41,6 +41,7 @@
 struct server {
 	struct MHD_Daemon *daemon;
 	const struct settings *settings;
+	const struct languages *languages;
 	struct optout	*optout;
 	struct span	 prefix;	/* of unsubscribe links */
 	char		*policy;	/* Content-Security-Policy */
@@ -118,7 +119,8 @@ on_field(void *context, enum MHD_ValueKind kind, const char *key,
 
 static enum MHD_Result
 answer(const struct server *s, struct MHD_Connection *connection,
-    unsigned status, const char *type, const struct buf *body)
+    unsigned status, const char *type, const char *language,
+    const struct buf *body)
 {
 	static const char *const headers[][2] = {
 		{ "Cache-Control", "no-store" },
@@ -139,6 +141,10 @@ answer(const struct server *s, struct MHD_Connection *connection,
 	for (size_t i = 0; i < sizeof(headers) / sizeof(headers[0]); i++)
 		(void)MHD_add_response_header(response, headers[i][0],
 		    headers[i][1]);
+	(void)MHD_add_response_header(response, "Vary", "Accept-Language");
+	if (language != NULL)
+		(void)MHD_add_response_header(response, "Content-Language",
+		    language);
 	if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
 		(void)MHD_add_response_header(response, "Allow",
 		    "GET, HEAD, POST");
@@ -151,11 +157,15 @@ static enum MHD_Result
 answer_page(const struct server *s, struct MHD_Connection *connection,
     unsigned status, enum page page, const struct list *list)
 {
+	const struct words *words = words_choose(s->languages,
+	    MHD_lookup_connection_value(connection, MHD_HEADER_KIND,
+	    "Accept-Language"));
 	struct buf body = BUF_INIT(PAGE_MAX);
 	enum MHD_Result rc;
 
-	page_add(&body, page, s->settings, list);
-	rc = answer(s, connection, status, "text/html; charset=utf-8", &body);
+	page_add(&body, page, words, s->settings, list);
+	rc = answer(s, connection, status, "text/html; charset=utf-8",
+	    words->tag, &body);
 	buf_fini(&body);
 	return rc;
 }
@@ -168,7 +178,7 @@ answer_word(const struct server *s, struct MHD_Connection *connection,
 	enum MHD_Result rc;
 
 	buf_addf(&body, "%s\n", word);
-	rc = answer(s, connection, status, "text/plain; charset=utf-8",
+	rc = answer(s, connection, status, "text/plain; charset=utf-8", NULL,
 	    &body);
 	buf_fini(&body);
 	return rc;
@@ -426,13 +436,15 @@ server_listen(const struct settings *settings, struct fail *fail)
 }
 
 int
-server_start(int fd, const struct settings *settings, struct optout *optout,
+server_start(int fd, const struct settings *settings,
+    const struct languages *languages, struct optout *optout,
     struct server **out, struct fail *fail)
 {
 	struct server *s = xcalloc(1, sizeof(*s));
 	struct buf policy = BUF_INIT(1024);
 
 	s->settings = settings;
+	s->languages = languages;
 	s->optout = optout;
 	s->prefix = target_prefix(settings->unsubscribe.url);
 	page_add_policy(&policy);

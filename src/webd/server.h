@@ -10,6 +10,7 @@
 
 #include "settings/settings.h"
 #include "webd/optout.h"
+#include "webd/words.h"
 
 /* Opens the socket of web.listen; done while we may still bind to it.
  * Returns it, or -1 with FAIL_SETUP. */
@@ -17,10 +18,11 @@ int	server_listen(const struct settings *settings, struct fail *fail)
 	    __attribute__((warn_unused_result));
 
 struct server;
-/* Takes the socket over.  settings and optout are borrowed until _stop.
+/* Takes the socket over.  The others are borrowed until _stop.
  * Returns 0, or -1 with FAIL_SETUP. */
 int	server_start(int fd, const struct settings *settings,
-	    struct optout *optout, struct server **out, struct fail *fail)
+	    const struct languages *languages, struct optout *optout,
+	    struct server **out, struct fail *fail)
 	    __attribute__((warn_unused_result));
 /* Takes no more requests, and waits for those under way. */
 void	server_stop(struct server **server);

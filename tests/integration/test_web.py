@@ -256,6 +256,29 @@ class WebTest(TestCase):
         self.assertIn(b"from everything", done.body)
         self.assert_out(a)
 
+    def test_languages(self):
+        a = "polyglot@example.org"
+        self.filter.grant(a)
+        link = self.web.link(a)
+        for wanted, tag, word in (
+                ("de-DE,de;q=0.9,en;q=0.5", "de", "Abmelden"),
+                ("sv", "sv", "Avsluta prenumerationen"),
+                ("fr-CA, en;q=0.1", "fr", "Me d\u00e9sabonner"),
+                ("es", "es", "Darme de baja"),
+                ("it-CH", "it", "Annulla l\u2019iscrizione"),
+                ("zz", "en", "Unsubscribe"), ("", "en", "Unsubscribe")):
+            page = self.web.request("GET", link, headers=[
+                f"Accept-Language: {wanted}"])
+            text = page.body.decode()
+            self.assertIn(f'<html lang="{tag}">', text)
+            self.assertIn(f">{word}</button>", text)
+            self.assertEqual(page.headers["content-language"], [tag])
+            self.assertEqual(page.headers["vary"], ["Accept-Language"])
+        done = self.web.request("POST", link, b"action=confirm-unsubscribe",
+                                [FORM, "Accept-Language: sv"])
+        self.assertIn("Prenumerationen \u00e4r avslutad",
+                      done.body.decode())
+
     # -- faults
 
     def test_redis_is_away(self):
@@ -482,6 +505,15 @@ class Places(TestCase):
         self.assertEqual(done.returncode, 78)
         self.assertIn("web.listen", done.stderr)
         self.assertEqual(self.run_web(filter_, "-x").returncode, 64)
+        own = os.path.join(filter_.dir, "languages")
+        os.mkdir(own)
+        write_file(os.path.join(own, "nl.lang"), "language = Nederlands\n")
+        filter_.settings["web"] = {"languages": own}
+        filter_.write_config()
+        done = self.run_web(filter_, "-t")
+        self.assertEqual(done.returncode, 78)
+        self.assertIn('nl.lang: the key "newsletter" is missing',
+                      done.stderr)
         self.assertIn("libmicrohttpd", self.run_web(filter_, "-V").stdout)
 
     def run_web(self, filter_, *args):

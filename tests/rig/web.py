@@ -43,7 +43,10 @@ class Web:
         else:
             self.address = ("127.0.0.1", free_ports(1)[0])
             listen = "%s:%d" % self.address
-        filter_.settings["web"] = {"listen": listen}
+        filter_.settings["web"] = {
+            "listen": listen,
+            "languages": os.path.realpath(os.path.join(
+                os.path.dirname(__file__), "..", "..", "conf", "languages"))}
         filter_.write_config()
         rig.add_log("consent-web", self.log_path)
         self.service = None

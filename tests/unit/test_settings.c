@@ -114,7 +114,7 @@ static const char full[] =
     "  evidence_ip = \"off\"; segment_mib = 4096L; };\n"
     "unsubscribe = { url = \"https://n.example/u?t=\";\n"
     "  mailto = \"ab@n.example\"; existing = \"keep\"; };\n"
-    "web = { listen = \"[::1]:80\"; };\n"
+    "web = { listen = \"[::1]:80\"; languages = \"/w\"; };\n"
     "controller = { name = \"\xc3\x85""B \\\"x\\\"\"; address = \"A 1\";\n"
     "  email = \"p@n.example\"; dpo = \"D\"; };\n"
     "lists = ( { id = \"weekly\"; name = \"Weekly\"; purpose = \"news\";\n"
@@ -154,6 +154,7 @@ static const char full_dump[] =
     "unsubscribe.mailto = \"ab@n.example\"\n"
     "unsubscribe.existing = \"keep\"\n"
     "web.listen = \"[::1]:80\"\n"
+    "web.languages = \"/w\"\n"
     "controller.name = \"\xc3\x85""B \\\"x\\\"\"\n"
     "controller.address = \"A 1\"\n"
     "controller.email = \"p@n.example\"\n"
@@ -887,8 +888,10 @@ check_sample_defaults(const char *active, const char *uncommented)
 		"redis.password_file", "redis.writer_", "unsubscribe.mailto",
 		"controller.",
 		"lists[1].purpose", "lists[1].list_id", "lists[1].max_age",
-		"lists[1].notice", "lists[1].match[", "lists[1].confirmation[", "exempt[",
+		"lists[1].notice", "lists[1].match[",
+		"lists[1].confirmation[", "exempt[",
 		"keys = ",	/* depends on SYSCONFDIR */
+		"web.languages",	/* and on DATADIR */
 		"socket = ",	/* is changed for the group */
 	};
 	struct settings *a = load(active), *b = load(uncommented);
@@ -1013,14 +1016,15 @@ check_entry(const struct option *o, const char *section)
 		return;
 	}
 	if (o->fallback != NULL) {
-		/* the build decides about SYSCONFDIR */
-		bool below = strncmp(o->fallback, SYSCONFDIR "/",
-		    strlen(SYSCONFDIR) + 1) == 0;
+		/* the build decides about these directories */
+		size_t below = strncmp(o->fallback, SYSCONFDIR "/",
+		    strlen(SYSCONFDIR) + 1) == 0 ? strlen(SYSCONFDIR) :
+		    strncmp(o->fallback, DATADIR "/", strlen(DATADIR) + 1) ==
+		    0 ? strlen(DATADIR) : 0;
 
 		check_entry_has(o, entry, "Default:");
 		check_entry_has(o, strstr(entry, "Default:") != NULL ?
-		    strstr(entry, "Default:") : "", below ?
-		    o->fallback + strlen(SYSCONFDIR) : o->fallback);
+		    strstr(entry, "Default:") : "", o->fallback + below);
 	}
 	if (o->kind == OPTION_NUMBER) {
 		buf_addf(&number, "%lld to %lld", (long long)o->min,

@@ -1,0 +1,303 @@
+/*
+ * Copyright the consent-milter authors.
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+#include "webd/words.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/utf8.h"
+#include "base/xalloc.h"
+
+#define TEXT_MAX	1000	/* bytes of one text */
+#define ACCEPT_MAX	1000	/* of a header that is looked at */
+#define SUFFIX		".lang"
+
+static const char english[] =
+#include "webd/english.inc"
+;
+
+static const char *const keys[WORDS] = {
+	[WORD_LANGUAGE] = "language",
+	[WORD_NEWSLETTER] = "newsletter",
+	[WORD_ASK_TITLE] = "ask_title",
+	[WORD_ASK_TEXT] = "ask_text",
+	[WORD_ASK_BUTTON] = "ask_button",
+	[WORD_ALL_BUTTON] = "all_button",
+	[WORD_DONE_TITLE] = "done_title",
+	[WORD_DONE_TEXT] = "done_text",
+	[WORD_ALL_TITLE] = "all_title",
+	[WORD_ALL_TEXT] = "all_text",
+	[WORD_SEVERAL_TITLE] = "several_title",
+	[WORD_SEVERAL_TEXT] = "several_text",
+	[WORD_UNKNOWN_TITLE] = "unknown_title",
+	[WORD_UNKNOWN_TEXT] = "unknown_text",
+	[WORD_LATER_TITLE] = "later_title",
+	[WORD_LATER_TEXT] = "later_text",
+	[WORD_RESPONSIBLE] = "responsible",
+};
+
+/* -- one file -- */
+
+void
+words_fini(struct words *words)
+{
+	for (size_t i = 0; i < WORDS; i++)
+		free(words->text[i]);
+	memset(words, 0, sizeof(*words));
+}
+
+static bool
+has_control(struct span s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (s.p[i] < 0x20 || s.p[i] == 0x7f)
+			return true;
+	return false;
+}
+
+/* key = text */
+static int
+take_line(struct span line, struct words *out, struct fail *fail)
+{
+	ptrdiff_t equals = span_index(line, '=');
+	struct span key, text;
+
+	if (line.len == 0 || line.p[0] == '#')
+		return 0;
+	if (equals == -1)
+		return fail_set(fail, FAIL_SETUP, "wants \"key = text\"");
+	key = span_trim(span_head(line, (size_t)equals));
+	text = span_trim(span_from(line, (size_t)equals + 1));
+	if (text.len == 0 || text.len > TEXT_MAX || !utf8_is_valid(text) ||
+	    has_control(text))
+		return fail_set(fail, FAIL_SETUP, "the text has to be UTF-8, 1 "
+		    "to %d bytes, without control characters", TEXT_MAX);
+	for (size_t i = 0; i < WORDS; i++)
+		if (span_is(key, span_str(keys[i]))) {
+			if (out->text[i] != NULL)
+				return fail_set(fail, FAIL_SETUP,
+				    "\"%s\" is there twice", keys[i]);
+			out->text[i] = xmemdupz(text.p, text.len);
+			return 0;
+		}
+	return fail_set(fail, FAIL_SETUP, "there is no key of this name");
+}
+
+static int
+parse(struct span text, struct words *out, struct fail *fail)
+{
+	unsigned line_number = 0;
+
+	while (text.len > 0) {
+		ptrdiff_t end = span_index(text, '\n');
+		struct span line = span_head(text, end == -1 ? text.len :
+		    (size_t)end);
+
+		line_number++;
+		if (take_line(span_trim(line), out, fail) == -1)
+			return fail_prefix(fail, "line %u", line_number);
+		text = span_from(text, line.len + 1);
+	}
+	for (size_t i = 0; i < WORDS; i++)
+		if (out->text[i] == NULL)
+			return fail_set(fail, FAIL_SETUP, "the key \"%s\" is "
+			    "missing", keys[i]);
+	return 0;
+}
+
+int
+words_parse(struct span text, struct words *out, struct fail *fail)
+{
+	int rc;
+
+	memset(out, 0, sizeof(*out));
+	rc = parse(text, out, fail);
+	if (rc == -1)
+		words_fini(out);
+	return rc;
+}
+
+/* -- a directory -- */
+
+/* The tag in a file's name; the empty span: it is no such file. */
+static struct span
+tag_of(const char *file)
+{
+	struct span name = span_str(file), tag;
+	size_t suffix = strlen(SUFFIX);
+
+	if (name.len <= suffix || !span_is(span_from(name, name.len - suffix),
+	    SPAN(SUFFIX)))
+		return span_of(NULL, 0);
+	tag = span_head(name, name.len - suffix);
+	for (size_t i = 0; i < tag.len; i++)
+		if (!ascii_isalnum(tag.p[i]) && (tag.p[i] != '-' || i == 0))
+			return span_of(NULL, 0);
+	return tag.len <= WORDS_TAG_MAX ? tag : span_of(NULL, 0);
+}
+
+static struct words *
+find_words(const struct languages *languages, struct span tag)
+{
+	for (size_t i = 0; i < languages->count; i++)
+		if (span_is_nocase(span_str(languages->all[i].tag), tag))
+			return &languages->all[i];
+	return NULL;
+}
+
+/* One that is there already (English) is replaced. */
+static int
+add_words(struct languages *languages, struct span tag, struct span text,
+    struct fail *fail)
+{
+	struct words words, *at;
+
+	if (words_parse(text, &words, fail) == -1)
+		return -1;
+	memcpy(words.tag, tag.p, tag.len);
+	at = find_words(languages, tag);
+	if (at == NULL && languages->count == WORDS_LANGUAGES_MAX) {
+		words_fini(&words);
+		return fail_set(fail, FAIL_SETUP, "more than %d languages",
+		    WORDS_LANGUAGES_MAX);
+	}
+	if (at == NULL)
+		at = &languages->all[languages->count++];
+	else
+		words_fini(at);
+	*at = words;
+	return 0;
+}
+
+static int
+load_file(const char *directory, const char *file, struct span tag,
+    struct languages *out, struct fail *fail)
+{
+	struct buf path = BUF_INIT(8192), text = BUF_INIT(WORDS_FILE_MAX);
+	int rc;
+
+	buf_addf(&path, "%s/%s", directory, file);
+	rc = file_read(buf_get(&path), &text, fail);
+	if (rc == 0 && add_words(out, tag, buf_span(&text), fail) == -1)
+		rc = fail_prefix(fail, "%s", buf_get(&path));
+	buf_fini(&path);
+	buf_fini(&text);
+	return rc;
+}
+
+static int
+load_directory(const char *directory, struct languages *out,
+    struct fail *fail)
+{
+	DIR *dir = opendir(directory);
+	struct dirent *entry;
+	int rc = 0;
+
+	if (dir == NULL)
+		return errno == ENOENT ? 0 : fail_errno(fail, FAIL_SETUP,
+		    errno, "%s", directory);
+	while (rc == 0 && (entry = readdir(dir)) != NULL) {
+		struct span tag = tag_of(entry->d_name);
+
+		if (tag.len > 0)
+			rc = load_file(directory, entry->d_name, tag, out,
+			    fail);
+	}
+	(void)closedir(dir);
+	return rc;
+}
+
+int
+words_load(const char *directory, struct languages *out, struct fail *fail)
+{
+	out->all = xcalloc(WORDS_LANGUAGES_MAX, sizeof(*out->all));
+	out->count = 0;
+	if (add_words(out, SPAN("en"), span_str(english), fail) == 0 &&
+	    load_directory(directory, out, fail) == 0)
+		return 0;
+	words_free(out);
+	return -1;
+}
+
+void
+words_free(struct languages *languages)
+{
+	for (size_t i = 0; i < languages->count; i++)
+		words_fini(&languages->all[i]);
+	free(languages->all);
+	memset(languages, 0, sizeof(*languages));
+}
+
+/* -- Accept-Language -- */
+
+/* ";q=0.8" in thousandths, -1 when it can't be read. */
+static int
+read_weight(struct span text)
+{
+	int weight = 0, unit = 1000;
+
+	text = span_trim(text);
+	if (text.len == 0)
+		return 1000;
+	if (!span_has_prefix_nocase(text, SPAN("q=")) || text.len > 7)
+		return -1;
+	text = span_from(text, 2);
+	for (size_t i = 0; i < text.len; i++) {
+		if (i == 1 ? text.p[i] != '.' : !ascii_isdigit(text.p[i]))
+			return -1;
+		if (i != 1) {
+			weight += (text.p[i] - '0') * unit;
+			unit /= 10;
+		}
+	}
+	return text.len == 0 || weight > 1000 ? -1 : weight;
+}
+
+/* With its last subtags taken away one by one. */
+static const struct words *
+look_up(const struct languages *languages, struct span range)
+{
+	while (range.len > 0) {
+		const struct words *found = find_words(languages, range);
+		ptrdiff_t dash = span_rindex(range, '-');
+
+		if (found != NULL)
+			return found;
+		range = span_head(range, dash == -1 ? 0 : (size_t)dash);
+	}
+	return NULL;
+}
+
+const struct words *
+words_choose(const struct languages *languages, const char *accept_language)
+{
+	struct span rest = span_head(span_str(accept_language), ACCEPT_MAX);
+	const struct words *best = &languages->all[0];
+	int best_weight = 0;
+
+	while (rest.len > 0) {
+		ptrdiff_t comma = span_index(rest, ','), semicolon;
+		struct span item = span_head(rest, comma == -1 ? rest.len :
+		    (size_t)comma);
+		const struct words *found;
+		int weight;
+
+		rest = span_from(rest, item.len + 1);
+		semicolon = span_index(item, ';');
+		weight = semicolon == -1 ? 1000 :
+		    read_weight(span_from(item, (size_t)semicolon + 1));
+		found = look_up(languages, span_trim(span_head(item,
+		    semicolon == -1 ? item.len : (size_t)semicolon)));
+		if (found != NULL && weight > best_weight) {
+			best = found;
+			best_weight = weight;
+		}
+	}
+	return best;
+}
