@@ -103,5 +103,6 @@ int	command_notice(struct ctl *ctl, int argc, char **argv);
 int	command_prune(struct ctl *ctl, int argc, char **argv);
 int	command_rebuild(struct ctl *ctl, int argc, char **argv);
 int	command_report(struct ctl *ctl, int argc, char **argv);
+int	command_unsubscribe_mail(struct ctl *ctl, int argc, char **argv);
 
 #endif

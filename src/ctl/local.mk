@@ -13,6 +13,7 @@ src_ctl_consentctl_SOURCES = \
 	src/ctl/log.c \
 	src/ctl/look.c \
 	src/ctl/main.c \
+	src/ctl/mailto.c src/ctl/mailto.h \
 	src/ctl/member.c src/ctl/member.h \
 	src/ctl/notice.c src/ctl/notice.h \
 	src/ctl/progress.c src/ctl/progress.h \
@@ -26,6 +27,7 @@ src_ctl_consentctl_SOURCES = \
 	src/ctl/ropa.c \
 	src/ctl/row.c src/ctl/row.h \
 	src/ctl/stale.c \
+	src/ctl/unsubscribe.c \
 	src/ctl/verify.c
 src_ctl_consentctl_LDADD = src/settings/libsettings.a \
 	$(LEDGER_LIBS) $(CONSENT_LIBS) \
@@ -50,3 +52,15 @@ tests_fuzz_fuzz_member_SOURCES = tests/fuzz/fuzz_member.c \
 tests_fuzz_fuzz_member_LDADD = $(FUZZMAIN) $(BASE_LIBS)
 tests_fuzz_fuzz_member_LDFLAGS = $(FUZZLINK)
 EXTRA_DIST += tests/fuzz/corpus/member
+
+check_PROGRAMS += tests/unit/test_mailto
+TESTS += tests/unit/test_mailto
+tests_unit_test_mailto_SOURCES = tests/unit/test_mailto.c \
+	src/ctl/mailto.c src/ctl/mailto.h
+tests_unit_test_mailto_LDADD = $(CONSENT_LIBS)
+FUZZ_TARGETS += tests/fuzz/fuzz_mailto
+tests_fuzz_fuzz_mailto_SOURCES = tests/fuzz/fuzz_mailto.c \
+	src/ctl/mailto.c src/ctl/mailto.h
+tests_fuzz_fuzz_mailto_LDADD = $(FUZZMAIN) $(CONSENT_LIBS)
+tests_fuzz_fuzz_mailto_LDFLAGS = $(FUZZLINK)
+EXTRA_DIST += tests/fuzz/corpus/mailto

@@ -62,6 +62,9 @@ static const struct command {
 	    "FILE|-", "CSV or JSON lines; refused rows are reported by line" },
 	{ "token", command_token, "--list L [--mailto] ADDR",
 	    "the unsubscribe URL of this person" },
+	{ "unsubscribe-mail", command_unsubscribe_mail, "[RECIPIENT...] < "
+	    "message", "opt out by mail to u+TOKEN@host, for a pipe "
+	    "transport or an alias" },
 	{ "log", command_log, "[--list L] [--address A] [--action X] "
 	    "[--reason R] [--ref REF]\n           [--since T] [--until T] "
 	    "[--dir DIR]... [--json]", "find decisions" },
@@ -110,7 +113,7 @@ print_help(FILE *to)
 	fputs("usage: consentctl [-c FILE] COMMAND [OPTION...] [ARGUMENT...]\n"
 	    "\n", to);
 	for (size_t i = 0; i < COMMANDS; i++)
-		fprintf(to, "  %-10s %s\n", commands[i].name,
+		fprintf(to, "  %-16s %s\n", commands[i].name,
 		    commands[i].summary);
 	fputs("\nconsentctl COMMAND --help tells more; consentctl(1) "
 	    "everything.\n", to);

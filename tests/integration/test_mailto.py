@@ -1,0 +1,134 @@
+# Copyright the consent-milter authors.
+# SPDX-License-Identifier: BSD-2-Clause
+"""The mailto: form of an unsubscribe link, through consentctl and Postfix."""
+import os
+import pwd
+import re
+import shutil
+import time
+
+from rig import (Filter, Postfix, Redis, Sink, TestCase, make_message,
+                 program, wait_for)
+
+PLAIN = "From: me@example.org\nSubject: \n\nApple Mail sent this.\n"
+
+
+class Mailto(TestCase):
+    @classmethod
+    def set_up_rig(cls):
+        cls.redis = Redis(cls.rig)
+        cls.filter = Filter(cls.rig, cls.redis)
+
+    def check(self, address, list_id="weekly"):
+        return self.filter.ctl("check", "--list", list_id, address,
+                               check=False).stdout.strip()
+
+    def address(self, person):
+        """u+TOKEN@news.example.com"""
+        out = self.filter.ctl("token", "--list", "weekly", "--mailto",
+                              person).stdout
+        return re.search(r"mailto:(\S+)", out).group(1)
+
+    def receive(self, message, *args, code=0):
+        done = self.filter.ctl("unsubscribe-mail", *args, input=message,
+                               check=False)
+        self.assertEqual(done.returncode, code, done.stderr)
+        return done
+
+    def test_where_the_token_may_stand(self):
+        for i, (args, header) in enumerate([
+                (["{}"], ""), ([], "To: Unsubscribe <{}>\n"),
+                ([], "Delivered-To: {}\nTo: x@example.org\n"),
+                ([], "To: x@example.org,\n\t<{}>\n"),
+                (["{}"], "Auto-Submitted: no\n")]):
+            a = f"place{i}@example.org"
+            self.filter.grant(a)
+            to = self.address(a).upper() if i == 1 else self.address(a)
+            self.receive(header.format(to) + PLAIN,
+                         *[x.format(to) for x in args])
+            self.assertEqual(self.check(a), "withdrawn", (args, header))
+            time.sleep(0.002)
+
+    def test_what_opts_nobody_out(self):
+        a = "stays@example.org"
+        self.filter.grant(a)
+        to = self.address(a)
+        for header in ("Auto-Submitted: auto-replied\n", "X-Autoreply: yes\n",
+                       "Precedence: bulk\n", "Return-Path: <>\n",
+                       "List-Id: <a.example.org>\n",
+                       "Content-Type: multipart/report;\n"
+                       "\treport-type=delivery-status; boundary=x\n"):
+            self.receive(header + f"To: {to}\n" + PLAIN, to)
+            self.assertEqual(self.check(a), "granted", header)
+        forged = to[:10] + ("a" if to[10] != "a" else "b") + to[11:]
+        for message, args in ((PLAIN, []), ("", []), (PLAIN, [forged]),
+                              (f"Subject: {to}\n\n{to}\n", []),
+                              ("\x00\xff" * 1000, ["u+@x", "+"]),
+                              ("X" * 500000, [])):
+            self.receive(message, *args)
+            self.assertEqual(self.check(a), "granted")
+
+    def test_redis_is_away(self):
+        a = "patient@example.org"
+        self.filter.grant(a)
+        to = self.address(a)
+        self.redis.stop()
+        try:
+            self.receive(PLAIN, to)
+        finally:
+            self.redis.start()
+        wait_for(lambda: self.check(a) != "store-failure")
+        self.filter.grant("next@example.org")
+        self.assertEqual(self.check(a), "withdrawn")
+
+    def test_not_recorded_means_later(self):
+        a = "later@example.org"
+        self.filter.grant(a)
+        to = self.address(a)
+        ledger = os.path.join(self.filter.audit_dir, "ledger")
+        os.rename(ledger, ledger + ".away")
+        with open(ledger, "wb"):
+            pass
+        try:
+            self.receive(PLAIN, to, code=75)
+        finally:
+            os.unlink(ledger)
+            os.rename(ledger + ".away", ledger)
+        self.assertEqual(self.check(a), "granted")
+        self.receive(PLAIN, to)
+        self.assertEqual(self.check(a), "withdrawn")
+
+    def test_through_postfix(self):
+        """From the field in the newsletter to the opt-out, with the lines of
+        consentctl(1)."""
+        a = "writer@example.org"
+        self.filter.grant(a)
+        command = os.path.join(self.filter.dir, "consentctl")
+        shutil.copy(program("consentctl"), command)
+        nobody = pwd.getpwnam("nobody")
+        for top, dirs, files in os.walk(self.filter.dir):
+            for name in [".", *files]:
+                path = os.path.join(top, name)
+                if not os.path.islink(path):
+                    os.chown(path, nobody.pw_uid, nobody.pw_gid)
+        sink = Sink(self.rig)
+        postfix = Postfix(
+            self.rig, sink, [self.filter], main={
+                "recipient_delimiter": "+",
+                "transport_maps": "inline:{ {u@news.example.com = "
+                                  "unsubscribe:} }"},
+            master="unsubscribe unix - n n - 4 pipe\n"
+                   f"  flags=Rq user=nobody argv={command} -c "
+                   f"{self.filter.config_path} unsubscribe-mail "
+                   "${original_recipient}\n")
+        postfix.send("n@news.example.com", a, make_message(to=a))
+        field = sink.wait(1)[0].one("List-Unsubscribe")
+        to = re.search(r"<mailto:([^>]+)>", field).group(1)
+        # A vacation reply, then the person.
+        postfix.send("w@example.org", to,
+                     b"Auto-Submitted: auto-replied\r\n" + make_message(to=to))
+        postfix.wait_idle()
+        self.assertEqual(self.check(a), "granted")
+        postfix.send("w@example.org", to, make_message(to=to))
+        postfix.wait_idle()
+        wait_for(lambda: self.check(a) == "withdrawn", 10, "the opt-out")
