@@ -72,22 +72,31 @@ parse_options(int argc, char **argv, struct options *options)
 	}
 }
 
+/* Returns 0, or -1 with a line for each mistake in errors. */
+static int
+read_settings(const char *path, struct settings **out, struct buf *errors)
+{
+	if (settings_load(path, out, errors) == -1)
+		return -1;
+	if ((*out)->unsubscribe.url != NULL)
+		return 0;
+	buf_addf(errors, "%s: unsubscribe.url is not set: there is no link to "
+	    "answer\n", path);
+	settings_put(out);
+	return -1;
+}
+
 static struct settings *
 load_settings(const char *path)
 {
 	struct buf errors = BUF_INIT(256 * 1024);
 	struct settings *settings;
 
-	if (settings_load(path, &settings, &errors) == -1) {
+	if (read_settings(path, &settings, &errors) == -1) {
 		fputs(buf_get(&errors), stderr);
 		exit(EX_CONFIG);
 	}
 	buf_fini(&errors);
-	if (settings->unsubscribe.url == NULL) {
-		fprintf(stderr, "%s: unsubscribe.url is not set: there is no "
-		    "link to answer\n", path);
-		exit(EX_CONFIG);
-	}
 	return settings;
 }
 
@@ -101,12 +110,13 @@ stop_on(const struct fail *fail)
 }
 
 static void
-add_stop_signals(sigset_t *set)
+add_signals(sigset_t *set)
 {
 	(void)sigemptyset(set);
 	(void)sigaddset(set, SIGHUP);
 	(void)sigaddset(set, SIGINT);
 	(void)sigaddset(set, SIGTERM);
+	(void)sigaddset(set, SIGUSR1);
 }
 
 static void
@@ -114,20 +124,45 @@ block_signals(void)
 {
 	sigset_t set;
 
-	add_stop_signals(&set);
+	add_signals(&set);
 	(void)sigaddset(&set, SIGPIPE);
 	(void)pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
+/* A bad file is refused, and everything stays as it is. */
 static void
-wait_for_stop(void)
+reload(struct server *server, const char *path)
+{
+	struct buf errors = BUF_INIT(256 * 1024);
+	struct settings *settings = NULL;
+	struct fail fail;
+
+	if (read_settings(path, &settings, &errors) == -1)
+		log_error("reload refused: %s", buf_get(&errors));
+	else if (settings_load_keys(settings, &fail) == -1)
+		log_error("reload refused: %s", fail.text);
+	else {
+		server_reload(server, settings);
+		log_info("configuration reloaded from %s", path);
+	}
+	settings_put(&settings);
+	buf_fini(&errors);
+}
+
+static void
+wait_for_stop(struct server *server, const char *path)
 {
 	sigset_t set;
 	int signal;
 
-	add_stop_signals(&set);
-	while (sigwait(&set, &signal) != 0)
-		;
+	add_signals(&set);
+	for (;;) {
+		if (sigwait(&set, &signal) != 0)
+			continue;
+		if (signal != SIGUSR1)
+			return;
+		reload(server, path);
+	}
 }
 
 /* The configuration is good when we come here. */
@@ -147,7 +182,7 @@ test_languages(struct settings *settings)
 }
 
 static int
-serve(int fd, const struct settings *settings)
+serve(int fd, struct settings *settings, const char *path)
 {
 	struct languages languages;
 	struct optout *optout;
@@ -162,7 +197,7 @@ serve(int fd, const struct settings *settings)
 	(void)sd_notify(0, "READY=1");
 	log_info("consent-web %s listens on %s for %s", PACKAGE_VERSION,
 	    settings->web.listen, settings->unsubscribe.url);
-	wait_for_stop();
+	wait_for_stop(server, path);
 	(void)sd_notify(0, "STOPPING=1");
 	server_stop(&server);
 	optout_close(&optout);
@@ -191,7 +226,7 @@ main(int argc, char **argv)
 		stop_on(&fail);
 	(void)umask(027);
 	block_signals();
-	rc = serve(fd, settings);
+	rc = serve(fd, settings, options.path);
 	settings_put(&settings);
 	return rc;
 }

@@ -4,6 +4,8 @@
  */
 #include "webd/optout.h"
 
+#include <sys/statvfs.h>
+
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -197,15 +199,19 @@ optout_record(struct optout *o, const struct subject *subject,
 	return 0;
 }
 
-int64_t
-optout_behind_since_ms(struct optout *o)
+const char *
+optout_fault(const struct optout *o)
 {
-	int64_t ms;
+	const char *directory = o->settings->audit.ledger;
+	struct statvfs fs;
 
-	(void)pthread_mutex_lock(&o->lock);
-	ms = o->behind_since_ms;
-	(void)pthread_mutex_unlock(&o->lock);
-	return ms;
+	if (access(directory, W_OK | X_OK) == -1 ||
+	    statvfs(directory, &fs) == -1)
+		return "ledger-not-writable";
+	if ((fs.f_flag & ST_RDONLY) != 0)
+		return "ledger-read-only";
+	/* One block takes several opt-outs. */
+	return fs.f_bavail == 0 ? "disk-full" : NULL;
 }
 
 /* -- opening -- */

@@ -30,7 +30,8 @@ int	optout_record(struct optout *optout, const struct subject *subject,
 	    const struct list *list, const char *actor, struct fail *fail)
 	    __attribute__((warn_unused_result));
 
-/* Is Redis up to date, as far as is known?  And since when not (0: it is). */
-int64_t	optout_behind_since_ms(struct optout *optout);
+/* Why no opt-out could be recorded now, in a word for a monitor, or NULL.
+ * Static. */
+const char *optout_fault(const struct optout *optout);
 
 #endif

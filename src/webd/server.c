@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <microhttpd.h>
 #include <netdb.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -40,14 +41,15 @@
 
 struct server {
 	struct MHD_Daemon *daemon;
-	const struct settings *settings;
+	pthread_mutex_t	 lock;		/* for settings */
+	struct settings	*settings;	/* one reference */
 	const struct languages *languages;
 	struct optout	*optout;
-	struct span	 prefix;	/* of unsubscribe links */
 	char		*policy;	/* Content-Security-Policy */
 };
 
 struct request {
+	struct settings	*settings;	/* one reference; NULL at first */
 	char		 target[TARGET_MAX + 1];
 	bool		 target_too_long;
 	bool		 begun;
@@ -86,6 +88,7 @@ on_completed(void *context, struct MHD_Connection *connection,
 		return;
 	if (request->form != NULL)
 		(void)MHD_destroy_post_processor(request->form);
+	settings_put(&request->settings);
 	free(request);
 	*request_context = NULL;
 }
@@ -155,7 +158,8 @@ answer(const struct server *s, struct MHD_Connection *connection,
 
 static enum MHD_Result
 answer_page(const struct server *s, struct MHD_Connection *connection,
-    unsigned status, enum page page, const struct list *list)
+    const struct request *r, unsigned status, enum page page,
+    const struct list *list)
 {
 	const struct words *words = words_choose(s->languages,
 	    MHD_lookup_connection_value(connection, MHD_HEADER_KIND,
@@ -163,7 +167,7 @@ answer_page(const struct server *s, struct MHD_Connection *connection,
 	struct buf body = BUF_INIT(PAGE_MAX);
 	enum MHD_Result rc;
 
-	page_add(&body, page, words, s->settings, list);
+	page_add(&body, page, words, r->settings, list);
 	rc = answer(s, connection, status, "text/html; charset=utf-8",
 	    words->tag, &body);
 	buf_fini(&body);
@@ -227,7 +231,7 @@ static enum MHD_Result
 unsubscribe(struct server *s, struct MHD_Connection *connection,
     const struct request *r, const struct token *token, struct span text)
 {
-	const struct list *list = list_of(s->settings, token);
+	const struct list *list = list_of(r->settings, token);
 	bool all = strcmp(r->action, PAGE_ACTION_ALL) == 0;
 	const char *actor = actor_of(r);
 	struct fail fail;
@@ -239,12 +243,12 @@ unsubscribe(struct server *s, struct MHD_Connection *connection,
 	    actor, &fail) == -1) {
 		log_error("an opt-out was not recorded, and the client was "
 		    "told so: %s", fail.text);
-		return answer_page(s, connection,
+		return answer_page(s, connection, r,
 		    MHD_HTTP_SERVICE_UNAVAILABLE, PAGE_LATER, list);
 	}
 	log_request(actor, token, text, list);
-	return answer_page(s, connection, MHD_HTTP_OK, all ? PAGE_DONE_ALL :
-	    PAGE_DONE, list);
+	return answer_page(s, connection, r, MHD_HTTP_OK, all ?
+	    PAGE_DONE_ALL : PAGE_DONE, list);
 }
 
 /* A client that says it means something else than POST gets nothing done. */
@@ -276,17 +280,17 @@ answer_link(struct server *s, struct MHD_Connection *connection,
 	    strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
 		return answer_word(s, connection,
 		    MHD_HTTP_METHOD_NOT_ALLOWED, "method not allowed");
-	if (token_check(&s->settings->token_keys, text, &token, &unused) ==
+	if (token_check(&r->settings->token_keys, text, &token, &unused) ==
 	    -1)
-		return answer_page(s, connection, MHD_HTTP_NOT_FOUND,
+		return answer_page(s, connection, r, MHD_HTTP_NOT_FOUND,
 		    PAGE_UNKNOWN, NULL);
 	if (!token_is_personal(&token))
-		return answer_page(s, connection, is_post ?
+		return answer_page(s, connection, r, is_post ?
 		    MHD_HTTP_BAD_REQUEST : MHD_HTTP_OK, PAGE_NOT_PERSONAL,
 		    NULL);
 	if (!is_post)
-		return answer_page(s, connection, MHD_HTTP_OK, PAGE_ASK,
-		    list_of(s->settings, &token));
+		return answer_page(s, connection, r, MHD_HTTP_OK, PAGE_ASK,
+		    list_of(r->settings, &token));
 	if (r->body_bytes > BODY_MAX)
 		return answer_word(s, connection,
 		    MHD_HTTP_CONTENT_TOO_LARGE, "body too large");
@@ -296,21 +300,34 @@ answer_link(struct server *s, struct MHD_Connection *connection,
 	return unsubscribe(s, connection, r, &token, text);
 }
 
+/* Whether opt-outs can be taken; Redis may be away. */
+static enum MHD_Result
+answer_health(const struct server *s, struct MHD_Connection *connection)
+{
+	const char *fault = optout_fault(s->optout);
+
+	return answer_word(s, connection, fault == NULL ? MHD_HTTP_OK :
+	    MHD_HTTP_SERVICE_UNAVAILABLE, fault == NULL ? "ok" : fault);
+}
+
 static enum MHD_Result
 dispatch(struct server *s, struct MHD_Connection *connection,
-    const struct request *r, const char *method)
+    struct request *r, const char *method)
 {
 	struct span target = span_str(r->target);
 	struct buf token = BUF_INIT(4 * TOKEN_URL_LEN);
 	enum MHD_Result rc;
 
-	/* Redis may be away: opt-outs are taken all the same. */
 	if (target_is(target, SPAN("/healthz")))
-		return answer_word(s, connection, MHD_HTTP_OK, "ok");
-	if (!r->target_too_long && target_token(target, s->prefix, &token))
+		return answer_health(s, connection);
+	(void)pthread_mutex_lock(&s->lock);
+	r->settings = settings_get(s->settings);
+	(void)pthread_mutex_unlock(&s->lock);
+	if (!r->target_too_long && target_token(target,
+	    target_prefix(r->settings->unsubscribe.url), &token))
 		rc = answer_link(s, connection, r, method, buf_span(&token));
 	else
-		rc = answer_page(s, connection, MHD_HTTP_NOT_FOUND,
+		rc = answer_page(s, connection, r, MHD_HTTP_NOT_FOUND,
 		    PAGE_UNKNOWN, NULL);
 	buf_fini(&token);
 	return rc;
@@ -435,18 +452,27 @@ server_listen(const struct settings *settings, struct fail *fail)
 	    listen_unix(address + 5, fail) : listen_inet(address, fail);
 }
 
+static void
+free_server(struct server *s)
+{
+	settings_put(&s->settings);
+	(void)pthread_mutex_destroy(&s->lock);
+	free(s->policy);
+	free(s);
+}
+
 int
-server_start(int fd, const struct settings *settings,
+server_start(int fd, struct settings *settings,
     const struct languages *languages, struct optout *optout,
     struct server **out, struct fail *fail)
 {
 	struct server *s = xcalloc(1, sizeof(*s));
 	struct buf policy = BUF_INIT(1024);
 
-	s->settings = settings;
+	(void)pthread_mutex_init(&s->lock, NULL);
+	s->settings = settings_get(settings);
 	s->languages = languages;
 	s->optout = optout;
-	s->prefix = target_prefix(settings->unsubscribe.url);
 	page_add_policy(&policy);
 	s->policy = buf_take(&policy);
 	s->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL,
@@ -460,8 +486,7 @@ server_start(int fd, const struct settings *settings,
 	    MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
 	    MHD_OPTION_END);
 	if (s->daemon == NULL) {
-		free(s->policy);
-		free(s);
+		free_server(s);
 		return fail_errno(fail, FAIL_SETUP, errno,
 		    "can't start the HTTP server");
 	}
@@ -478,8 +503,19 @@ server_stop(struct server **server)
 		return;
 	*server = NULL;
 	MHD_stop_daemon(s->daemon);
-	free(s->policy);
-	free(s);
+	free_server(s);
+}
+
+void
+server_reload(struct server *s, struct settings *settings)
+{
+	struct settings *old;
+
+	(void)pthread_mutex_lock(&s->lock);
+	old = s->settings;
+	s->settings = settings_get(settings);
+	(void)pthread_mutex_unlock(&s->lock);
+	settings_put(&old);
 }
 
 const char *

@@ -18,14 +18,19 @@ int	server_listen(const struct settings *settings, struct fail *fail)
 	    __attribute__((warn_unused_result));
 
 struct server;
-/* Takes the socket over.  The others are borrowed until _stop.
+/* Takes the socket over, and a reference to settings, which have an
+ * unsubscribe.url; the others are borrowed until _stop.
  * Returns 0, or -1 with FAIL_SETUP. */
-int	server_start(int fd, const struct settings *settings,
+int	server_start(int fd, struct settings *settings,
 	    const struct languages *languages, struct optout *optout,
 	    struct server **out, struct fail *fail)
 	    __attribute__((warn_unused_result));
 /* Takes no more requests, and waits for those under way. */
 void	server_stop(struct server **server);
+
+/* Requests from now on go by these (lists, keys, links); the socket stays.
+ * Takes a reference. */
+void	server_reload(struct server *server, struct settings *settings);
 
 const char *server_library_version(void);
 

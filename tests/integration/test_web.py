@@ -6,8 +6,10 @@ import glob
 import json
 import os
 import re
+import signal
 import socket
 import ssl
+import subprocess
 import time
 
 from rig.web import Answer
@@ -384,6 +386,48 @@ class WebTest(TestCase):
         self.assertNotIn(link[3:], log)
 
 
+class DiskFull(TestCase):
+    @classmethod
+    def set_up_rig(cls):
+        cls.redis = Redis(cls.rig)
+        cls.filter = Filter(cls.rig, cls.redis, start=False)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs",
+                        cls.filter.audit_dir], check=True)
+        cls.rig.on_close(lambda: subprocess.run(
+            ["umount", "-l", cls.filter.audit_dir], check=False))
+        cls.web = Web(cls.rig, cls.filter)
+
+    def test_said_and_not_lost(self):
+        a = "full@example.org"
+        self.filter.grant(a)
+        link = self.web.link(a)
+        self.assertEqual(self.web.request("GET", "/healthz").body, b"ok\n")
+        ballast = os.path.join(self.filter.audit_dir, "ballast")
+        with open(ballast, "wb", buffering=0) as f:
+            try:
+                while f.write(b"x" * 4096):
+                    pass
+            except OSError:
+                pass
+        # What is left in the last block may still take some.
+        for _ in range(50):
+            answer = self.web.click(link)
+            if answer.status != 200:
+                break
+        self.assertEqual(answer.status, 503)
+        self.assertIn(b"Nothing has changed yet", answer.body)
+        health = self.web.request("GET", "/healthz")
+        self.assertEqual((health.status, health.body),
+                         (503, b"disk-full\n"))
+        os.unlink(ballast)
+        self.assertEqual(self.web.request("GET", "/healthz").status, 200)
+        self.assertEqual(self.web.click(link).status, 200)
+        wait_for(lambda: self.filter.ctl(
+            "check", "--list", "weekly", a,
+            check=False).stdout == "withdrawn\n")
+        self.assertIn("good", self.filter.ctl("verify").stdout)
+
+
 class BehindNginx(TestCase):
     """From Postfix to the click, through the proxy that contrib/ shows."""
 
@@ -503,6 +547,46 @@ class Places(TestCase):
             "check", "--list", "weekly", "unix@example.org",
             check=False).stdout == "withdrawn\n")
         self.assertEqual(web.stop(), 0)
+
+    def test_reload(self):
+        """A new key and a new list, without a moment's pause."""
+        redis = Redis(self.rig)
+        filter_ = Filter(self.rig, redis, start=False)
+        web = Web(self.rig, filter_)
+        filter_.grant("old@example.org", "new@example.org")
+        old = web.link("old@example.org")
+        key = os.path.join(filter_.keys_dir, "token-1.key")
+        write_file(key, "5" * 64 + "\n", 0o600)
+        link = web.link("new@example.org")
+        self.assertEqual(web.click(link).status, 404)
+        good = filter_.settings
+        filter_.settings = dict(good, mode="both")
+        filter_.write_config()
+        self.reload(web, "reload refused")
+        self.assertEqual(web.request("GET", old).status, 200)
+        filter_.settings = good
+        filter_.write_config()
+        self.reload(web, "configuration reloaded")
+        for target in (link, old):
+            self.assertEqual(web.click(target).status, 200)
+
+    def reload(self, web, word):
+        size = len(web.log())
+        web.service.signal(signal.SIGUSR1)
+        wait_for(lambda: word in web.log()[size:], 10, word)
+
+    def test_erased_and_clicked(self):
+        """The link of somebody who was forgotten works as before."""
+        redis = Redis(self.rig)
+        filter_ = Filter(self.rig, redis, start=False)
+        web = Web(self.rig, filter_)
+        a = "gone@example.org"
+        filter_.grant(a)
+        link = web.link(a)
+        filter_.ctl("erase", a)
+        self.assertEqual(web.click(link).status, 200)
+        self.assertEqual(web.request("GET", link).status, 200)
+        filter_.ctl("verify")
 
     def test_configuration(self):
         filter_ = Filter(self.rig, None, start=False, keygen=False,
