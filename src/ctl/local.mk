@@ -3,6 +3,7 @@ src_ctl_consentctl_SOURCES = \
 	src/ctl/ledger.c \
 	src/ctl/cell.c src/ctl/cell.h \
 	src/ctl/change.c \
+	src/ctl/changes.c \
 	src/ctl/ctl.h \
 	src/ctl/erase.c \
 	src/ctl/export.c src/ctl/export.h \

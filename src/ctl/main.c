@@ -65,6 +65,9 @@ static const struct command {
 	{ "unsubscribe-mail", command_unsubscribe_mail, "[RECIPIENT...] < "
 	    "message", "opt out by mail to u+TOKEN@host, for a pipe "
 	    "transport or an alias" },
+	{ "changes", command_changes, "[--after SEQ] [--since T] [--list L] "
+	    "[--json] [ADDRESSES|-]", "what was recorded since, for systems "
+	    "that keep a list of their own" },
 	{ "log", command_log, "[--list L] [--address A] [--action X] "
 	    "[--reason R] [--ref REF]\n           [--since T] [--until T] "
 	    "[--dir DIR]... [--json]", "find decisions" },

@@ -147,6 +147,38 @@ class Ctl(TestCase):
         self.assertIn(day[:8], later.ctl("stale", "--days", "6",
                                          "--subjects").stdout)
 
+    def test_changes(self):
+        a, b = "change.a@example.org", "change.b@example.org"
+        before = json.loads(self.ctl("changes", "--json").stdout)
+        last = max([e["seq"] for e in before], default=0)
+        self.filter.grant(a, b)
+        self.filter.withdraw(a)
+        self.ctl("object", b)
+        told = json.loads(self.ctl("changes", "--json", "--after",
+                                   str(last)).stdout)
+        self.assertEqual([e["event"] for e in told],
+                         ["grant", "grant", "withdraw", "object"])
+        self.assertNotIn("address", told[0])
+        self.assertEqual(told[2]["subject"], told[0]["subject"])
+        known = "# of the shop\nChange.A@EXAMPLE.org\nnobody@example.org\n"
+        told = json.loads(self.ctl("changes", "--json", "--after", str(last),
+                                   "-", input=known).stdout)
+        self.assertEqual([(e["event"], e["address"]) for e in told],
+                         [("grant", "Change.A@EXAMPLE.org"),
+                          ("withdraw", "Change.A@EXAMPLE.org")])
+        # An objection is about every list.
+        text = self.ctl("changes", "--after", str(last), "--list",
+                        "double").stdout
+        self.assertRegex(text, r"^\d+ +\S+ object +- +[0-9a-f]{32}\n$")
+        done = self.ctl("changes", "--after", str(last), "-",
+                        input="no address\n" + b + "\n", code=65)
+        self.assertIn("-:1: ", done.stderr)
+        self.assertEqual(len(done.stdout.splitlines()), 2)
+        self.assertEqual(self.ctl("changes", "--json", "--since",
+                                  "2999-01-01").stdout, "[]\n")
+        self.ctl("changes", "--after", "-1", code=64)
+        self.ctl("changes", "/nonexistent", code=66)
+
     def test_double_opt_in(self):
         done = self.ctl("grant", "--list", "double", "d@example.org")
         self.assertIn("pending", done.stdout)
