@@ -13,7 +13,8 @@ import subprocess
 import time
 
 from rig.web import Answer
-from rig import (Filter, Postfix, Redis, Service, Sink, TestCase, WEEKLY, Web,
+from rig import (Browser, Filter, Postfix, Redis, Service, Sink, TestCase,
+                 WEEKLY, Web,
                  find_program, free_ports, in_threads, make_message, program,
                  read_text, run, wait_for, write_file)
 
@@ -384,6 +385,67 @@ class WebTest(TestCase):
                          r"token=[0-9a-f]{8}\b")
         self.assertNotIn("logged", log)
         self.assertNotIn(link[3:], log)
+
+
+class InABrowser(TestCase):
+    """Without script, by the keyboard alone."""
+
+    @classmethod
+    def set_up_rig(cls):
+        cls.redis = Redis(cls.rig)
+        cls.filter = Filter(cls.rig, cls.redis, start=False)
+        cls.web = Web(cls.rig, cls.filter)
+
+    def url(self, target):
+        return "http://%s:%d" % self.web.address + target
+
+    def check(self, address):
+        return self.filter.ctl("check", "--list", "weekly", address,
+                               check=False).stdout.strip()
+
+    def click_through(self, language, width, button, done):
+        a = f"{language}{width}@example.org"
+        self.filter.grant(a)
+        browser = Browser(self.rig, language, width)
+        browser.open(self.url(self.web.link(a)))
+        # Loading, and whatever the page does by itself, changes nothing.
+        self.assertEqual(self.check(a), "granted")
+        self.assertEqual(browser.evaluate("document.documentElement.lang"),
+                         language)
+        # It is styled (the policy fits), and fits the window.
+        self.assertEqual(browser.evaluate(
+            "getComputedStyle(document.querySelector('button')).display"),
+            "block")
+        self.assertLessEqual(browser.evaluate(
+            "document.documentElement.scrollWidth"), width)
+        self.assertGreaterEqual(browser.evaluate(
+            "document.querySelector('button').offsetHeight"), 44)
+        browser.press("Tab")
+        self.assertEqual(browser.focused(), button)
+        browser.press("Enter")
+        wait_for(lambda: done in browser.text(), 20, done)
+        wait_for(lambda: self.check(a) == "withdrawn")
+        return browser
+
+    def test_german_on_a_phone(self):
+        self.click_through("de", 360, "Abmelden", "Sie sind abgemeldet")
+
+    def test_swedish(self):
+        self.click_through("sv", 1000, "Avsluta prenumerationen",
+                           "Prenumerationen är avslutad")
+
+    def test_stop_everything_after_the_click(self):
+        browser = self.click_through("en", 800, "Unsubscribe",
+                                     "You are unsubscribed")
+        browser.press("Tab")
+        self.assertEqual(browser.focused(), "Stop everything from this sender")
+        browser.press("Enter")
+        wait_for(lambda: "unsubscribed from everything" in browser.text())
+
+    def test_bad_link(self):
+        browser = Browser(self.rig, "fr")
+        browser.open(self.url("/u/x"))
+        self.assertIn("Ce lien ne fonctionne pas", browser.text())
 
 
 class DiskFull(TestCase):

@@ -47,6 +47,9 @@ What there is (each class says more):
     Web(rig, filter)       consent-web beside it: .link(address) .click(link)
                            .request(method, target, body, headers) .raw(bytes)
                            .stop() .start() .kill9() .log()
+    Browser(rig, language, width)
+                           Chromium: .open(url) .press("Tab") .focused()
+                           .text() .evaluate(expression)
     MilterClient(address)  the protocol without an MTA: .negotiate()
                            .connect() .helo() .mail() .rcpt() .message()
                            .eom() .abort() .quit(); .send(), .send_raw(),
@@ -74,6 +77,7 @@ No test sleeps to see that something does not happen: after
 postfix.wait_idle() everything that was accepted has been delivered, so what
 is not in the sink then will not come.
 """
+from .browser import Browser
 from .filter import Filter, WEEKLY, in_threads, libconfig, merge, program
 from .journal import verify_chain
 from .message import Message, make_message
