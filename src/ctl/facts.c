@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/xalloc.h"
+#include "ctl/member.h"
 
 #define PROGRESS_MS	100
 #define PROGRESS_EVENTS	4096	/* between two looks at the clock */
@@ -40,9 +41,11 @@ take_entry(struct facts *f, const struct policy *policy,
 {
 	struct event event;
 	struct fail unused;
+	int64_t recorded_ms;
 
 	if (!entry->blanked && span_is(entry->type, SPAN("event")) &&
-	    event_read(entry->object, &event, &unused) == 0)
+	    (member_event(entry->body, &event, &recorded_ms) == 0 ||
+	    event_read(entry->object, &event, &unused) == 0))
 		add_fact(f, policy, &event);
 }
 

@@ -46,11 +46,11 @@ check_PROGRAMS += tests/unit/test_member
 TESTS += tests/unit/test_member
 tests_unit_test_member_SOURCES = tests/unit/test_member.c \
 	src/ctl/member.c src/ctl/member.h
-tests_unit_test_member_LDADD = $(BASE_LIBS)
+tests_unit_test_member_LDADD = $(CONSENT_LIBS)
 FUZZ_TARGETS += tests/fuzz/fuzz_member
 tests_fuzz_fuzz_member_SOURCES = tests/fuzz/fuzz_member.c \
 	src/ctl/member.c src/ctl/member.h
-tests_fuzz_fuzz_member_LDADD = $(FUZZMAIN) $(BASE_LIBS)
+tests_fuzz_fuzz_member_LDADD = $(FUZZMAIN) $(CONSENT_LIBS)
 tests_fuzz_fuzz_member_LDFLAGS = $(FUZZLINK)
 EXTRA_DIST += tests/fuzz/corpus/member
 

@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/date.h"
+
 struct scan {
 	const unsigned char *p, *end;
 };
@@ -121,4 +123,33 @@ member_scan(struct span text, const struct span *names, size_t n,
 			return -1;
 	} while (take(&s, ','));
 	return s.p == s.end ? 0 : -1;
+}
+
+enum { NAME_EVENT, NAME_LIST, NAME_SUBJECT, NAME_AT, NAME_TIME, NAMES };
+
+int
+member_event(struct span body, struct event *out, int64_t *recorded_ms)
+{
+	const struct span names[NAMES] = { SPAN("event"), SPAN("list"),
+	    SPAN("subject"), SPAN("at"), SPAN("time") };
+	struct span v[NAMES];
+	bool has_list;
+
+	memset(out, 0, sizeof(*out));
+	*recorded_ms = 0;
+	if (member_scan(body, names, NAMES, v) == -1 ||
+	    event_kind_parse(v[NAME_EVENT], &out->kind) == 0 ||
+	    subject_parse(v[NAME_SUBJECT], &out->subject) == -1 ||
+	    date_parse(v[NAME_AT], &out->at_ms) == -1 || out->at_ms == 0)
+		return -1;
+	if (v[NAME_TIME].p != NULL)
+		(void)!date_parse(v[NAME_TIME], recorded_ms);
+	has_list = v[NAME_LIST].p != NULL;
+	if (has_list ? !event_kind_has_list(out->kind) ||
+	    !list_name_is_valid(v[NAME_LIST]) :
+	    !event_kind_has_person(out->kind))
+		return -1;
+	if (has_list)
+		memcpy(out->list, v[NAME_LIST].p, v[NAME_LIST].len);
+	return 0;
 }

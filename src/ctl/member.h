@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #include "base/span.h"
+#include "consent/event.h"
 
 /*
  * Finds the members with these names in the text of an object, without its
@@ -24,5 +25,13 @@
  */
 int	member_scan(struct span text, const struct span *names, size_t n,
 	    struct span *values) __attribute__((warn_unused_result));
+
+/*
+ * The same for an entry of the ledger: what happened, without its evidence, and
+ * when it was recorded (0: it does not tell).  Returns 0; or -1 when
+ * event_read() has to be asked, also about what is no event at all.
+ */
+int	member_event(struct span body, struct event *out,
+	    int64_t *recorded_ms) __attribute__((warn_unused_result));
 
 #endif

@@ -200,34 +200,47 @@ note_request(struct report *r, const struct event *event, int64_t recorded_ms)
 	request->due_ms = due_ms;
 }
 
+/* With the parser, for what is written in another way than ours. */
+static int
+parse_event(const struct journal_entry *entry, struct event *event,
+    int64_t *recorded_ms)
+{
+	struct json_object *object;
+	struct span text;
+	struct fail unused;
+	int rc;
+
+	if (json_object_parse(entry->object, &object, &unused) == -1)
+		return -1;
+	rc = event_parse(object, event, &unused);
+	*recorded_ms = 0;
+	if (json_object_string(object, "time", &text) == 1)
+		(void)!date_parse(text, recorded_ms);
+	json_object_free(&object);
+	return rc;
+}
+
 static void
 count_event(struct report *r, const struct journal_entry *entry)
 {
-	struct json_object *object;
 	struct report_day *day;
 	struct event event;
-	struct span text;
-	struct fail unused;
-	int64_t recorded_ms = 0;
+	int64_t recorded_ms;
 
 	if (!span_is(entry->type, SPAN("event")))
 		return;
-	if (json_object_parse(entry->object, &object, &unused) == -1) {
+	if (member_event(entry->body, &event, &recorded_ms) == -1 &&
+	    parse_event(entry, &event, &recorded_ms) == -1) {
 		r->unreadable++;
 		return;
 	}
-	if (json_object_string(object, "time", &text) == 1)
-		(void)!date_parse(text, &recorded_ms);
-	if (event_parse(object, &event, &unused) == -1)
-		r->unreadable++;
-	else if ((day = find_day(r, span_str(event.list), event.at_ms)) !=
-	    NULL) {
-		day->events[event.kind]++;
-		r->events++;
-		if (report_request_article(event.kind) != NULL)
-			note_request(r, &event, recorded_ms);
-	}
-	json_object_free(&object);
+	day = find_day(r, span_str(event.list), event.at_ms);
+	if (day == NULL)
+		return;
+	day->events[event.kind]++;
+	r->events++;
+	if (report_request_article(event.kind) != NULL)
+		note_request(r, &event, recorded_ms);
 }
 
 /* -- reading -- */

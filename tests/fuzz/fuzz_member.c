@@ -6,11 +6,29 @@
  */
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/json.h"
 #include "ctl/member.h"
 
 int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* ... and an event is the one that the parser reads, but for its evidence. */
+static void
+check_event(struct span body, struct span whole)
+{
+	struct event scanned, parsed;
+	struct fail unused;
+	int64_t recorded_ms;
+
+	if (member_event(body, &scanned, &recorded_ms) == -1 ||
+	    event_read(whole, &parsed, &unused) == -1)
+		return;
+	if (scanned.kind != parsed.kind || scanned.at_ms != parsed.at_ms ||
+	    !subject_is(&scanned.subject, &parsed.subject) ||
+	    strcmp(scanned.list, parsed.list) != 0)
+		abort();
+}
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -27,6 +45,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	buf_add_char(&whole, '{');
 	buf_add(&whole, data, size);
 	buf_add_char(&whole, '}');
+	check_event(span_of(data, size), buf_span(&whole));
 	if (member_scan(span_of(data, size), names, 4, values) == -1 ||
 	    json_object_parse(buf_span(&whole), &object, &unused) == -1) {
 		buf_fini(&whole);

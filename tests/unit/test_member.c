@@ -83,9 +83,56 @@ test_bounds(void)
 	CHECK_INT(member_scan(span_str(whole), names, 2, values), 0);
 }
 
+static void
+test_event(void)
+{
+#define WHO	"\"subject\":\"00112233445566778899aabbccddeeff\","
+#define AT	"\"at\":\"1970-01-01T00:00:00.007Z\""
+	static const struct {
+		const char *body;
+		int rc;
+		enum event_kind kind;
+		const char *list;
+	} cases[] = {
+		{ "\"event\":\"grant\",\"list\":\"a\"," WHO AT, 0, EVENT_GRANT,
+		    "a" },
+		{ "\"event\":\"withdraw\"," WHO AT, 0, EVENT_WITHDRAW, "" },
+		{ "\"event\":\"erase\"," WHO AT ",\"source\":\"\\u00e4\"", 0,
+		    EVENT_ERASE, "" },
+		{ "\"event\":\"grant\"," WHO AT, -1, 0, "" },
+		{ "\"event\":\"erase\",\"list\":\"a\"," WHO AT, -1, 0, "" },
+		{ "\"event\":\"grant\",\"list\":\"A\"," WHO AT, -1, 0, "" },
+		{ "\"event\":\"grant\",\"list\":\"\"," WHO AT, -1, 0, "" },
+		{ "\"event\":\"grants\",\"list\":\"a\"," WHO AT, -1, 0, "" },
+		{ "\"event\":\"erase\"," AT, -1, 0, "" },
+		{ "\"event\":\"erase\"," WHO "\"at\":\"soon\"", -1, 0, "" },
+		{ "\"event\":\"erase\"," WHO
+		    "\"at\":\"1970-01-01T00:00:00Z\"", -1, 0, "" },
+		{ "\"event\":5," WHO AT, -1, 0, "" }, { "", -1, 0, "" },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct event event;
+		int64_t recorded_ms;
+		int rc = member_event(span_str(cases[i].body), &event,
+		    &recorded_ms);
+
+		check_case((long)i);
+		CHECK_INT(rc, cases[i].rc);
+		if (rc == -1)
+			continue;
+		CHECK_INT(event.kind, cases[i].kind);
+		CHECK_STR(event.list, cases[i].list);
+		CHECK_INT(event.at_ms, 7);
+		CHECK_INT(event.subject.id[1], 0x11);
+		CHECK_INT(recorded_ms, 0);
+	}
+}
+
 static const struct check_test tests[] = {
 	{ "scan", test_scan },
 	{ "bounds", test_bounds },
+	{ "event", test_event },
 };
 
 CHECK_MAIN("member", tests)
