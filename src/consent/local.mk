@@ -4,13 +4,14 @@ src_consent_libconsent_a_SOURCES = \
 	src/consent/decision.c src/consent/decision.h \
 	src/consent/event.c src/consent/event.h \
 	src/consent/evidence.c \
+	src/consent/link.c src/consent/link.h \
 	src/consent/policy.c src/consent/policy.h \
 	src/consent/record.c src/consent/record.h \
 	src/consent/subject.c src/consent/subject.h \
 	src/consent/token.c src/consent/token.h
 
 CONSENT_TESTS = tests/unit/test_classify tests/unit/test_decision \
-	tests/unit/test_event tests/unit/test_evidence \
+	tests/unit/test_event tests/unit/test_evidence tests/unit/test_link \
 	tests/unit/test_policy tests/unit/test_record \
 	tests/unit/test_subject tests/unit/test_token
 check_PROGRAMS += $(CONSENT_TESTS)
@@ -26,6 +27,8 @@ tests_unit_test_event_LDADD = $(CONSENT_LIBS)
 tests_unit_test_evidence_SOURCES = tests/unit/test_evidence.c \
 	tests/unit/check.h
 tests_unit_test_evidence_LDADD = $(CONSENT_LIBS)
+tests_unit_test_link_SOURCES = tests/unit/test_link.c tests/unit/check.h
+tests_unit_test_link_LDADD = $(CONSENT_LIBS)
 tests_unit_test_policy_SOURCES = tests/unit/test_policy.c tests/unit/check.h
 tests_unit_test_policy_LDADD = $(CONSENT_LIBS)
 tests_unit_test_record_SOURCES = tests/unit/test_record.c \
@@ -38,13 +41,16 @@ tests_unit_test_token_SOURCES = tests/unit/test_token.c tests/unit/check.h
 tests_unit_test_token_LDADD = $(CONSENT_LIBS)
 
 FUZZ_TARGETS += tests/fuzz/fuzz_classify tests/fuzz/fuzz_event \
-	tests/fuzz/fuzz_record tests/fuzz/fuzz_token
+	tests/fuzz/fuzz_link tests/fuzz/fuzz_record tests/fuzz/fuzz_token
 tests_fuzz_fuzz_classify_SOURCES = tests/fuzz/fuzz_classify.c
 tests_fuzz_fuzz_classify_LDADD = $(FUZZMAIN) $(CONSENT_LIBS)
 tests_fuzz_fuzz_classify_LDFLAGS = $(FUZZLINK)
 tests_fuzz_fuzz_event_SOURCES = tests/fuzz/fuzz_event.c
 tests_fuzz_fuzz_event_LDADD = $(FUZZMAIN) $(CONSENT_LIBS)
 tests_fuzz_fuzz_event_LDFLAGS = $(FUZZLINK)
+tests_fuzz_fuzz_link_SOURCES = tests/fuzz/fuzz_link.c
+tests_fuzz_fuzz_link_LDADD = $(FUZZMAIN) $(CONSENT_LIBS)
+tests_fuzz_fuzz_link_LDFLAGS = $(FUZZLINK)
 tests_fuzz_fuzz_record_SOURCES = tests/fuzz/fuzz_record.c
 tests_fuzz_fuzz_record_LDADD = $(FUZZMAIN) $(CONSENT_LIBS)
 tests_fuzz_fuzz_record_LDFLAGS = $(FUZZLINK)
@@ -52,4 +58,5 @@ tests_fuzz_fuzz_token_SOURCES = tests/fuzz/fuzz_token.c
 tests_fuzz_fuzz_token_LDADD = $(FUZZMAIN) $(CONSENT_LIBS)
 tests_fuzz_fuzz_token_LDFLAGS = $(FUZZLINK)
 EXTRA_DIST += tests/fuzz/corpus/classify tests/fuzz/corpus/event \
-	tests/fuzz/corpus/record tests/fuzz/corpus/token
+	tests/fuzz/corpus/link tests/fuzz/corpus/record \
+	tests/fuzz/corpus/token
