@@ -2,8 +2,9 @@
  * Copyright the consent-milter authors.
  * SPDX-License-Identifier: BSD-2-Clause
  *
- * The keys directory: pseudonym.key, checkpoint.key (with checkpoint.pub) and
- * token-0.key … token-15.key, each one line of 64 hexadecimal digits.  Whatever holds key bytes is wiped.
+ * The keys directory: pseudonym.key, checkpoint.key (with checkpoint.pub),
+ * link.key and token-0.key … token-15.key, each one line of 64 hexadecimal
+ * digits.  Whatever holds key bytes is wiped.
  */
 #include <sys/stat.h>
 
@@ -24,6 +25,7 @@
 #define PSEUDONYM_KEY	"pseudonym.key"
 #define CHECKPOINT_KEY	"checkpoint.key"
 #define CHECKPOINT_PUB	"checkpoint.pub"
+#define LINK_KEY	"link.key"
 
 struct owner {
 	bool	change;
@@ -201,6 +203,7 @@ forget_keys(struct settings *settings)
 	for (size_t i = 0; i < TOKEN_KEYS; i++)
 		crypto_hmac_free(&settings->token_keys.key[i]);
 	crypto_signer_free(&settings->checkpoint_key);
+	crypto_hmac_free(&settings->link_key);
 }
 
 static int
@@ -227,6 +230,11 @@ load_keys(struct settings *settings, struct fail *fail)
 		return fail_set(fail, FAIL_SETUP, "%s has no token-0.key to "
 		    "token-%d.key, run `consentctl keygen'", settings->keys,
 		    TOKEN_KEYS - 1);
+	if (rc == -1)
+		return -1;
+	path = key_path(settings, LINK_KEY);
+	rc = lookup_key(path, &settings->link_key, fail);
+	free(path);
 	return rc == -1 ? -1 : settings_load_checkpoint_key(settings, fail);
 }
 
@@ -402,6 +410,11 @@ settings_make_keys(const struct settings *settings,
 	}
 	if (rc == 0)
 		rc = make_public_key(settings, &owner, made, context, fail);
+	if (rc == 0) {
+		path = key_path(settings, LINK_KEY);
+		rc = make_missing(path, &owner, made, context, fail);
+		free(path);
+	}
 	if (rc == 0 && !has_token_key(settings)) {
 		path = token_key_path(settings, 0);
 		rc = make_missing(path, &owner, made, context, fail);

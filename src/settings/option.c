@@ -90,6 +90,8 @@ const struct option option_table[] = {
 	  .help = "the links that are put into list mail" },
 	{ SCOPE_TOP, "web", .kind = OPTION_GROUP, .members = SCOPE_WEB,
 	  .help = "the endpoint behind those links" },
+	{ SCOPE_TOP, "mail", .kind = OPTION_GROUP, .members = SCOPE_MAIL,
+	  .help = "the mails that consent-web sends" },
 	{ SCOPE_TOP, "controller", .kind = OPTION_GROUP,
 	  .members = SCOPE_CONTROLLER,
 	  .help = "who is responsible for the data" },
@@ -178,6 +180,30 @@ const struct option option_table[] = {
 	  .check = value_check_path,
 	  .help = "directory of the words of its pages" },
 
+	{ SCOPE_WEB, "url", TEXT(URL_MAX), TOP(web.url),
+	  .check = value_check_pages,
+	  .help = "where people sign up and see their data" },
+	{ SCOPE_WEB, "confirm_within", .kind = OPTION_DURATION,
+	  TOP(web.confirm_within), .fallback = "7 days",
+	  .help = "how long the link of a sign-up can be confirmed" },
+	{ SCOPE_WEB, "embed", TEXT(TEXT_MAX), TOP(web.embed),
+	  .check = value_check_origins,
+	  .help = "sites that may show the sign-up pages in a frame" },
+	{ SCOPE_WEB, "api_keys", TEXT(PATH_BYTES_MAX), TOP(web.api_keys),
+	  .check = value_check_path,
+	  .help = "file of the keys of programs that sign people up" },
+
+	{ SCOPE_MAIL, "server", TEXT(200), TOP(mail.server),
+	  .fallback = "127.0.0.1:25", .check = value_check_server,
+	  .help = "the mail server that takes our mails" },
+	{ SCOPE_MAIL, "from", TEXT(TEXT_MAX), TOP(mail.from),
+	  .check = value_check_email,
+	  .help = "whom our mails are from" },
+	{ SCOPE_MAIL, "envelope_sender", .kind = OPTION_OPTIONAL_TEXT,
+	  .max = TEXT_MAX, TOP(mail.envelope_sender),
+	  .check = value_check_email,
+	  .help = "where their bounces go" },
+
 	{ SCOPE_CONTROLLER, "name", TEXT(TEXT_MAX), TOP(controller.name),
 	  .help = "of the company or person" },
 	{ SCOPE_CONTROLLER, "address", TEXT(TEXT_MAX),
@@ -186,6 +212,15 @@ const struct option option_table[] = {
 	  .check = value_check_email, .help = "for questions of privacy" },
 	{ SCOPE_CONTROLLER, "dpo", TEXT(TEXT_MAX), TOP(controller.dpo),
 	  .help = "data protection officer" },
+	{ SCOPE_CONTROLLER, "recipients", TEXT(TEXT_MAX),
+	  TOP(controller.recipients),
+	  .help = "who else gets the data" },
+	{ SCOPE_CONTROLLER, "transfers", TEXT(TEXT_MAX),
+	  TOP(controller.transfers),
+	  .help = "countries outside the EEA, and the safeguard" },
+	{ SCOPE_CONTROLLER, "authority", TEXT(TEXT_MAX),
+	  TOP(controller.authority),
+	  .help = "supervisory authority for complaints" },
 
 	{ SCOPE_BULK, "unlisted", .kind = OPTION_CHOICE, .words = failures,
 	  TOP(policy.unlisted_bulk), .fallback = "reject",
@@ -267,6 +302,8 @@ option_scope_prefix(enum option_scope scope)
 		return "unsubscribe.";
 	case SCOPE_WEB:
 		return "web.";
+	case SCOPE_MAIL:
+		return "mail.";
 	case SCOPE_CONTROLLER:
 		return "controller.";
 	case SCOPE_BULK:

@@ -499,6 +499,31 @@ check_redis(struct reader *reader)
 		    "password, give redis.writer_password_file, too");
 }
 
+/* Pages that send mail need somebody to be from. */
+static void
+check_pages(struct reader *reader)
+{
+	const struct settings *s = reader->settings;
+
+	if (s->web.url == NULL)
+		return;
+	if (s->mail.from == NULL && config_setting_get_member(near_setting(
+	    reader, "mail", NULL), "from") == NULL)
+		mistake(reader, near_setting(reader, "web", "url"), "its pages "
+		    "send mail, give mail.from, an address such as "
+		    "\"news@news.example.com\"");
+	/* What people have to be told (GDPR Art. 13). */
+	if (s->controller.name == NULL || s->controller.email == NULL)
+		mistake(reader, near_setting(reader, "web", "url"), "its pages "
+		    "say who is responsible (GDPR Art. 13), give "
+		    "controller.name and controller.email");
+	if (s->unsubscribe.url != NULL &&
+	    strcmp(s->web.url, s->unsubscribe.url) == 0)
+		mistake(reader, near_setting(reader, "web", "url"), "is the "
+		    "same as unsubscribe.url, give the pages a path of their "
+		    "own");
+}
+
 static void
 complete(struct settings *settings)
 {
@@ -539,6 +564,7 @@ read_root(struct reader *reader, const config_t *config)
 	check_socket(reader);
 	check_accounts(reader);
 	check_redis(reader);
+	check_pages(reader);
 	complete(reader->settings);
 }
 

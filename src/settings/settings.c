@@ -69,6 +69,7 @@ settings_free(struct settings *settings)
 	for (size_t i = 0; i < TOKEN_KEYS; i++)
 		crypto_hmac_free(&settings->token_keys.key[i]);
 	crypto_signer_free(&settings->checkpoint_key);
+	crypto_hmac_free(&settings->link_key);
 	free_policy(&settings->policy);
 	for (enum option_scope s = SCOPE_TOP; s < SCOPE_LIST; s++)
 		option_fini_scope(s, settings);

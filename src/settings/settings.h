@@ -63,9 +63,20 @@ struct settings {
 	struct {
 		char	*listen;	/* "host:port", "unix:/path" */
 		char	*languages;	/* directory */
+		char	*url;		/* NULL: links alone are answered */
+		struct duration confirm_within;
+		char	*embed;		/* NULL, or origins, blanks between */
+		char	*api_keys;	/* NULL, or a file */
 	} web;
 	struct {
-		char *name, *address, *email, *dpo;	/* NULL when not set */
+		char	*server;	/* "host:port" */
+		char	*from;		/* set where web.url is */
+		char	*envelope_sender;	/* NULL: the null sender */
+	} mail;
+	struct {
+		/* Each NULL when not set. */
+		char *name, *address, *email, *dpo;
+		char *recipients, *transfers, *authority;
 	} controller;
 
 	struct policy policy;
@@ -74,6 +85,7 @@ struct settings {
 	struct crypto_hmac *pseudonym_key;
 	struct token_keys token_keys;
 	struct crypto_signer *checkpoint_key;	/* NULL: no checkpoints */
+	struct crypto_hmac *link_key;	/* of link.h; NULL: none is made */
 };
 
 /*
@@ -85,8 +97,8 @@ struct settings {
  */
 int	settings_load(const char *path, struct settings **out,
 	    struct buf *errors) __attribute__((warn_unused_result));
-/* Reads pseudonym.key, token-0.key … token-15.key and, where it is there,
- * checkpoint.key (one line, 64 hex digits; not readable by `others', not
+/* Reads pseudonym.key, token-0.key … token-15.key and, where they are there,
+ * checkpoint.key and link.key (one line, 64 hex digits; not readable by `others', not
  * writable by group or others) from the keys directory.  Only before the
  * snapshot is shared.  Returns 0, or -1 with FAIL_SETUP. */
 int	settings_load_keys(struct settings *settings, struct fail *fail)
@@ -103,8 +115,8 @@ int	settings_read_public_key(const struct settings *settings,
 	    struct fail *fail) __attribute__((warn_unused_result));
 /*
  * Makes the directory (0750) and the keys that are missing in it: a
- * pseudonym.key, a checkpoint.key with its checkpoint.pub (0644) and, when
- * there is no token key at all, token-0.key; mode 0600.  Never touches one that is there.  Owned by settings->user when run as
+ * pseudonym.key, a checkpoint.key with its checkpoint.pub (0644), a link.key
+ * and, when there is no token key at all, token-0.key; mode 0600.  Never touches one that is there.  Owned by settings->user when run as
  * root.  Calls made for each file it made.  Returns 0, or -1 with FAIL_SETUP.
  */
 int	settings_make_keys(const struct settings *settings,

@@ -265,6 +265,79 @@ value_check_link(const char *text, struct fail *fail)
 	return 0;
 }
 
+/* Paths are put behind it. */
+int
+value_check_pages(const char *text, struct fail *fail)
+{
+	size_t len = strlen(text);
+
+	if (value_check_link(text, fail) == -1)
+		return -1;
+	if (strpbrk(text, "?=") != NULL || text[len - 1] != '/' ||
+	    strchr(text + strlen("https://"), '/') == NULL)
+		return fail_set(fail, FAIL_SETUP, "\"%.80s\" must end in a /, "
+		    "without a query, such as \"https://news.example.com/my/\"",
+		    text);
+	return 0;
+}
+
+/* https://host[:port], blanks between (CSP 3, section 2.3). */
+int
+value_check_origins(const char *text, struct fail *fail)
+{
+	struct span rest = span_str(text);
+
+	while (rest.len > 0) {
+		ptrdiff_t blank = span_index(rest, ' ');
+		struct span one = span_head(rest, blank == -1 ? rest.len :
+		    (size_t)blank);
+		struct span host = span_from(one, strlen("https://"));
+		bool good = span_has_prefix_nocase(one, SPAN("https://")) &&
+		    host.len > 0;
+
+		for (size_t i = 0; i < host.len; i++)
+			good = good && (ascii_isalnum(host.p[i]) ||
+			    host.p[i] == '.' || host.p[i] == '-' ||
+			    host.p[i] == ':' || host.p[i] == '*');
+		if (!good)
+			return fail_set(fail, FAIL_SETUP, "\"%.*s\" is no "
+			    "origin, want sites such as "
+			    "\"https://www.example.com\", blanks between",
+			    (int)(one.len > 80 ? 80 : one.len),
+			    (const char *)one.p);
+		rest = span_from(rest, one.len + 1);
+	}
+	return 0;
+}
+
+int
+value_check_server(const char *text, struct fail *fail)
+{
+	struct span s = span_str(text), host = s;
+	ptrdiff_t colon = span_rindex(s, ':');
+	uint64_t port = 25;
+	bool v6 = s.len > 0 && s.p[0] == '[';
+	bool good = true;
+
+	if (colon != -1 && (!v6 || s.p[s.len - 1] != ']')) {
+		host = span_head(s, (size_t)colon);
+		good = span_to_u64(span_from(s, (size_t)colon + 1), &port) ==
+		    0 && port >= 1 && port <= 65535;
+	}
+	if (v6)
+		good = good && host.len > 2 && host.p[host.len - 1] == ']';
+	for (size_t i = 0; i < host.len; i++)
+		good = good && (ascii_isalnum(host.p[i]) ||
+		    host.p[i] == '.' || host.p[i] == '-' ||
+		    (v6 && (host.p[i] == ':' || host.p[i] == '[' ||
+		    host.p[i] == ']')));
+	if (!good || host.len == 0)
+		return fail_set(fail, FAIL_SETUP, "\"%.80s\" is no mail server, "
+		    "want \"127.0.0.1:25\", \"[::1]:25\" or "
+		    "\"mail.example.com:25\"", text);
+	return 0;
+}
+
 static bool
 is_local_byte(unsigned char c)
 {

@@ -1,9 +1,11 @@
 sbin_PROGRAMS += src/webd/consent-web
 src_webd_consent_web_SOURCES = \
+	src/webd/limit.c src/webd/limit.h \
 	src/webd/main.c \
 	src/webd/optout.c src/webd/optout.h \
 	src/webd/page.c src/webd/page.h \
 	src/webd/server.c src/webd/server.h \
+	src/webd/session.c src/webd/session.h \
 	src/webd/target.c src/webd/target.h \
 	src/webd/words.c src/webd/words.h
 src_webd_consent_web_LDADD = src/settings/libsettings.a $(LEDGER_LIBS) \
@@ -47,3 +49,15 @@ tests_fuzz_fuzz_target_SOURCES = tests/fuzz/fuzz_target.c \
 tests_fuzz_fuzz_target_LDADD = $(FUZZMAIN) $(CONSENT_LIBS)
 tests_fuzz_fuzz_target_LDFLAGS = $(FUZZLINK)
 EXTRA_DIST += tests/fuzz/corpus/target
+
+check_PROGRAMS += tests/unit/test_limit
+TESTS += tests/unit/test_limit
+tests_unit_test_limit_SOURCES = tests/unit/test_limit.c tests/unit/check.h \
+	src/webd/limit.c src/webd/limit.h
+tests_unit_test_limit_LDADD = $(CONSENT_LIBS)
+
+check_PROGRAMS += tests/unit/test_session
+TESTS += tests/unit/test_session
+tests_unit_test_session_SOURCES = tests/unit/test_session.c tests/unit/check.h \
+	src/webd/session.c src/webd/session.h
+tests_unit_test_session_LDADD = $(CONSENT_LIBS)

@@ -83,7 +83,7 @@ static void
 remove_all(void)
 {
 	static const char *const names[] = { "pseudonym.key",
-	    "checkpoint.key", "checkpoint.pub", "token-0.key",
+	    "checkpoint.key", "checkpoint.pub", "link.key", "token-0.key",
 	    "token-1.key", "token-15.key", "token-16.key", "token-01.key" };
 	char name[100];
 
@@ -107,7 +107,7 @@ test_make(void)
 	CHECK_INT(fail.class, FAIL_SETUP);
 	CHECK(strstr(fail.text, "run `consentctl keygen'") != NULL);
 	check_made(s, "pseudonym.key checkpoint.key "
-	    "checkpoint.pub token-0.key ");
+	    "checkpoint.pub link.key token-0.key ");
 	CHECK_INT(stat(path_of("a/keys"), &st), 0);
 	CHECK_INT(st.st_mode & 07777, 0750);
 	CHECK_INT(stat(path_of("a/keys/pseudonym.key"), &st), 0);
@@ -155,7 +155,7 @@ test_load(void)
 	for (size_t i = 0; i < sizeof(bytes); i++)
 		bytes[i] = (unsigned char)i;
 	check_made(s, "pseudonym.key checkpoint.key "
-	    "checkpoint.pub token-0.key ");
+	    "checkpoint.pub link.key token-0.key ");
 	put("a/keys/pseudonym.key", DIGITS "\n", 0640);
 	put("a/keys/token-1.key", DIGITS, 0400);
 	put("a/keys/token-15.key", DIGITS "\n", 0600);
@@ -190,7 +190,7 @@ test_missing(void)
 	struct fail fail = { FAIL_BUG, "" };
 
 	check_made(s, "pseudonym.key checkpoint.key "
-	    "checkpoint.pub token-0.key ");
+	    "checkpoint.pub link.key token-0.key ");
 	(void)unlink(path_of("a/keys/token-0.key"));
 	CHECK_INT(settings_load_keys(s, &fail), -1);
 	CHECK_INT(fail.class, FAIL_SETUP);
@@ -238,7 +238,7 @@ test_refused(void)
 	struct settings *s = load("");
 
 	check_made(s, "pseudonym.key checkpoint.key "
-	    "checkpoint.pub token-0.key ");
+	    "checkpoint.pub link.key token-0.key ");
 	for (size_t i = 0; i < N(cases) * N(names); i++) {
 		const char *name = names[i % N(names)];
 		const char *word = cases[i / N(names)].word;
@@ -276,7 +276,7 @@ test_link(void)
 	char *target = xstrdup(path_of("target"));
 
 	check_made(s, "pseudonym.key checkpoint.key "
-	    "checkpoint.pub token-0.key ");
+	    "checkpoint.pub link.key token-0.key ");
 	(void)unlink(path_of("a/keys/token-0.key"));
 	CHECK_INT(symlink(target, path_of("a/keys/token-0.key")), 0);
 	check_made(s, "");
@@ -302,7 +302,7 @@ test_owner(void)
 		return;
 	s = load("nobody");
 	check_made(s, "pseudonym.key checkpoint.key "
-	    "checkpoint.pub token-0.key ");
+	    "checkpoint.pub link.key token-0.key ");
 	for (size_t i = 0; i < N(names); i++) {
 		check_case((long)i);
 		CHECK_INT(stat(path_of(names[i]), &st), 0);

@@ -114,9 +114,15 @@ static const char full[] =
     "  evidence_ip = \"off\"; segment_mib = 4096L; };\n"
     "unsubscribe = { url = \"https://n.example/u?t=\";\n"
     "  mailto = \"ab@n.example\"; existing = \"keep\"; };\n"
-    "web = { listen = \"[::1]:80\"; languages = \"/w\"; };\n"
+    "web = { listen = \"[::1]:80\"; languages = \"/w\";\n"
+    "  url = \"https://n.example/my/\"; confirm_within = \"36 hours\";\n"
+    "  embed = \"https://a.example https://*.b.example:8443\";\n"
+    "  api_keys = \"/a.keys\"; };\n"
+    "mail = { server = \"[::1]:2525\"; from = \"n@n.example\";\n"
+    "  envelope_sender = \"b@n.example\"; };\n"
     "controller = { name = \"\xc3\x85""B \\\"x\\\"\"; address = \"A 1\";\n"
-    "  email = \"p@n.example\"; dpo = \"D\"; };\n"
+    "  email = \"p@n.example\"; dpo = \"D\"; recipients = \"R\";\n"
+    "  transfers = \"T\"; authority = \"S\"; };\n"
     "lists = ( { id = \"weekly\"; name = \"Weekly\"; purpose = \"news\";\n"
     "    list_id = \"w.n.example\";\n"
     "    match = ( { sender = \"*@n.example\"; sasl_user = \"c\";\n"
@@ -155,10 +161,20 @@ static const char full_dump[] =
     "unsubscribe.existing = \"keep\"\n"
     "web.listen = \"[::1]:80\"\n"
     "web.languages = \"/w\"\n"
+    "web.url = \"https://n.example/my/\"\n"
+    "web.confirm_within = \"36 hours\"\n"
+    "web.embed = \"https://a.example https://*.b.example:8443\"\n"
+    "web.api_keys = \"/a.keys\"\n"
+    "mail.server = \"[::1]:2525\"\n"
+    "mail.from = \"n@n.example\"\n"
+    "mail.envelope_sender = \"b@n.example\"\n"
     "controller.name = \"\xc3\x85""B \\\"x\\\"\"\n"
     "controller.address = \"A 1\"\n"
     "controller.email = \"p@n.example\"\n"
     "controller.dpo = \"D\"\n"
+    "controller.recipients = \"R\"\n"
+    "controller.transfers = \"T\"\n"
+    "controller.authority = \"S\"\n"
     "bulk.unlisted = \"accept\"\n"
     "lists[1].id = \"weekly\"\n"
     "lists[1].name = \"Weekly\"\n"
@@ -243,6 +259,35 @@ test_mistakes(void)
 		{ HEAD "redis = { timeout_ms = 1.5; };", "c:1: "
 		  "redis.timeout_ms: is a number with a fraction, want a whole "
 		  "number without quotes\n" },
+		/* pages that send mail */
+		{ HEAD "web = { url = \"https://n.example/my/\"; };",
+		  "c:1: web.url: its pages send mail, give mail.from, an "
+		  "address such as \"news@news.example.com\"\n"
+		  "c:1: web.url: its pages say who is responsible (GDPR Art. "
+		  "13), give controller.name and controller.email\n" },
+		{ HEAD "web = { url = \"https://n.example/my\"; };",
+		  "c:1: web.url: \"https://n.example/my\" must end in a /, "
+		  "without a query, such as "
+		  "\"https://news.example.com/my/\"\n" },
+		{ HEAD "web = { url = \"https://n.example\"; };",
+		  "c:1: web.url: \"https://n.example\" must end in a /, "
+		  "without a query, such as "
+		  "\"https://news.example.com/my/\"\n" },
+		{ HEAD "web = { embed = \"https://a.example 'self'\"; };",
+		  "c:1: web.embed: \"'self'\" is no origin, want sites such "
+		  "as \"https://www.example.com\", blanks between\n" },
+		{ HEAD "web = { embed = \"https://a.example;x\"; };",
+		  "c:1: web.embed: \"https://a.example;x\" is no origin, "
+		  "want sites such as \"https://www.example.com\", blanks "
+		  "between\n" },
+		{ HEAD "mail = { server = \"/usr/sbin/sendmail\"; };",
+		  "c:1: mail.server: \"/usr/sbin/sendmail\" is no mail "
+		  "server, want \"127.0.0.1:25\", \"[::1]:25\" or "
+		  "\"mail.example.com:25\"\n" },
+		{ HEAD "mail = { server = \"h:0\"; };",
+		  "c:1: mail.server: \"h:0\" is no mail server, want "
+		  "\"127.0.0.1:25\", \"[::1]:25\" or "
+		  "\"mail.example.com:25\"\n" },
 		/* libconfig would take it for 200 */
 		{ HEAD "redis = { timeout_ms = 4294967496; };", "c:1: the "
 		  "number 4294967496 is too large, no setting takes more than "
@@ -886,7 +931,8 @@ check_sample_defaults(const char *active, const char *uncommented)
 	static const char *const examples[] = {
 		"socket_mode = ", "socket_group = ", "redis.username",
 		"redis.password_file", "redis.writer_", "unsubscribe.mailto",
-		"controller.",
+		"controller.", "web.url", "web.embed", "web.api_keys",
+		"mail.from", "mail.envelope_sender",
 		"lists[1].purpose", "lists[1].list_id", "lists[1].max_age",
 		"lists[1].notice", "lists[1].match[",
 		"lists[1].confirmation[", "exempt[",
@@ -966,6 +1012,8 @@ section_of(enum option_scope scope)
 		return "\n.Ss Unsubscribe\n";
 	case SCOPE_WEB:
 		return "\n.Ss Web\n";
+	case SCOPE_MAIL:
+		return "\n.Ss Mail\n";
 	case SCOPE_CONTROLLER:
 		return "\n.Ss Controller\n";
 	case SCOPE_BULK:
