@@ -2,7 +2,7 @@
  * Copyright the consent-milter authors.
  * SPDX-License-Identifier: BSD-2-Clause
  */
-#include "webd/optout.h"
+#include "webd/recorder.h"
 
 #include <sys/statvfs.h>
 
@@ -15,7 +15,10 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/codec.h"
 #include "base/crypto.h"
+#include "base/date.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/xalloc.h"
 #include "consent/decision.h"
@@ -28,7 +31,7 @@
 #define APPLY_MS	10000	/* for one batch */
 #define LOOKUP_PAUSE_MS	5000	/* after one that failed */
 
-struct optout {
+struct recorder {
 	const struct settings *settings;
 	struct journal	*ledger;
 	struct store	*reader;	/* NULL: Redis must not be used */
@@ -60,18 +63,18 @@ on_warning(const char *text, void *context)
 static bool
 is_stopped(void *context)
 {
-	struct optout *o = context;
+	struct recorder *r = context;
 	bool stopped;
 
-	(void)pthread_mutex_lock(&o->lock);
-	stopped = o->stopping;
-	(void)pthread_mutex_unlock(&o->lock);
+	(void)pthread_mutex_lock(&r->lock);
+	stopped = r->stopping;
+	(void)pthread_mutex_unlock(&r->lock);
 	return stopped;
 }
 
 /* Waits until there is something to do.  Returns false at the end. */
 static bool
-wait_for_work(struct optout *o, bool failed)
+wait_for_work(struct recorder *r, bool failed)
 {
 	struct timespec until;
 	int64_t ms = failed ? RETRY_MS : IDLE_MS;
@@ -84,28 +87,28 @@ wait_for_work(struct optout *o, bool failed)
 		until.tv_nsec -= 1000000000L;
 		until.tv_sec++;
 	}
-	(void)pthread_mutex_lock(&o->lock);
+	(void)pthread_mutex_lock(&r->lock);
 	/* After a failure a new click is no reason to try at once. */
-	while (!o->stopping && (failed || !o->is_due) &&
-	    pthread_cond_timedwait(&o->wakes, &o->lock, &until) !=
+	while (!r->stopping && (failed || !r->is_due) &&
+	    pthread_cond_timedwait(&r->wakes, &r->lock, &until) !=
 	    ETIMEDOUT)
 		;
-	o->is_due = false;
-	go_on = !o->stopping;
-	(void)pthread_mutex_unlock(&o->lock);
+	r->is_due = false;
+	go_on = !r->stopping;
+	(void)pthread_mutex_unlock(&r->lock);
 	return go_on;
 }
 
 static void
-note_result(struct optout *o, int rc, const struct fail *fail)
+note_result(struct recorder *r, int rc, const struct fail *fail)
 {
 	int64_t before;
 
-	(void)pthread_mutex_lock(&o->lock);
-	before = o->behind_since_ms;
-	o->behind_since_ms = rc == 0 ? 0 : before != 0 ? before :
+	(void)pthread_mutex_lock(&r->lock);
+	before = r->behind_since_ms;
+	r->behind_since_ms = rc == 0 ? 0 : before != 0 ? before :
 	    clock_now_ms();
-	(void)pthread_mutex_unlock(&o->lock);
+	(void)pthread_mutex_unlock(&r->lock);
 	if (rc == -1 && before == 0)
 		log_warn("opt-outs are recorded, and Redis gets them later: "
 		    "%s", fail->text);
@@ -115,40 +118,40 @@ note_result(struct optout *o, int rc, const struct fail *fail)
 
 /* A Redis that must not be used now may be put right later. */
 static int
-open_applier(struct optout *o, struct fail *fail)
+open_applier(struct recorder *r, struct fail *fail)
 {
-	const struct settings *s = o->settings;
+	const struct settings *s = r->settings;
 	struct store_options store = { .url = s->redis.url,
 	    .username = s->redis.username, .password = s->redis.password,
 	    .timeout_ms = APPLY_MS };
 	struct applier_options options = {
 		.directory = s->audit.ledger, .warn = on_warning,
-		.is_stopped = is_stopped, .context = o };
+		.is_stopped = is_stopped, .context = r };
 
-	if (o->password != NULL) {
+	if (r->password != NULL) {
 		store.username = s->redis.writer_username;
-		store.password = o->password;
+		store.password = r->password;
 	}
-	if (o->writer == NULL && store_open(&store, &o->writer, fail) == -1)
+	if (r->writer == NULL && store_open(&store, &r->writer, fail) == -1)
 		return -1;
-	options.store = o->writer;
-	return o->applier != NULL ? 0 : applier_open(&options, &o->applier,
+	options.store = r->writer;
+	return r->applier != NULL ? 0 : applier_open(&options, &r->applier,
 	    fail);
 }
 
 static void *
 keep_applying(void *argument)
 {
-	struct optout *o = argument;
+	struct recorder *r = argument;
 	struct fail fail;
 	int rc = 0;
 
-	while (wait_for_work(o, rc == -1)) {
-		rc = open_applier(o, &fail);
+	while (wait_for_work(r, rc == -1)) {
+		rc = open_applier(r, &fail);
 		if (rc == 0)
-			rc = applier_apply(o->applier, &fail);
-		if (!is_stopped(o))
-			note_result(o, rc, &fail);
+			rc = applier_apply(r->applier, &fail);
+		if (!is_stopped(r))
+			note_result(r, rc, &fail);
 	}
 	return NULL;
 }
@@ -160,7 +163,7 @@ keep_applying(void *argument)
  * grant `later', at that grant, for whoever clicks now is out.
  */
 static int64_t
-time_of(struct optout *o, const struct subject *subject,
+time_of(struct recorder *r, const struct subject *subject,
     const struct list *list)
 {
 	int64_t now_ms = clock_now_ms(), monotonic = clock_monotonic_ms();
@@ -168,12 +171,12 @@ time_of(struct optout *o, const struct subject *subject,
 	struct fail unused;
 	int rc;
 
-	if (list == NULL || o->reader == NULL || monotonic <
-	    atomic_load(&o->lookups_from_ms) || !store_is_reachable(o->reader))
+	if (list == NULL || r->reader == NULL || monotonic <
+	    atomic_load(&r->lookups_from_ms) || !store_is_reachable(r->reader))
 		return now_ms;
-	rc = store_lookup(o->reader, subject, list->id, &record, &unused);
+	rc = store_lookup(r->reader, subject, list->id, &record, &unused);
 	if (rc == -1)
-		atomic_store(&o->lookups_from_ms, monotonic +
+		atomic_store(&r->lookups_from_ms, monotonic +
 		    LOOKUP_PAUSE_MS);
 	if (rc != 1)
 		return now_ms;
@@ -182,27 +185,125 @@ time_of(struct optout *o, const struct subject *subject,
 }
 
 int
-optout_record(struct optout *o, const struct subject *subject,
+recorder_opt_out(struct recorder *r, const struct subject *subject,
     const struct list *list, const char *actor, struct fail *fail)
 {
 	struct event event = { .kind = EVENT_WITHDRAW, .subject = *subject };
 
-	event.at_ms = time_of(o, subject, list);
+	event.at_ms = time_of(r, subject, list);
 	if (list != NULL)
 		memcpy(event.list, list->id, sizeof(event.list));
-	if (ledger_append(o->ledger, &event, 1, actor, fail) == -1)
+	return recorder_append(r, &event, 1, actor, fail);
+}
+
+int
+recorder_append(struct recorder *r, const struct event *events, size_t n,
+    const char *actor, struct fail *fail)
+{
+	if (ledger_append(r->ledger, events, n, actor, fail) == -1)
 		return -1;
-	(void)pthread_mutex_lock(&o->lock);
-	o->is_due = true;
-	(void)pthread_cond_signal(&o->wakes);
-	(void)pthread_mutex_unlock(&o->lock);
+	(void)pthread_mutex_lock(&r->lock);
+	r->is_due = true;
+	(void)pthread_cond_signal(&r->wakes);
+	(void)pthread_mutex_unlock(&r->lock);
 	return 0;
 }
 
-const char *
-optout_fault(const struct optout *o)
+/* -- who looked at their data -- */
+
+int
+recorder_note_access(struct recorder *r, const struct subject *subject,
+    const char *what, const unsigned char link[LINK_DETAIL_BYTES],
+    struct fail *fail)
 {
-	const char *directory = o->settings->audit.ledger;
+	struct buf body = BUF_INIT(JOURNAL_BODY_MAX), text = BUF_INIT(64);
+	int rc;
+
+	date_format(&text, clock_now_ms());
+	buf_addf(&body, "\"time\":\"%s\"", buf_get(&text));
+	buf_clear(&text);
+	subject_format(&text, subject);
+	json_add_member(&body, "subject", buf_span(&text));
+	json_add_member_str(&body, "what", what);
+	if (link != NULL) {
+		buf_clear(&text);
+		hex_format(&text, link, LINK_DETAIL_BYTES);
+		json_add_member(&body, "link", buf_span(&text));
+	}
+	rc = journal_append(r->ledger, "access", buf_span(&body), true, NULL,
+	    fail);
+	buf_fini(&body);
+	buf_fini(&text);
+	return rc;
+}
+
+/* What an entry says of a link.  false when it says nothing. */
+static bool
+read_used_link(const struct journal_entry *entry, struct link *out)
+{
+	struct json_object *object;
+	struct span subject, link, time;
+	struct fail unused;
+	bool found;
+
+	if (entry->blanked || !span_is(entry->type, SPAN("access")) ||
+	    json_object_parse(entry->object, &object, &unused) == -1)
+		return false;
+	memset(out, 0, sizeof(*out));
+	out->purpose = LINK_ACCESS;
+	found = json_object_string(object, "subject", &subject) == 1 &&
+	    subject_parse(subject, &out->subject) == 0 &&
+	    json_object_string(object, "link", &link) == 1 &&
+	    hex_parse(link, out->detail, sizeof(out->detail)) == 0 &&
+	    json_object_string(object, "time", &time) == 1 &&
+	    date_parse(time, &out->at_ms) == 0;
+	json_object_free(&object);
+	return found;
+}
+
+int
+recorder_used_links(const struct recorder *r, int64_t since_ms,
+    void (*take)(const struct link *link, void *context), void *context,
+    struct fail *fail)
+{
+	const char *directory = r->settings->audit.ledger;
+	struct journal_reader *reader;
+	struct journal_entry entry;
+	struct link link;
+	uint64_t from;
+	int rc;
+
+	if (journal_seq_at(directory, "ledger", since_ms, &from, fail) == -1 ||
+	    journal_reader_open(directory, "ledger", from, &reader, fail) ==
+	    -1)
+		return -1;
+	while ((rc = journal_reader_next(reader, &entry, fail)) != 0) {
+		if (rc == -1 && fail->class != FAIL_INPUT)
+			break;
+		if (rc == 1 && read_used_link(&entry, &link) &&
+		    link.at_ms >= since_ms)
+			take(&link, context);
+	}
+	journal_reader_close(&reader);
+	return rc;
+}
+
+struct store *
+recorder_store(const struct recorder *r)
+{
+	return r->reader;
+}
+
+struct journal *
+recorder_ledger(const struct recorder *r)
+{
+	return r->ledger;
+}
+
+const char *
+recorder_fault(const struct recorder *r)
+{
+	const char *directory = r->settings->audit.ledger;
 	struct statvfs fs;
 
 	if (access(directory, W_OK | X_OK) == -1 ||
@@ -217,17 +318,17 @@ optout_fault(const struct optout *o)
 /* -- opening -- */
 
 static int
-open_ledger(struct optout *o, struct fail *fail)
+open_ledger(struct recorder *r, struct fail *fail)
 {
-	const struct settings *s = o->settings;
+	const struct settings *s = r->settings;
 	struct journal_options options = {
 		.directory = s->audit.ledger, .name = "ledger",
-		.host = o->host, .segment_bytes = LEDGER_SEGMENT_BYTES,
+		.host = r->host, .segment_bytes = LEDGER_SEGMENT_BYTES,
 		.signer = s->checkpoint_key,
 	};
 	uint64_t recovered = 0;
 
-	if (journal_open(&options, &o->ledger, &recovered, fail) == -1)
+	if (journal_open(&options, &r->ledger, &recovered, fail) == -1)
 		return -1;
 	if (recovered != 0)
 		log_warn("the ledger ended in half an entry: %llu bytes cut "
@@ -238,84 +339,89 @@ open_ledger(struct optout *o, struct fail *fail)
 /* For the look-ups.  What is wrong with Redis is no reason to refuse
  * opt-outs. */
 static void
-open_reader(struct optout *o)
+open_reader(struct recorder *r)
 {
-	const struct settings *s = o->settings;
-	const struct store_options options = { .url = s->redis.url,
+	const struct settings *s = r->settings;
+	struct store_options options = { .url = s->redis.url,
 	    .username = s->redis.username, .password = s->redis.password,
 	    .timeout_ms = s->redis.timeout_ms };
 	struct fail fail;
 
-	if (store_open(&options, &o->reader, &fail) == -1)
+	if (r->password != NULL) {
+		options.username = s->redis.writer_username;
+		options.password = r->password;
+	}
+
+	if (store_open(&options, &r->reader, &fail) == -1)
 		log_error("%s (opt-outs are recorded all the same)",
 		    fail.text);
 }
 
 static int
-start_thread(struct optout *o, struct fail *fail)
+start_thread(struct recorder *r, struct fail *fail)
 {
 	pthread_condattr_t monotonic;
 	int err;
 
-	(void)pthread_mutex_init(&o->lock, NULL);
+	(void)pthread_mutex_init(&r->lock, NULL);
 	(void)pthread_condattr_init(&monotonic);
 	(void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&o->wakes, &monotonic);
+	(void)pthread_cond_init(&r->wakes, &monotonic);
 	(void)pthread_condattr_destroy(&monotonic);
-	o->is_due = true;	/* what waited while we were not there */
-	err = pthread_create(&o->thread, NULL, keep_applying, o);
+	r->is_due = true;	/* what waited while we were not there */
+	err = pthread_create(&r->thread, NULL, keep_applying, r);
 	return err == 0 ? 0 : fail_errno(fail, FAIL_SETUP, err,
 	    "can't start a thread");
 }
 
 static void
-free_optout(struct optout *o)
+free_recorder(struct recorder *r)
 {
-	applier_close(&o->applier);
-	journal_close(&o->ledger);
-	store_close(&o->reader);
-	store_close(&o->writer);
-	if (o->password != NULL)
-		crypto_wipe(o->password, strlen(o->password));
-	free(o->password);
-	free(o);
+	applier_close(&r->applier);
+	journal_close(&r->ledger);
+	store_close(&r->reader);
+	store_close(&r->writer);
+	if (r->password != NULL)
+		crypto_wipe(r->password, strlen(r->password));
+	free(r->password);
+	free(r);
 }
 
 int
-optout_open(const struct settings *settings, struct optout **out,
+recorder_open(const struct settings *settings, struct recorder **out,
     struct fail *fail)
 {
-	struct optout *o = xcalloc(1, sizeof(*o));
+	struct recorder *r = xcalloc(1, sizeof(*r));
 
-	o->settings = settings;
-	if (gethostname(o->host, sizeof(o->host) - 1) == -1)
-		memcpy(o->host, "localhost", sizeof("localhost"));
-	if (settings_writer_password(settings, &o->password, fail) == 0 &&
-	    open_ledger(o, fail) == 0) {
-		open_reader(o);
-		if (start_thread(o, fail) == 0) {
-			*out = o;
+	r->settings = settings;
+	if (gethostname(r->host, sizeof(r->host) - 1) == -1)
+		memcpy(r->host, "localhost", sizeof("localhost"));
+	if (settings_writer_password(settings, &r->password, fail) == 0 &&
+	    open_ledger(r, fail) == 0) {
+		open_reader(r);
+		if (start_thread(r, fail) == 0) {
+			*out = r;
 			return 0;
 		}
 	}
-	free_optout(o);
+	free_recorder(r);
 	return -1;
 }
 
 void
-optout_close(struct optout **optout)
+recorder_close(struct recorder **recorder)
 {
-	struct optout *o = *optout;
+	struct recorder *r = *recorder;
 
-	if (o == NULL)
+	if (r == NULL)
 		return;
-	*optout = NULL;
-	(void)pthread_mutex_lock(&o->lock);
-	o->stopping = true;
-	(void)pthread_cond_signal(&o->wakes);
-	(void)pthread_mutex_unlock(&o->lock);
-	(void)pthread_join(o->thread, NULL);
-	(void)pthread_cond_destroy(&o->wakes);
-	(void)pthread_mutex_destroy(&o->lock);
-	free_optout(o);
+	*recorder = NULL;
+	(void)pthread_mutex_lock(&r->lock);
+	r->stopping = true;
+	(void)pthread_cond_signal(&r->wakes);
+	(void)pthread_mutex_unlock(&r->lock);
+	(void)pthread_join(r->thread, NULL);
+	(void)pthread_cond_destroy(&r->wakes);
+	(void)pthread_mutex_destroy(&r->lock);
+	free_recorder(r);
 }
