@@ -97,12 +97,14 @@ on_completed(void *context, struct MHD_Connection *connection,
 	*request_context = NULL;
 }
 
-/* A value may come in pieces; what does not fit leaves the field empty. */
+/* A value may come in pieces; what does not fit, or has a NUL in it, leaves the
+ * field empty. */
 static void
 take_value(char *to, size_t room, const char *data, uint64_t offset,
     size_t size)
 {
-	if (offset >= room || size >= room - offset) {
+	if (offset >= room || size >= room - offset ||
+	    memchr(data, '\0', size) != NULL) {
 		to[0] = '\0';
 		return;
 	}

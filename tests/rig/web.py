@@ -44,6 +44,7 @@ class Web:
             self.address = ("127.0.0.1", free_ports(1)[0])
             listen = "%s:%d" % self.address
         filter_.settings["web"] = {
+            **filter_.settings.get("web", {}),
             "listen": listen,
             "languages": os.path.realpath(os.path.join(
                 os.path.dirname(__file__), "..", "..", "conf", "languages"))}
