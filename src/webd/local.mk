@@ -72,3 +72,20 @@ TESTS += tests/unit/test_session
 tests_unit_test_session_SOURCES = tests/unit/test_session.c tests/unit/check.h \
 	src/webd/session.c src/webd/session.h
 tests_unit_test_session_LDADD = $(CONSENT_LIBS)
+
+check_PROGRAMS += tests/unit/test_letter
+TESTS += tests/unit/test_letter
+tests_unit_test_letter_SOURCES = tests/unit/test_letter.c tests/unit/check.h \
+	src/webd/letter.c src/webd/letter.h \
+	src/webd/words.c src/webd/words.h
+tests_unit_test_letter_LDADD = $(CONSENT_LIBS)
+
+FUZZ_TARGETS += tests/fuzz/fuzz_program
+tests_fuzz_fuzz_program_SOURCES = tests/fuzz/fuzz_program.c \
+	src/webd/exchange.c src/webd/program.c src/webd/program.h \
+	src/webd/wording.c src/webd/words.c
+tests_fuzz_fuzz_program_LDADD = $(FUZZMAIN) $(RIGHTS_LIBS) \
+	src/settings/libsettings.a $(LEDGER_LIBS) $(CONSENT_LIBS) \
+	$(LIBCONFIG_LIBS) $(HIREDIS_LIBS)
+tests_fuzz_fuzz_program_LDFLAGS = $(FUZZLINK)
+EXTRA_DIST += tests/fuzz/corpus/program

@@ -309,11 +309,10 @@ add_evidence(struct buf *out, const struct request *r, const struct known *k)
 
 	page_row(out, r, WORD_PURPOSE_LABEL, e->purpose[0] != '\0' ?
 	    e->purpose : k->list != NULL ? k->list->purpose : NULL);
-	if (!k->has_evidence)
-		return;
 	page_row(out, r, WORD_SOURCE_LABEL, e->source);
 	page_row(out, r, WORD_METHOD_LABEL, e->method);
-	page_row(out, r, WORD_BASIS_LABEL, basis_text(r, e->basis));
+	if (k->record.grant_ms != 0)
+		page_row(out, r, WORD_BASIS_LABEL, basis_text(r, e->basis));
 }
 
 static void
