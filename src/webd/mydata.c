@@ -667,6 +667,11 @@ download(struct site *site, const struct request *r,
 	bool csv = strcmp(r->form.action, ACTION_CSV) == 0;
 	struct fail fail;
 
+	if (!limit_take(site->per_download, span_of(subject->id,
+	    sizeof(subject->id)), clock_now_ms())) {
+		page_say(answer, r, 429, WORD_OFTEN_TITLE, WORD_OFTEN_TEXT);
+		return;
+	}
 	if (recorder_note_access(site->recorder, subject, csv ?
 	    "downloaded as CSV" : "downloaded as JSON", NULL, &fail) == -1 ||
 	    export_to_memory(site, r, subject, csv, &answer->fd, &fail) ==
