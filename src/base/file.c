@@ -68,6 +68,20 @@ parent_of(const char *path)
 }
 
 int
+file_read_secret(const char *path, struct buf *out, struct fail *fail)
+{
+	struct stat st;
+
+	if (stat(path, &st) == -1)
+		return fail_errno(fail, FAIL_SETUP, errno, "%s", path);
+	if ((st.st_mode & (S_IROTH | S_IWOTH | S_IWGRP)) != 0)
+		return fail_set(fail, FAIL_SETUP, "%s: others can read it, or "
+		    "others than its owner write to it (mode %04o); chmod "
+		    "0640", path, (unsigned)(st.st_mode & 07777));
+	return file_read(path, out, fail);
+}
+
+int
 file_create(const char *path, struct span content, mode_t mode,
     struct fail *fail)
 {

@@ -17,6 +17,10 @@
  * Returns 0, or -1 with FAIL_SETUP. */
 int	file_read(const char *path, struct buf *out, struct fail *fail)
 	    __attribute__((warn_unused_result));
+/* The same for a secret: others must not be able to read it, nor anybody but its
+ * owner to write it. */
+int	file_read_secret(const char *path, struct buf *out, struct fail *fail)
+	    __attribute__((warn_unused_result));
 /* Makes a file that must not exist yet, with this mode, and syncs it and its
  * directory.  Returns 0, or -1 with FAIL_SETUP (errno EEXIST stays visible). */
 int	file_create(const char *path, struct span content, mode_t mode,

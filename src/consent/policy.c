@@ -16,6 +16,20 @@ policy_list(const struct policy *policy, struct span id)
 	return NULL;
 }
 
+const struct list *
+policy_list_of_token(const struct policy *policy,
+    const unsigned char list[TOKEN_LIST_BYTES])
+{
+	for (size_t i = 0; i < policy->list_count; i++) {
+		unsigned char id[TOKEN_LIST_BYTES];
+
+		token_list(span_str(policy->lists[i].id), id);
+		if (memcmp(id, list, sizeof(id)) == 0)
+			return &policy->lists[i];
+	}
+	return NULL;
+}
+
 unsigned
 policy_bases(const struct list *list)
 {

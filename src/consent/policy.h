@@ -14,6 +14,7 @@
 
 #include "base/date.h"
 #include "consent/event.h"
+#include "consent/token.h"
 
 enum multiple_recipients {
 	MULTIPLE_SHARED,	/* all pass together, no personal link */
@@ -60,6 +61,7 @@ struct list {
 	int64_t	 notice_since_ms;	/* from when; 0: always */
 	bool	 double_opt_in;
 	bool	 special_category;	/* Art. 9 */
+	bool	 sign_up;		/* consent-web has a page for that */
 	unsigned bases;			/* 1 << enum basis; 0: the default */
 	enum multiple_recipients multiple_recipients;
 	struct rule *match;		/* any of them */
@@ -82,6 +84,9 @@ struct policy {
 
 /* Borrowed; NULL when there is none. */
 const struct list *policy_list(const struct policy *policy, struct span id);
+/* The same for the part of a token that names a list. */
+const struct list *policy_list_of_token(const struct policy *policy,
+	    const unsigned char list[TOKEN_LIST_BYTES]);
 
 /* The bases that suffice for the list: as configured, otherwise consent and
  * explicit consent, or for a special category only the latter. */

@@ -15,7 +15,7 @@
 #include "base/xalloc.h"
 #include "consent/decision.h"
 #include "ctl/ctl.h"
-#include "ctl/notice.h"
+#include "rights/notice.h"
 
 struct change {
 	const char	*command;
@@ -86,7 +86,7 @@ complete_notice(struct ctl *ctl, struct change *c)
 
 	if (c->evidence.notice[0] == '\0')
 		return EX_OK;
-	if (notices_read(ctl, &notices, &fail) == -1)
+	if (notices_read(ctl->settings, &notices, &fail) == -1)
 		return ctl_error(&fail);
 	rc = notices_complete(&notices, &c->evidence, &fail);
 	if (rc == 0 && notices.count > 0)

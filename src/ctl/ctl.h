@@ -17,6 +17,7 @@
 #include "consent/subject.h"
 #include "journal/journal.h"
 #include "mail/address.h"
+#include "rights/redaction.h"
 #include "settings/settings.h"
 #include "store/store.h"
 
@@ -81,7 +82,17 @@ int	ctl_time(const struct ctl *ctl, const char *text, int64_t *ms);
  */
 int	ledger_record(struct ctl *ctl, const struct event *events, size_t n,
 	    bool *recorded);
-/* Adds the member "actor": the login behind sudo, or the user. */
+/* What redaction_run() does for the same arguments, with progress on a
+ * terminal.  Returns 0, or an exit code after saying why. */
+int	ctl_redact(struct ctl *ctl, const struct erasures *erasures,
+	    struct journal_set announced[REDACT_JOURNALS], const char *why,
+	    uint64_t counts[REDACT_JOURNALS]);
+/* What erasures_read() does.  Returns 0, or an exit code after saying why. */
+int	ctl_read_erasures(const char *path, bool own, struct erasures *out,
+	    struct journal_set announced[REDACT_JOURNALS]);
+#define CTL_ACTOR_ROOM	128
+/* The login behind sudo, or the user; and as the member "actor". */
+void	ledger_name_actor(char name[CTL_ACTOR_ROOM]);
 void	ledger_add_actor(struct buf *out);
 
 /* -- the commands -- */

@@ -20,7 +20,7 @@
 #include "base/json.h"
 #include "base/xalloc.h"
 #include "consent/decision.h"
-#include "ctl/redaction.h"
+#include "ctl/ctl.h"
 
 #define RECEIPT_BYTES	10
 
@@ -131,7 +131,7 @@ take_replay(struct erase *e, char **paths, size_t n)
 	for (size_t i = 0; rc == EX_OK && i < n; i++) {
 		size_t before = e->wanted.count;
 
-		rc = erasures_read(paths[i], false, &e->wanted, NULL);
+		rc = ctl_read_erasures(paths[i], false, &e->wanted, NULL);
 		if (rc == EX_OK)
 			rc = check_times(e, before, paths[i]);
 	}
@@ -184,7 +184,7 @@ read_own(struct erase *e)
 	erasures_fini(&e->own);
 	for (int i = 0; i < REDACT_JOURNALS; i++)
 		journal_set_fini(&e->announced[i]);
-	rc = erasures_read(e->ctl->settings->audit.ledger, true, &e->own,
+	rc = ctl_read_erasures(e->ctl->settings->audit.ledger, true, &e->own,
 	    e->announced);
 	erasures_tidy(&e->own);
 	return rc;
@@ -290,7 +290,7 @@ run(struct erase *e, char **arguments, size_t n)
 	if ((rc = record(e)) != EX_OK || (rc = read_own(e)) != EX_OK)
 		return rc;
 	number_wanted(e);
-	rc = redaction_run(ctl, &e->wanted, e->announced, "erasure",
+	rc = ctl_redact(ctl, &e->wanted, e->announced, "erasure",
 	    e->counts);
 	if (rc != EX_OK)
 		return rc;

@@ -2,720 +2,23 @@
  * Copyright the consent-milter authors.
  * SPDX-License-Identifier: BSD-2-Clause
  *
- * What is held about a person and every use that was made of it (GDPR Art. 15
- * and 20), from three places: the ledgers, the consent store, the decision
- * logs.  The document follows ISO/IEC TS 27560 and the DPV; each event also has
- * the members of our own ledger, so that `consentctl import' takes it.
- *
- * Written as it is found, for a person may have many decisions.
+ * The export of a person's data (rights/export.h), from the command line.
  */
-#include <errno.h>
 #include <getopt.h>
-#include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
-#include <unistd.h>
 
-#include "base/date.h"
-#include "base/json.h"
-#include "base/xalloc.h"
-#include "consent/decision.h"
-#include "ctl/cell.h"
 #include "ctl/ctl.h"
-#include "ctl/export.h"
-#include "ctl/notice.h"
+#include "rights/export.h"
 
 #define DIRECTORIES_MAX	100
-#define TEXT_MAX	(1024 * 1024)
-#define SUBJECT_HEX	32
 
-/* What is known of one list, by which is decided. */
-struct known {
-	struct record	 record;
-	struct evidence	 evidence;	/* of the latest grant */
-	int64_t		 evidence_ms;
-	bool		 any;
-};
-
-/* An event as it was found in a ledger. */
-struct found {
-	struct event	 event;
-	int64_t		 recorded_ms;	/* 0: by the store alone */
-	char		 actor[64];
-};
-
-struct export {
-	struct ctl	*ctl;
-	bool		 csv;
-	const char	*given;		/* the address on the command line */
-	struct address	 address;
-	struct subject	 subject;
-	char		 hex[SUBJECT_HEX + 1];
+struct request {
+	struct export_options options;
 	const char	*ledgers[DIRECTORIES_MAX];
-	size_t		 ledger_count;
 	const char	*logs[DIRECTORIES_MAX];
-	size_t		 log_count;
-
-	struct known	*lists;		/* one for each that is configured */
-	struct record	 person;
-	struct found	*events;
-	size_t		 event_count, event_room;
-	bool		 store_answered;
-	bool		 has_decisions;	/* printed already */
-	bool		 incomplete;	/* something could not be read */
 };
-
-/* -- gathering -- */
-
-static void
-note_event(struct export *x, const struct event *event)
-{
-	const struct policy *policy = &x->ctl->settings->policy;
-	const struct list *list = policy_list(policy, span_str(event->list));
-	struct known *known;
-
-	if (event->list[0] == '\0') {
-		record_apply(&x->person, event);
-		for (size_t i = 0; i < policy->list_count; i++)
-			record_apply(&x->lists[i].record, event);
-		return;
-	}
-	if (list == NULL)
-		return;
-	known = &x->lists[list - policy->lists];
-	known->any = true;
-	record_apply(&known->record, event);
-	if (event->kind == EVENT_GRANT && event->at_ms >= known->evidence_ms) {
-		known->evidence = event->evidence;
-		known->evidence_ms = event->at_ms;
-	}
-}
-
-static struct found *
-add_found(struct export *x, const struct event *event)
-{
-	struct found *found;
-
-	if (x->event_count == x->event_room) {
-		x->event_room = x->event_room ? x->event_room * 2 : 64;
-		x->events = xrealloc(x->events, x->event_room,
-		    sizeof(*x->events));
-	}
-	found = &x->events[x->event_count++];
-	memset(found, 0, sizeof(*found));
-	found->event = *event;
-	return found;
-}
-
-/* Looking for the text comes first, for parsing costs much more. */
-static bool
-may_be_about(const struct export *x, const struct journal_entry *entry)
-{
-	return !entry->blanked && memmem(entry->body.p, entry->body.len,
-	    x->hex, SUBJECT_HEX) != NULL;
-}
-
-/* Security: a stranger may write this pseudonym into a field of somebody
- * else's entry, which must not get into this person's hands. */
-static bool
-is_about(const struct export *x, const struct json_object *object)
-{
-	struct span subject;
-
-	return json_object_string(object, "subject", &subject) == 1 &&
-	    span_is(subject, span_str(x->hex));
-}
-
-static void
-take_event(struct export *x, const struct journal_entry *entry,
-    const struct json_object *object)
-{
-	struct found *found;
-	struct event event;
-	struct fail fail;
-	struct span text;
-
-	(void)entry;
-	if (event_parse(object, &event, &fail) == 0 &&
-	    subject_is(&event.subject, &x->subject)) {
-		note_event(x, &event);
-		found = add_found(x, &event);
-		if (json_object_string(object, "time", &text) == 1)
-			(void)!date_parse(text, &found->recorded_ms);
-		if (json_object_string(object, "actor", &text) == 1) {
-			text = span_head(text, sizeof(found->actor) - 1);
-			memcpy(found->actor, text.p, text.len);
-		}
-	} else
-		x->incomplete = true;
-}
-
-typedef void (*take_entry)(struct export *x,
-    const struct journal_entry *entry, const struct json_object *object);
-
-static void
-offer(struct export *x, const struct journal_entry *entry, take_entry take)
-{
-	struct json_object *object;
-	struct fail fail;
-
-	if (!may_be_about(x, entry))
-		return;
-	if (json_object_parse(entry->object, &object, &fail) == -1) {
-		ctl_warn("entry %" PRIu64 ": %s", entry->seq, fail.text);
-		x->incomplete = true;
-		return;
-	}
-	if (is_about(x, object))
-		take(x, entry, object);
-	json_object_free(&object);
-}
-
-/* Calls take for each entry of a type that is about the person. */
-static int
-read_journal(struct export *x, const char *directory, const char *name,
-    const char *type, take_entry take)
-{
-	struct journal_reader *reader;
-	struct journal_entry entry;
-	struct fail fail;
-	int rc;
-
-	/* One that is not there would look like one without entries. */
-	if (access(directory, R_OK | X_OK) == -1) {
-		(void)fail_errno(&fail, FAIL_SETUP, errno, "%s", directory);
-		ctl_warn("%s", fail.text);
-		x->incomplete = true;
-		return EX_OK;
-	}
-	if (journal_reader_open(directory, name, 1, &reader, &fail) == -1)
-		return ctl_error(&fail);
-	while ((rc = journal_reader_next(reader, &entry, &fail)) != 0 &&
-	    x->ctl->interrupted == 0) {
-		if (rc == -1) {
-			ctl_warn("%s", fail.text);
-			x->incomplete = true;
-			if (fail.class != FAIL_INPUT)
-				break;
-		} else if (span_is(entry.type, span_str(type)))
-			offer(x, &entry, take);
-	}
-	if (x->ctl->interrupted != 0)
-		x->incomplete = true;
-	journal_reader_close(&reader);
-	return EX_OK;
-}
-
-static bool
-is_known_event(const struct export *x, const struct event *event)
-{
-	for (size_t i = 0; i < x->event_count; i++) {
-		const struct event *have = &x->events[i].event;
-
-		if (have->kind == event->kind && have->at_ms == event->at_ms &&
-		    strcmp(have->list, event->list) == 0)
-			return true;
-	}
-	return false;
-}
-
-/* Events that only the store knows: another host recorded them. */
-static void
-add_from_store(struct export *x, enum event_kind kind, const char *list,
-    int64_t at_ms, const struct evidence *evidence)
-{
-	struct event event = { .kind = kind, .subject = x->subject,
-	    .at_ms = at_ms };
-
-	if (at_ms == 0)
-		return;
-	(void)snprintf(event.list, sizeof(event.list), "%s", list);
-	if (evidence != NULL)
-		event.evidence = *evidence;
-	if (is_known_event(x, &event))
-		return;
-	note_event(x, &event);
-	(void)add_found(x, &event);
-}
-
-static void
-visit(const char *list, const struct record *r,
-    const struct evidence *evidence, void *context)
-{
-	struct export *x = context;
-
-	if (list[0] == '\0') {
-		add_from_store(x, EVENT_WITHDRAW, "", r->all_withdraw_ms,
-		    NULL);
-		add_from_store(x, EVENT_OBJECT, "", r->object_ms, NULL);
-		add_from_store(x, EVENT_ERASE, "", r->erase_ms, NULL);
-		add_from_store(x, EVENT_RESTRICT, "", r->restrict_ms, NULL);
-		add_from_store(x, EVENT_UNRESTRICT, "", r->unrestrict_ms,
-		    NULL);
-		add_from_store(x, EVENT_OBJECT_PROFILING, "",
-		    r->object_profiling_ms, NULL);
-		add_from_store(x, EVENT_ALLOW_PROFILING, "",
-		    r->allow_profiling_ms, NULL);
-		return;
-	}
-	add_from_store(x, EVENT_GRANT, list, r->grant_ms, evidence);
-	add_from_store(x, EVENT_CONFIRM, list, r->confirm_ms, NULL);
-	add_from_store(x, EVENT_WITHDRAW, list, r->withdraw_ms, NULL);
-	add_from_store(x, EVENT_UNPROVEN, list, r->unproven_ms, NULL);
-}
-
-static int
-by_time(const void *a, const void *b)
-{
-	const struct found *x = a, *y = b;
-
-	return x->event.at_ms < y->event.at_ms ? -1 :
-	    x->event.at_ms > y->event.at_ms;
-}
-
-static int
-gather(struct export *x)
-{
-	struct fail fail;
-	int rc = EX_OK;
-
-	for (size_t i = 0; rc == EX_OK && i < x->ledger_count; i++)
-		rc = read_journal(x, x->ledgers[i], "ledger", "event",
-		    take_event);
-	if (rc != EX_OK)
-		return rc;
-	x->store_answered = store_visit(x->ctl->store, &x->subject, visit, x,
-	    &fail) != -1;
-	if (!x->store_answered) {
-		ctl_warn("the consent store is not in the export: %s",
-		    fail.text);
-		x->incomplete = true;
-	}
-	if (x->event_count > 0)
-		qsort(x->events, x->event_count, sizeof(*x->events), by_time);
-	return EX_OK;
-}
-
-/* -- words of the DPV -- */
-
-static const char *
-basis_code(const char *basis)
-{
-	static const struct {
-		const char *basis, *code;
-	} codes[] = {
-		{ "", "eu-gdpr:A6-1-a" },
-		{ "consent", "eu-gdpr:A6-1-a" },
-		{ "explicit-consent", "eu-gdpr:A9-2-a" },
-		{ "soft-opt-in", "ePrivacy:Art13-2" },
-		{ "charity-soft-opt-in", "uk-pecr:22-3A" },
-		{ "casl-implied", "ca-casl:10-9" },
-		{ "legitimate-interest", "eu-gdpr:A6-1-f" },
-	};
-
-	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
-		if (strcmp(codes[i].basis, basis) == 0)
-			return codes[i].code;
-	return basis;
-}
-
-/* What an event makes of the consent, by itself. */
-static const char *
-event_state(const struct event *event, bool double_opt_in)
-{
-	switch (event->kind) {
-	case EVENT_GRANT:
-		return double_opt_in ? "dpv:ConsentRequested" :
-		    "dpv:ConsentGiven";
-	case EVENT_CONFIRM:
-		return "dpv:ConsentGiven";
-	case EVENT_UNPROVEN:
-		return "dpv:ConsentUnknown";
-	case EVENT_WITHDRAW:
-		return "dpv:ConsentWithdrawn";
-	case EVENT_OBJECT:
-	case EVENT_OBJECT_PROFILING:
-	case EVENT_ALLOW_PROFILING:
-		return "eu-gdpr:A21";
-	case EVENT_ERASE:
-		return "eu-gdpr:A17";
-	case EVENT_RESTRICT:
-	case EVENT_UNRESTRICT:
-		return "eu-gdpr:A18";
-	}
-	return "dpv:ConsentUnknown";
-}
-
-/* The words of the specification for a state. */
-static const char *
-state_word(enum reason reason)
-{
-	switch (reason) {
-	case REASON_GRANTED:
-		return "given";
-	case REASON_PENDING:
-		return "requested";
-	case REASON_WITHDRAWN:
-		return "withdrawn";
-	case REASON_EXPIRED:
-		return "expired";
-	case REASON_OBJECTED:
-		return "objected";
-	case REASON_RESTRICTED:
-		return "restricted";
-	case REASON_ERASED:
-		return "terminated";
-	case REASON_UNPROVEN:
-		return "unproven";
-	case REASON_NO_CONSENT:
-	case REASON_STORE_FAILURE:
-	case REASON_UNLISTED_BULK:
-	case REASON_NOT_BULK:
-	case REASON_EXEMPT:
-	case REASON_SECOND_RECIPIENT:
-		break;
-	}
-	return "unknown";
-}
-
-/* -- JSON -- */
-
-static void
-add_text(struct buf *out, const char *name, const char *value)
-{
-	if (value != NULL && value[0] != '\0')
-		json_add_member_str(out, name, value);
-}
-
-static void
-flush(struct buf *out)
-{
-	fputs(buf_get(out), stdout);
-	buf_clear(out);
-}
-
-static void
-print_head(const struct export *x, struct buf *out)
-{
-	const struct settings *s = x->ctl->settings;
-
-	buf_add_char(out, '{');
-	json_add_member_str(out, "schema_version", EXPORT_SCHEMA);
-	json_add_member_str(out, "dct:conformsTo",
-	    "https://w3id.org/dpv/schema/dpv-27560#record-eu-gdpr");
-	ctl_add_time(out, "exported_at", x->ctl->now_ms);
-	json_add_member_str(out, "pii_principal_id", x->given);
-	json_add_member_str(out, "subject", x->hex);
-	buf_add_str(out, ",\n\"parties\":[{\"party_id\":\"p1\"");
-	json_add_member_str(out, "party_role", "controller");
-	json_add_member_str(out, "party_type", "organisation");
-	add_text(out, "party_name", s->controller.name);
-	add_text(out, "party_address", s->controller.address);
-	add_text(out, "party_contact", s->controller.email);
-	buf_add_char(out, '}');
-	if (s->controller.dpo != NULL) {
-		buf_add_str(out, ",{\"party_id\":\"p2\"");
-		json_add_member_str(out, "party_role",
-		    "data protection officer");
-		add_text(out, "party_contact", s->controller.dpo);
-		buf_add_char(out, '}');
-	}
-	buf_add_str(out, "],\n\"records\":[");
-	flush(out);
-}
-
-/* The same for the same person and list, so that two exports can be compared;
- * a UUID by its form (RFC 9562, version 8). */
-static void
-add_record_id(struct buf *out, const struct export *x,
-    const struct list *list)
-{
-	struct span pieces[] = { span_str("consent-milter record"),
-	    span_str(x->hex), span_str(list->id) };
-	unsigned char sum[CRYPTO_DIGEST_BYTES];
-	struct buf text = BUF_INIT(64);
-
-	crypto_sha256(pieces, 3, sum);
-	sum[6] = (unsigned char)((sum[6] & 0x0f) | 0x80);
-	sum[8] = (unsigned char)((sum[8] & 0x3f) | 0x80);
-	for (size_t i = 0; i < 16; i++)
-		buf_addf(&text, "%s%02x", i == 4 || i == 6 || i == 8 ||
-		    i == 10 ? "-" : "", sum[i]);
-	json_add_member(out, "record_id", buf_span(&text));
-	buf_fini(&text);
-}
-
-/* With the words that the person saw, where they are stored. */
-static void
-add_notice(struct buf *out, const struct export *x, const struct evidence *e)
-{
-	struct buf text = BUF_INIT(NOTICE_TEXT_MAX);
-	struct fail fail;
-
-	if (e->notice[0] == '\0' && e->digest[0] == '\0')
-		return;
-	json_add_name(out, "privacy_notice");
-	buf_add_char(out, '{');
-	add_text(out, "id", e->notice);
-	add_text(out, "sha256", e->digest);
-	add_text(out, "language", e->language);
-	switch (notice_text(x->ctl, e->digest, &text, &fail)) {
-	case 1:
-		json_add_member(out, "text", buf_span(&text));
-		break;
-	case -1:
-		ctl_warn("%s", fail.text);
-		break;
-	default:
-		break;
-	}
-	buf_fini(&text);
-	buf_add_char(out, '}');
-}
-
-static void
-add_processing(struct buf *out, const struct export *x,
-    const struct list *list, const struct evidence *e)
-{
-	const struct settings *s = x->ctl->settings;
-
-	json_add_name(out, "processing");
-	buf_add_str(out, "{\"purpose\":[{\"code\":\"dpv:DirectMarketing\"");
-	add_text(out, "text", e->purpose[0] != '\0' ? e->purpose :
-	    list->purpose);
-	buf_add_str(out, "}]");
-	json_add_member_str(out, "lawful_basis", basis_code(e->basis));
-	buf_add_str(out, ",\"pii_information\":[\"pd:EmailAddress\"]");
-	json_add_name(out, "collection_method");
-	buf_add_char(out, '{');
-	add_text(out, "method", e->method);
-	add_text(out, "source", e->source);
-	buf_add_char(out, '}');
-	add_text(out, "jurisdiction", e->jurisdiction);
-	add_text(out, "withdrawal_method", s->unsubscribe.url != NULL ?
-	    "one click or page, linked in every message" :
-	    "as told in every message");
-	add_text(out, "service", list->id);
-	add_text(out, "service_name", list->name);
-	add_text(out, "list_id", list->list_id);
-	buf_add_char(out, '}');
-}
-
-static void
-print_record(const struct export *x, struct buf *out, size_t i)
-{
-	const struct list *list = &x->ctl->settings->policy.lists[i];
-	const struct known *known = &x->lists[i];
-	enum reason reason = consent_state(list, &known->record,
-	    x->ctl->now_ms);
-	int64_t last_ms = consent_last_ms(list, known->record.grant_ms);
-
-	buf_add_str(out, "\n{");
-	add_record_id(out, x, list);
-	json_add_member_str(out, "list", list->id);
-	json_add_member_str(out, "state", state_word(reason));
-	json_add_member_str(out, "reason", reason_name(reason));
-	json_add_member_bool(out, "mail_allowed", reason == REASON_GRANTED);
-	add_notice(out, x, &known->evidence);
-	add_processing(out, x, list, &known->evidence);
-	if (known->record.grant_ms != 0 && last_ms != INT64_MAX)
-		ctl_add_time(out, "valid_until", last_ms);
-	buf_add_char(out, '}');
-}
-
-static void
-print_records(const struct export *x, struct buf *out)
-{
-	bool first = true;
-
-	for (size_t i = 0; i < x->ctl->settings->policy.list_count; i++) {
-		if (!x->lists[i].any)
-			continue;
-		if (!first)
-			buf_add_char(out, ',');
-		first = false;
-		print_record(x, out, i);
-		flush(out);
-	}
-	buf_add_str(out, "],\n\"events\":[");
-	flush(out);
-}
-
-/* A confirmation has the basis of what it confirms. */
-static const char *
-event_type(const struct export *x, const struct event *event,
-    const struct list *list)
-{
-	if (event->kind == EVENT_GRANT)
-		return basis_code(event->evidence.basis);
-	if (event->kind != EVENT_CONFIRM)
-		return event_state(event, false);
-	for (size_t i = x->event_count; i > 0; i--) {
-		const struct event *grant = &x->events[i - 1].event;
-
-		if (grant->kind == EVENT_GRANT && list != NULL &&
-		    strcmp(grant->list, list->id) == 0 &&
-		    grant->at_ms <= event->at_ms)
-			return basis_code(grant->evidence.basis);
-	}
-	return event_state(event, false);
-}
-
-/* First the members that import reads, then those of the specification. */
-static void
-print_event(const struct export *x, struct buf *out,
-    const struct found *found)
-{
-	const struct event *event = &found->event;
-	const struct list *list = policy_list(&x->ctl->settings->policy,
-	    span_str(event->list));
-
-	buf_add_str(out, "\n{");
-	event_format(out, event);
-	ctl_add_time(out, "event_time", event->at_ms);
-	json_add_member_str(out, "event_type", event_type(x, event, list));
-	json_add_member_str(out, "event_state", event_state(event,
-	    list != NULL && list->double_opt_in));
-	json_add_member_str(out, "entity_id",
-	    event->evidence.guardian[0] != '\0' ? "guardian" :
-	    "data-subject");
-	ctl_add_time(out, "recorded_at", found->recorded_ms);
-	add_text(out, "recorded_by", found->actor);
-	json_add_member_str(out, "held_in", found->recorded_ms != 0 ?
-	    "ledger" : "consent store");
-	buf_add_char(out, '}');
-}
-
-static void
-print_events(const struct export *x, struct buf *out)
-{
-	for (size_t i = 0; i < x->event_count; i++) {
-		if (i > 0)
-			buf_add_char(out, ',');
-		print_event(x, out, &x->events[i]);
-		flush(out);
-	}
-	buf_add_str(out, "],\n\"decisions\":[");
-	flush(out);
-}
-
-/* The entry as it stands in the log, without what secures it there. */
-static void
-print_decision(struct export *x, const struct journal_entry *entry,
-    const struct json_object *object)
-{
-	(void)object;
-	printf("%s\n{\"log_index\":%" PRIu64 ",",
-	    x->has_decisions ? "," : "", entry->seq);
-	(void)fwrite(entry->body.p, 1, entry->body.len, stdout);
-	putchar('}');
-	x->has_decisions = true;
-}
-
-static int
-read_decisions(struct export *x, take_entry take)
-{
-	int rc = EX_OK;
-
-	for (size_t i = 0; rc == EX_OK && i < x->log_count; i++)
-		rc = read_journal(x, x->logs[i], "decisions", "decision",
-		    take);
-	return rc;
-}
-
-static int
-print_json(struct export *x)
-{
-	struct buf out = BUF_INIT(TEXT_MAX);
-	int rc;
-
-	print_head(x, &out);
-	print_records(x, &out);
-	print_events(x, &out);
-	rc = read_decisions(x, print_decision);
-	/* Only now is it known. */
-	printf("],\n\"complete\":%s", rc == EX_OK && !x->incomplete ?
-	    "true" : "false");
-	puts(",\n\"rights\":\"access, rectification, erasure, restriction, "
-	    "portability, objection (GDPR Art. 15 to 21), withdrawal at any "
-	    "time (Art. 7(3)), complaint to a supervisory authority "
-	    "(Art. 77)\"}");
-	buf_fini(&out);
-	return rc;
-}
-
-/* -- CSV (RFC 4180) -- */
-
-/* After these come the names of the evidence. */
-static const char *const csv_columns[] = {
-	"kind", "time", "list", "what", "reason", "recorded_at",
-	"recorded_by", "held_in", "reference", "queue_id", "host", "sender",
-	"client"
-};
-#define CSV_FIXED	(sizeof(csv_columns) / sizeof(csv_columns[0]))
-#define CSV_COLUMNS	(CSV_FIXED + EVIDENCE_FIELDS)
-
-static void
-print_event_row(const struct found *found)
-{
-	const struct event *event = &found->event;
-	struct buf at = BUF_INIT(64), recorded = BUF_INIT(64);
-	struct span cells[CSV_COLUMNS] = { SPAN("event") };
-
-	date_format(&at, event->at_ms);
-	if (found->recorded_ms != 0)
-		date_format(&recorded, found->recorded_ms);
-	cells[1] = buf_span(&at);
-	cells[2] = span_str(event->list);
-	cells[3] = span_str(event_kind_name(event->kind));
-	cells[5] = buf_span(&recorded);
-	cells[6] = span_str(found->actor);
-	cells[7] = found->recorded_ms != 0 ? SPAN("ledger") :
-	    SPAN("consent store");
-	for (unsigned i = 0; i < EVIDENCE_FIELDS; i++)
-		cells[CSV_FIXED + i] = span_str(evidence_get(
-		    &event->evidence, i));
-	cell_print_row(cells, CSV_COLUMNS);
-	buf_fini(&at);
-	buf_fini(&recorded);
-}
-
-static void
-print_decision_row(struct export *x, const struct journal_entry *entry,
-    const struct json_object *object)
-{
-	static const char *const names[CSV_FIXED] = { NULL, "time", "list",
-	    "action", "reason", NULL, NULL, NULL, "ref", "queue_id", "host",
-	    "sender", "client" };
-	struct span cells[CSV_COLUMNS] = { SPAN("decision") };
-
-	(void)x;
-	(void)entry;
-	cells[7] = SPAN("decision log");
-	for (size_t i = 0; i < CSV_FIXED; i++)
-		if (names[i] != NULL)
-			(void)!json_object_string(object, names[i],
-			    &cells[i]);
-	cell_print_row(cells, CSV_COLUMNS);
-}
-
-static int
-print_csv(struct export *x)
-{
-	struct span header[CSV_COLUMNS];
-
-	for (size_t i = 0; i < CSV_COLUMNS; i++)
-		header[i] = span_str(i < CSV_FIXED ? csv_columns[i] :
-		    evidence_name((unsigned)(i - CSV_FIXED)));
-	cell_print_row(header, CSV_COLUMNS);
-	for (size_t i = 0; i < x->event_count; i++)
-		print_event_row(&x->events[i]);
-	return read_decisions(x, print_decision_row);
-}
-
-/* -- the command -- */
 
 static const struct option options[] = {
 	{ "format", required_argument, NULL, 'f' },
@@ -736,7 +39,7 @@ add_directory(const char **directories, size_t *count, const char *path)
 
 /* Returns -1 to go on, or an exit code. */
 static int
-parse(struct export *x, int argc, char **argv)
+parse(struct request *q, int argc, char **argv)
 {
 	int c, rc = 0;
 
@@ -744,16 +47,16 @@ parse(struct export *x, int argc, char **argv)
 	    (c = getopt_long(argc, argv, "", options, NULL)) != -1)
 		switch (c) {
 		case 'f':
-			x->csv = strcmp(optarg, "csv") == 0;
-			if (!x->csv && strcmp(optarg, "json") != 0)
+			q->options.csv = strcmp(optarg, "csv") == 0;
+			if (!q->options.csv && strcmp(optarg, "json") != 0)
 				return ctl_usage(argv[0],
 				    "--format is json or csv");
 			break;
 		case 'l':
-			rc = add_directory(x->logs, &x->log_count, optarg);
+			rc = add_directory(q->logs, &q->options.log_count, optarg);
 			break;
 		case 'L':
-			rc = add_directory(x->ledgers, &x->ledger_count,
+			rc = add_directory(q->ledgers, &q->options.ledger_count,
 			    optarg);
 			break;
 		case 'h':
@@ -769,46 +72,58 @@ parse(struct export *x, int argc, char **argv)
 	    "wants one address");
 }
 
-static int
-run(struct export *x)
+static void
+on_warning(const char *text, void *context)
 {
-	struct ctl *ctl = x->ctl;
-	struct buf hex = BUF_INIT(64);
+	(void)context;
+	ctl_warn("%s", text);
+}
+
+static bool
+is_interrupted(void *context)
+{
+	const struct ctl *ctl = context;
+
+	return ctl->interrupted != 0;
+}
+
+static int
+run(struct ctl *ctl, struct request *q)
+{
+	const struct watch watch = { .warn = on_warning,
+	    .is_stopped = is_interrupted, .context = ctl };
+	struct address address;
+	struct fail fail;
+	bool complete;
 	int rc = ctl_need_keys(ctl);
 
 	if (rc != EX_OK || (rc = ctl_need_store(ctl)) != EX_OK ||
-	    (rc = ctl_subject(ctl, x->given, &x->address, &x->subject)) !=
-	    EX_OK)
+	    (rc = ctl_subject(ctl, q->options.given, &address,
+	    &q->options.subject)) != EX_OK)
 		return rc;
-	subject_format(&hex, &x->subject);
-	memcpy(x->hex, buf_get(&hex), sizeof(x->hex));
-	buf_fini(&hex);
-	x->lists = xcalloc(ctl->settings->policy.list_count + 1,
-	    sizeof(*x->lists));
-	if (add_directory(x->ledgers, &x->ledger_count,
-	    ctl->settings->audit.ledger) == -1 || add_directory(x->logs,
-	    &x->log_count, ctl->settings->audit.directory) == -1)
+	if (add_directory(q->ledgers, &q->options.ledger_count,
+	    ctl->settings->audit.ledger) == -1 || add_directory(q->logs,
+	    &q->options.log_count, ctl->settings->audit.directory) == -1)
 		return EX_USAGE;
-	rc = gather(x);
-	if (rc == EX_OK)
-		rc = x->csv ? print_csv(x) : print_json(x);
-	free(x->lists);
-	free(x->events);
-	return rc != EX_OK ? rc : x->incomplete ? EX_UNAVAILABLE : EX_OK;
+	q->options.settings = ctl->settings;
+	q->options.store = ctl->store;
+	q->options.now_ms = ctl->now_ms;
+	q->options.ledgers = q->ledgers;
+	q->options.logs = q->logs;
+	q->options.watch = &watch;
+	if (export_write(&q->options, stdout, &complete, &fail) == -1)
+		return ctl_error(&fail);
+	return complete ? EX_OK : EX_UNAVAILABLE;
 }
 
 int
 command_export(struct ctl *ctl, int argc, char **argv)
 {
-	struct export *x = xcalloc(1, sizeof(*x));
-	int rc;
+	struct request q = { .ledgers = { NULL } };
+	int rc = parse(&q, argc, argv);
 
-	x->ctl = ctl;
-	rc = parse(x, argc, argv);
-	if (rc == -1) {
-		x->given = argv[optind];
-		rc = run(x);
-	}
-	free(x);
-	return rc;
+	if (rc != -1)
+		return rc;
+	q.options.given = argv[optind];
+	return run(ctl, &q);
 }

@@ -30,8 +30,8 @@
 #include "base/xalloc.h"
 #include "consent/decision.h"
 #include "ctl/ctl.h"
-#include "ctl/export.h"
-#include "ctl/notice.h"
+#include "rights/export.h"
+#include "rights/notice.h"
 #include "ctl/row.h"
 
 #define READ_BYTES	(64 * 1024)
@@ -817,7 +817,7 @@ run(struct import *im)
 	    (rc = ctl_need_store(im->ctl)) != EX_OK ||
 	    (rc = open_file(im)) != EX_OK)
 		return rc;
-	if (notices_read(im->ctl, &im->notices, &fail) == -1)
+	if (notices_read(im->ctl->settings, &im->notices, &fail) == -1)
 		return ctl_error(&fail);
 	/* Opt-outs that wait count when rows without a time are judged. */
 	if (!im->dry_run && (rc = ledger_record(im->ctl, NULL, 0,

@@ -16,38 +16,38 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "ctl/ctl.h"
+#include "ctl/progress.h"
 #include "ledger/append.h"
 #include "ledger/applier.h"
 
-#define ACTOR_ROOM	128
 #define PROGRESS_MS	100
 
 /* Who did it, for the ledger. */
-static void
-name_actor(char name[ACTOR_ROOM])
+void
+ledger_name_actor(char name[CTL_ACTOR_ROOM])
 {
 	const char *sudo = getenv("SUDO_USER");
 	struct passwd pw, *found = NULL;
 	char text[4096];
 
 	if (sudo != NULL && sudo[0] != '\0') {
-		(void)snprintf(name, ACTOR_ROOM, "%s", sudo);
+		(void)snprintf(name, CTL_ACTOR_ROOM, "%s", sudo);
 		return;
 	}
 	(void)getpwuid_r(getuid(), &pw, text, sizeof(text), &found);
 	if (found != NULL)
-		(void)snprintf(name, ACTOR_ROOM, "%s", pw.pw_name);
+		(void)snprintf(name, CTL_ACTOR_ROOM, "%s", pw.pw_name);
 	else
-		(void)snprintf(name, ACTOR_ROOM, "uid %lu",
+		(void)snprintf(name, CTL_ACTOR_ROOM, "uid %lu",
 		    (unsigned long)getuid());
 }
 
 void
 ledger_add_actor(struct buf *out)
 {
-	char name[ACTOR_ROOM];
+	char name[CTL_ACTOR_ROOM];
 
-	name_actor(name);
+	ledger_name_actor(name);
 	json_add_member_str(out, "actor", name);
 }
 
@@ -64,6 +64,55 @@ is_interrupted(void *context)
 	const struct ctl *ctl = context;
 
 	return ctl->interrupted != 0;
+}
+
+static void
+on_progress(const char *what, uint64_t bytes, void *context)
+{
+	struct progress *progress = context;
+
+	if (what == NULL)
+		progress_clear(progress);
+	else if (bytes == 0)
+		progress_begin(progress, what);
+	else
+		progress_bytes(progress, bytes);
+}
+
+int
+ctl_read_erasures(const char *path, bool own, struct erasures *out,
+    struct journal_set announced[REDACT_JOURNALS])
+{
+	const struct watch watch = { .warn = on_warning };
+	struct fail fail;
+
+	return erasures_read(path, own, out, announced, &watch, &fail) == 0 ?
+	    EX_OK : ctl_error(&fail);
+}
+
+int
+ctl_redact(struct ctl *ctl, const struct erasures *erasures,
+    struct journal_set announced[REDACT_JOURNALS], const char *why,
+    uint64_t counts[REDACT_JOURNALS])
+{
+	struct progress progress = { .terminal = ctl_is_terminal(2) };
+	const struct watch watch = { .warn = on_warning,
+	    .progress = on_progress, .context = &progress };
+	char actor[CTL_ACTOR_ROOM];
+	const struct redaction redaction = { .settings = ctl->settings,
+	    .ledger = ctl->ledger, .actor = actor, .why = why,
+	    .watch = &watch };
+	struct fail fail;
+
+	ledger_name_actor(actor);
+	if (redaction_run(&redaction, erasures, announced, counts, &fail) ==
+	    0)
+		return EX_OK;
+	ctl_warn("%s", fail.text);
+	ctl_warn("not everything is blanked yet: run `consentctl erase "
+	    "--replay' once that is mended");
+	return fail.class == FAIL_TEMP ? EX_TEMPFAIL :
+	    fail_exit_code(fail.class);
 }
 
 /* Needs the store. */
@@ -92,14 +141,14 @@ int
 ledger_record(struct ctl *ctl, const struct event *events, size_t n,
     bool *recorded)
 {
-	char actor[ACTOR_ROOM];
+	char actor[CTL_ACTOR_ROOM];
 	struct fail fail;
 	int rc = ctl_need_ledger(ctl);
 
 	*recorded = false;
 	if (rc != EX_OK)
 		return rc;
-	name_actor(actor);
+	ledger_name_actor(actor);
 	if (n > 0 && ledger_append(ctl->ledger, events, n, actor, &fail) ==
 	    -1) {
 		ctl_warn("nothing is recorded: %s", fail.text);

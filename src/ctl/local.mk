@@ -1,12 +1,11 @@
 bin_PROGRAMS += src/ctl/consentctl
 src_ctl_consentctl_SOURCES = \
 	src/ctl/ledger.c \
-	src/ctl/cell.c src/ctl/cell.h \
 	src/ctl/change.c \
 	src/ctl/changes.c \
 	src/ctl/ctl.h \
 	src/ctl/erase.c \
-	src/ctl/export.c src/ctl/export.h \
+	src/ctl/export.c \
 	src/ctl/facts.c src/ctl/facts.h \
 	src/ctl/explain.c \
 	src/ctl/explained.c src/ctl/explained.h \
@@ -16,10 +15,9 @@ src_ctl_consentctl_SOURCES = \
 	src/ctl/main.c \
 	src/ctl/mailto.c src/ctl/mailto.h \
 	src/ctl/member.c src/ctl/member.h \
-	src/ctl/notice.c src/ctl/notice.h \
+	src/ctl/notice.c \
 	src/ctl/progress.c src/ctl/progress.h \
 	src/ctl/prune.c \
-	src/ctl/redaction.c src/ctl/redaction.h \
 	src/ctl/report.c src/ctl/report.h \
 	src/ctl/report_csv.c \
 	src/ctl/report_html.c \
@@ -30,7 +28,7 @@ src_ctl_consentctl_SOURCES = \
 	src/ctl/stale.c \
 	src/ctl/unsubscribe.c \
 	src/ctl/verify.c
-src_ctl_consentctl_LDADD = src/settings/libsettings.a \
+src_ctl_consentctl_LDADD = $(RIGHTS_LIBS) src/settings/libsettings.a \
 	$(LEDGER_LIBS) $(CONSENT_LIBS) \
 	$(LIBCONFIG_LIBS) $(HIREDIS_LIBS) $(CSV_LIBS)
 dist_man_MANS += src/ctl/consentctl.1

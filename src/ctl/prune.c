@@ -20,7 +20,7 @@
 #include "base/xalloc.h"
 #include "consent/decision.h"
 #include "ctl/facts.h"
-#include "ctl/redaction.h"
+#include "ctl/ctl.h"
 #include "journal/prune.h"
 
 /* When the consent to one list ended; now_ms when it has not. */
@@ -193,13 +193,13 @@ erase_due(struct pruning *p, struct erasures *due)
 		    .at_ms = due->all[i].at_ms };
 	rc = ledger_record(p->ctl, events, due->count, &recorded);
 	if (recorded) {
-		rc = erasures_read(p->ctl->settings->audit.ledger, true,
+		rc = ctl_read_erasures(p->ctl->settings->audit.ledger, true,
 		    &own, announced);
 		erasures_tidy(&own);
 	}
 	/* All erasures: what an interrupted one left is done with it. */
 	if (recorded && rc == EX_OK)
-		rc = redaction_run(p->ctl, &own, announced, "retention",
+		rc = ctl_redact(p->ctl, &own, announced, "retention",
 		    p->counts);
 	for (int i = 0; i < REDACT_JOURNALS; i++)
 		journal_set_fini(&announced[i]);

@@ -9,7 +9,7 @@
 
 #include "base/date.h"
 #include "base/json.h"
-#include "ctl/cell.h"
+#include "rights/cell.h"
 #include "ctl/report.h"
 
 /* Called for each number that is not 0. */
@@ -86,7 +86,7 @@ csv_row(struct walk *w, const char *day, const char *list, const char *what,
 	(void)w;
 	cells[CELL_TABLE] = reason != NULL ? SPAN("decision") : SPAN("event");
 	set_count(cells, text, count);
-	cell_print_row(cells, CELLS);
+	cell_print_row(stdout, cells, CELLS);
 }
 
 static void
@@ -110,7 +110,7 @@ csv_requests(const struct report *r)
 		cells[CELL_COUNT] = SPAN("1");
 		cells[CELL_RECORDED] = span_head(buf_span(&recorded), 10);
 		cells[CELL_DUE] = span_head(buf_span(&due), 10);
-		cell_print_row(cells, CELLS);
+		cell_print_row(stdout, cells, CELLS);
 	}
 	buf_fini(&at);
 	buf_fini(&recorded);
@@ -127,7 +127,7 @@ report_csv(const struct report *r)
 
 	for (size_t i = 0; i < CELLS; i++)
 		cells[i] = span_str(names[i]);
-	cell_print_row(cells, CELLS);
+	cell_print_row(stdout, cells, CELLS);
 	walk_decisions(r, &walk);
 	walk_events(r, &walk);
 	csv_requests(r);
@@ -139,7 +139,7 @@ report_csv(const struct report *r)
 		row[CELL_REASON] = span_str(report_chain_state(r,
 		    &r->chains[i]));
 		set_count(row, text, r->chains[i].tally.entries);
-		cell_print_row(row, CELLS);
+		cell_print_row(stdout, row, CELLS);
 	}
 }
 

@@ -1,16 +1,27 @@
 sbin_PROGRAMS += src/webd/consent-web
 src_webd_consent_web_SOURCES = \
+	src/webd/courier.c src/webd/courier.h \
+	src/webd/eraser.c src/webd/eraser.h \
+	src/webd/exchange.c src/webd/exchange.h \
+	src/webd/jobs.c src/webd/jobs.h \
+	src/webd/letter.c src/webd/letter.h \
 	src/webd/limit.c src/webd/limit.h \
 	src/webd/main.c \
-	src/webd/optout.c src/webd/optout.h \
+	src/webd/mydata.c \
 	src/webd/page.c src/webd/page.h \
+	src/webd/program.c src/webd/program.h \
+	src/webd/recorder.c src/webd/recorder.h \
 	src/webd/server.c src/webd/server.h \
 	src/webd/session.c src/webd/session.h \
+	src/webd/signup.c \
+	src/webd/site.c src/webd/site.h \
 	src/webd/target.c src/webd/target.h \
+	src/webd/unsubscribe.c \
+	src/webd/wording.c src/webd/wording.h \
 	src/webd/words.c src/webd/words.h
-src_webd_consent_web_LDADD = src/settings/libsettings.a $(LEDGER_LIBS) \
-	$(CONSENT_LIBS) $(LIBCONFIG_LIBS) $(HIREDIS_LIBS) \
-	$(MICROHTTPD_LIBS) $(SYSTEMD_LIBS)
+src_webd_consent_web_LDADD = $(RIGHTS_LIBS) src/settings/libsettings.a \
+	$(LEDGER_LIBS) $(CONSENT_LIBS) $(NET_LIBS) \
+	$(LIBCONFIG_LIBS) $(HIREDIS_LIBS) $(MICROHTTPD_LIBS) $(SYSTEMD_LIBS)
 dist_man_MANS += src/webd/consent-web.8
 
 languagesdir = $(datadir)/consent-milter/languages

@@ -21,6 +21,7 @@
 #include "base/crypto.h"
 #include "base/log.h"
 #include "base/privilege.h"
+#include "net/net.h"
 #include "store/store.h"
 #include "webd/server.h"
 
@@ -54,10 +55,10 @@ parse_options(int argc, char **argv, struct options *options)
 			options->test = true;
 			break;
 		case 'V':
-			printf("consent-web %s\nlibmicrohttpd %s\nhiredis "
-			    "%s\n%s\n", PACKAGE_VERSION,
-			    server_library_version(), store_library_version(),
-			    crypto_version());
+			printf("consent-web %s\nlibmicrohttpd %s\nlibcurl %s\n"
+			    "hiredis %s\n%s\n", PACKAGE_VERSION,
+			    server_library_version(), net_library_version(),
+			    store_library_version(), crypto_version());
 			exit(EX_OK);
 		case 'h':
 			usage(stdout);
@@ -173,25 +174,49 @@ test_languages(struct settings *settings)
 	struct fail fail;
 	int rc = words_load(settings->web.languages, &languages, &fail);
 
+	if (rc == -1)
+		fprintf(stderr, "consent-web: %s\n", fail.text);
+	for (size_t i = 0; rc == 0 && i < languages.count; i++)
+		if (languages.all[i].missing != NULL)
+			fprintf(stderr, "consent-web: the language %s is not "
+			    "complete, and English where it lacks words: "
+			    "\"%s\"\n", languages.all[i].tag,
+			    languages.all[i].missing);
 	if (rc == 0)
 		words_free(&languages);
-	else
-		fprintf(stderr, "consent-web: %s\n", fail.text);
 	settings_put(&settings);
 	return rc == 0 ? EX_OK : EX_CONFIG;
+}
+
+/* What is answered all the same, only not as well. */
+static void
+warn_of_gaps(const struct settings *settings,
+    const struct languages *languages)
+{
+	for (size_t i = 0; i < languages->count; i++)
+		if (languages->all[i].missing != NULL)
+			log_warn("the words of language %s are not complete, "
+			    "and English where they are missing: \"%s\"",
+			    languages->all[i].tag, languages->all[i].missing);
+	if (settings->web.url != NULL && settings->link_key == NULL)
+		log_warn("there is no link.key, so nobody can sign up or see "
+		    "their data: run `consentctl keygen'");
 }
 
 static int
 serve(int fd, struct settings *settings, const char *path)
 {
 	struct languages languages;
-	struct optout *optout;
+	struct recorder *recorder;
 	struct server *server;
 	struct fail fail;
 
-	if (words_load(settings->web.languages, &languages, &fail) == -1 ||
-	    optout_open(settings, &optout, &fail) == -1 ||
-	    server_start(fd, settings, &languages, optout, &server, &fail) ==
+	net_open();
+	if (words_load(settings->web.languages, &languages, &fail) == -1)
+		stop_on(&fail);
+	warn_of_gaps(settings, &languages);
+	if (recorder_open(settings, &recorder, &fail) == -1 ||
+	    server_start(fd, settings, &languages, recorder, &server, &fail) ==
 	    -1)
 		stop_on(&fail);
 	(void)sd_notify(0, "READY=1");
@@ -200,7 +225,7 @@ serve(int fd, struct settings *settings, const char *path)
 	wait_for_stop(server, path);
 	(void)sd_notify(0, "STOPPING=1");
 	server_stop(&server);
-	optout_close(&optout);
+	recorder_close(&recorder);
 	words_free(&languages);
 	log_info("stopped");
 	return EX_OK;

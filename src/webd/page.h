@@ -2,18 +2,65 @@
  * Copyright the consent-milter authors.
  * SPDX-License-Identifier: BSD-2-Clause
  *
- * The pages behind an unsubscribe link: without script, without anything from
- * elsewhere, and without a word about the person, for newsletters get
- * forwarded.  Pure; thread-safe.
+ * HTML: pages without script and without anything from elsewhere.  Pieces first,
+ * then the pages behind an unsubscribe link, which say no word about the person,
+ * for newsletters get forwarded.  Pure; thread-safe.
  */
 #ifndef WEBD_PAGE_H
 #define WEBD_PAGE_H
 
-#include "base/buf.h"
-#include "settings/settings.h"
-#include "webd/words.h"
+#include "webd/exchange.h"
 
-/* What the buttons of the pages send as `action'. */
+/* -- pieces -- */
+
+/* The page up to its first heading, and from its end on: who is responsible. */
+void	page_begin(struct answer *answer, const struct request *r,
+	    unsigned status, enum word title);
+void	page_end(struct answer *answer, const struct request *r);
+
+/* Escaped for HTML; bytes that are not UTF-8 or control characters become
+ * U+FFFD. */
+void	page_text(struct buf *out, const char *text);
+void	page_word(struct buf *out, const struct request *r, enum word word);
+void	page_paragraph(struct buf *out, const struct request *r,
+	    enum word word);
+void	page_heading(struct buf *out, const struct request *r,
+	    enum word word);
+/* "Label: text", the text in its own direction. */
+void	page_labelled(struct buf *out, const struct request *r,
+	    enum word label, const char *text);
+/* A row of a <dl>; none where text is NULL or empty. */
+void	page_row(struct buf *out, const struct request *r, enum word label,
+	    const char *text);
+/* A time to the minute, UTC. */
+void	page_time(struct buf *out, int64_t ms);
+/* A link below web.url to path, and behind it name, which needs no escape
+ * ("" for none).  Nothing where there is no web.url. */
+void	page_link(struct buf *out, const struct request *r, const char *path,
+	    const char *name, enum word word);
+/* The start of a form that goes to that place, or back to where the page came
+ * from (NULL).  </form> is the caller's. */
+void	page_form(struct buf *out, const struct request *r, const char *path);
+void	page_hidden(struct buf *out, const char *name, const char *value);
+/* A button that sends `action'. */
+void	page_button(struct buf *out, const struct request *r, enum word word,
+	    const char *action, bool is_second);
+/* The field for an e-mail address. */
+void	page_address_field(struct buf *out, const struct request *r);
+/* Words of several lines, as they are; and behind a summary. */
+void	page_words(struct buf *out, struct span text);
+void	page_details(struct buf *out, const struct request *r,
+	    enum word summary, struct span text);
+/* Who is responsible, and what people can ask for (GDPR Art. 13). */
+void	page_who(struct buf *out, const struct request *r);
+
+/* A page that says one thing. */
+void	page_say(struct answer *answer, const struct request *r,
+	    unsigned status, enum word title, enum word text);
+
+/* -- behind an unsubscribe link -- */
+
+/* What the buttons send as `action'. */
 #define PAGE_ACTION_LIST	"confirm-unsubscribe"
 #define PAGE_ACTION_ALL		"stop-everything"
 
@@ -27,11 +74,11 @@ enum page {
 };
 
 /* list may be NULL (a list that is no longer configured). */
-void	page_add(struct buf *out, enum page page, const struct words *words,
-	    const struct settings *settings, const struct list *list);
+void	page_add(struct answer *answer, const struct request *r,
+	    unsigned status, enum page page, const struct list *list);
 
 /* The Content-Security-Policy that fits these pages, with the digest of their
- * style. */
-void	page_add_policy(struct buf *out);
+ * style; ancestors are the sites that may frame them, NULL for none. */
+void	page_add_policy(struct buf *out, const char *ancestors);
 
 #endif

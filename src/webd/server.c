@@ -2,13 +2,13 @@
  * Copyright the consent-milter authors.
  * SPDX-License-Identifier: BSD-2-Clause
  *
- * One-click unsubscription (RFC 8058) and the page behind the link.  POST with
- * a good token opts out, whatever the body: clients send it empty or as
- * text/plain, and refusing an opt-out is the worse mistake.  Nothing else ever
- * changes anything.
+ * HTTP.  Opt-outs and their pages are answered where they come in; what may wait
+ * for Redis, for the mail server or for whole journals is answered by other
+ * threads, and its connection sleeps meanwhile.
  */
 #include "webd/server.h"
 
+#include <arpa/inet.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -19,78 +19,95 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
-#include "base/codec.h"
-#include "base/crypto.h"
 #include "base/log.h"
 #include "base/xalloc.h"
+#include "webd/jobs.h"
 #include "webd/page.h"
 #include "webd/target.h"
 
 #define THREADS		16	/* each may wait for an fsync */
+#define SLOW_THREADS	8
+#define SLOW_WAITING	500
 #define BACKLOG		1024
 #define IDLE_SECONDS	30
 #define CONNECTIONS_MAX	4000
 #define MEMORY_MAX	((size_t)64 * 1024)	/* of one connection */
-#define BODY_MAX	((size_t)16 * 1024)
 #define BODY_END	((size_t)1024 * 1024)	/* not read any further */
-#define TARGET_MAX	2000
-#define ACTION_MAX	32
-#define PAGE_MAX	((size_t)64 * 1024)
+#define POLICY_MAX	4096
 
 struct server {
 	struct MHD_Daemon *daemon;
+	struct jobs	*slow;
 	pthread_mutex_t	 lock;		/* for settings */
 	struct settings	*settings;	/* one reference */
 	const struct languages *languages;
-	struct optout	*optout;
-	char		*policy;	/* Content-Security-Policy */
+	struct recorder	*recorder;
+	struct site	*site;
 };
 
-struct request {
-	struct settings	*settings;	/* one reference; NULL at first */
-	char		 target[TARGET_MAX + 1];
-	bool		 target_too_long;
-	bool		 begun;
+/* A request under way. */
+struct pending {
+	struct server	*server;
+	struct MHD_Connection *connection;
+	struct request	 request;
+	struct answer	 answer;
 	struct MHD_PostProcessor *form;	/* NULL: no form that we know */
-	size_t		 body_bytes;
-	char		 action[ACTION_MAX + 1];
-	bool		 is_one_click;	/* the body says so */
+	bool		 begun;
+	bool		 is_answered;	/* by another thread */
 };
 
-/* -- requests -- */
+/* -- reading -- */
 
 /* Before anything else, with the target as it came. */
 static void *
 on_target(void *context, const char *uri, struct MHD_Connection *connection)
 {
-	struct request *request = xcalloc(1, sizeof(*request));
+	struct pending *p = xcalloc(1, sizeof(*p));
 	size_t len = strlen(uri);
 
-	(void)context;
-	(void)connection;
-	request->target_too_long = len > TARGET_MAX;
-	memcpy(request->target, uri, len > TARGET_MAX ? TARGET_MAX : len);
-	return request;
+	p->server = context;
+	p->connection = connection;
+	request_init(&p->request);
+	answer_init(&p->answer);
+	p->request.target_too_long = len > EXCHANGE_TARGET_MAX;
+	memcpy(p->request.target, uri, len > EXCHANGE_TARGET_MAX ?
+	    EXCHANGE_TARGET_MAX : len);
+	return p;
 }
 
 static void
 on_completed(void *context, struct MHD_Connection *connection,
     void **request_context, enum MHD_RequestTerminationCode code)
 {
-	struct request *request = *request_context;
+	struct pending *p = *request_context;
 
 	(void)context;
 	(void)connection;
 	(void)code;
-	if (request == NULL)
+	if (p == NULL)
 		return;
-	if (request->form != NULL)
-		(void)MHD_destroy_post_processor(request->form);
-	settings_put(&request->settings);
-	free(request);
+	if (p->form != NULL)
+		(void)MHD_destroy_post_processor(p->form);
+	request_fini(&p->request);
+	answer_fini(&p->answer);
+	free(p);
 	*request_context = NULL;
+}
+
+/* A value may come in pieces; what does not fit leaves the field empty. */
+static void
+take_value(char *to, size_t room, const char *data, uint64_t offset,
+    size_t size)
+{
+	if (offset >= room || size >= room - offset) {
+		to[0] = '\0';
+		return;
+	}
+	memcpy(to + offset, data, size);
+	to[offset + size] = '\0';
 }
 
 static enum MHD_Result
@@ -99,7 +116,19 @@ on_field(void *context, enum MHD_ValueKind kind, const char *key,
     const char *transfer_encoding, const char *data, uint64_t offset,
     size_t size)
 {
-	struct request *r = context;
+	struct form *f = context;
+	const struct {
+		const char *name;
+		char *to;
+		size_t room;
+	} fields[] = {
+		{ "action", f->action, sizeof(f->action) },
+		{ "address", f->address, sizeof(f->address) },
+		{ "key", f->key, sizeof(f->key) },
+		{ "list", f->list, sizeof(f->list) },
+		{ "notice", f->notice, sizeof(f->notice) },
+		{ "agree", f->agree, sizeof(f->agree) },
+	};
 
 	(void)kind;
 	(void)filename;
@@ -108,159 +137,39 @@ on_field(void *context, enum MHD_ValueKind kind, const char *key,
 	if (key == NULL)
 		return MHD_YES;
 	if (strcmp(key, "List-Unsubscribe") == 0)
-		r->is_one_click = true;
-	/* A value may come in pieces. */
-	if (strcmp(key, "action") == 0 && offset < ACTION_MAX &&
-	    size <= ACTION_MAX - offset) {
-		memcpy(r->action + offset, data, size);
-		r->action[offset + size] = '\0';
-	}
+		f->is_one_click = true;
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+		if (strcmp(key, fields[i].name) == 0)
+			take_value(fields[i].to, fields[i].room, data, offset,
+			    size);
 	return MHD_YES;
 }
 
-/* -- answers -- */
-
-static enum MHD_Result
-answer(const struct server *s, struct MHD_Connection *connection,
-    unsigned status, const char *type, const char *language,
-    const struct buf *body)
-{
-	static const char *const headers[][2] = {
-		{ "Cache-Control", "no-store" },
-		{ "Referrer-Policy", "no-referrer" },
-		{ "X-Robots-Tag", "noindex" },
-		{ "X-Content-Type-Options", "nosniff" },
-		{ "Strict-Transport-Security", "max-age=31536000" },
-	};
-	struct MHD_Response *response = MHD_create_response_from_buffer(
-	    body->len, (void *)body->data, MHD_RESPMEM_MUST_COPY);
-	enum MHD_Result rc;
-
-	if (response == NULL)
-		return MHD_NO;
-	(void)MHD_add_response_header(response, "Content-Type", type);
-	(void)MHD_add_response_header(response, "Content-Security-Policy",
-	    s->policy);
-	for (size_t i = 0; i < sizeof(headers) / sizeof(headers[0]); i++)
-		(void)MHD_add_response_header(response, headers[i][0],
-		    headers[i][1]);
-	(void)MHD_add_response_header(response, "Vary", "Accept-Language");
-	if (language != NULL)
-		(void)MHD_add_response_header(response, "Content-Language",
-		    language);
-	if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
-		(void)MHD_add_response_header(response, "Allow",
-		    "GET, HEAD, POST");
-	rc = MHD_queue_response(connection, status, response);
-	MHD_destroy_response(response);
-	return rc;
-}
-
-static enum MHD_Result
-answer_page(const struct server *s, struct MHD_Connection *connection,
-    const struct request *r, unsigned status, enum page page,
-    const struct list *list)
-{
-	const struct words *words = words_choose(s->languages,
-	    MHD_lookup_connection_value(connection, MHD_HEADER_KIND,
-	    "Accept-Language"));
-	struct buf body = BUF_INIT(PAGE_MAX);
-	enum MHD_Result rc;
-
-	page_add(&body, page, words, r->settings, list);
-	rc = answer(s, connection, status, "text/html; charset=utf-8",
-	    words->tag, &body);
-	buf_fini(&body);
-	return rc;
-}
-
-static enum MHD_Result
-answer_word(const struct server *s, struct MHD_Connection *connection,
-    unsigned status, const char *word)
-{
-	struct buf body = BUF_INIT(200);
-	enum MHD_Result rc;
-
-	buf_addf(&body, "%s\n", word);
-	rc = answer(s, connection, status, "text/plain; charset=utf-8", NULL,
-	    &body);
-	buf_fini(&body);
-	return rc;
-}
-
-/* -- the unsubscribe link -- */
-
-static const struct list *
-list_of(const struct settings *settings, const struct token *token)
-{
-	for (size_t i = 0; i < settings->policy.list_count; i++) {
-		const struct list *list = &settings->policy.lists[i];
-		unsigned char id[TOKEN_LIST_BYTES];
-
-		token_list(span_str(list->id), id);
-		if (memcmp(id, token->list, sizeof(id)) == 0)
-			return list;
-	}
-	return NULL;
-}
-
-/* Enough to follow one link through the log, and not enough to use it. */
-static void
-log_request(const char *what, const struct token *token, struct span text,
-    const struct list *list)
-{
-	unsigned char digest[CRYPTO_DIGEST_BYTES];
-	struct buf hex = BUF_INIT(64);
-
-	crypto_sha256(&text, 1, digest);
-	hex_format(&hex, digest, 4);
-	log_info("%s: list=%s, key=%u, token=%s", what, list != NULL ?
-	    list->id : "-", token->key_id, buf_get(&hex));
-	buf_fini(&hex);
-}
-
 static const char *
-actor_of(const struct request *r)
+header_of(const struct pending *p, const char *name)
 {
-	if (r->action[0] != '\0')
-		return "web page";
-	return r->is_one_click ? "one-click" : "one-click, nonconforming body";
+	return MHD_lookup_connection_value(p->connection, MHD_HEADER_KIND,
+	    name);
 }
 
-static enum MHD_Result
-unsubscribe(struct server *s, struct MHD_Connection *connection,
-    const struct request *r, const struct token *token, struct span text)
+static void
+copy_text(char *to, size_t room, struct span text)
 {
-	const struct list *list = list_of(r->settings, token);
-	bool all = strcmp(r->action, PAGE_ACTION_ALL) == 0;
-	const char *actor = actor_of(r);
-	struct fail fail;
-
-	/* A list that is gone may come back: better out of too much. */
-	if (list == NULL)
-		all = true;
-	if (optout_record(s->optout, &token->subject, all ? NULL : list,
-	    actor, &fail) == -1) {
-		log_error("an opt-out was not recorded, and the client was "
-		    "told so: %s", fail.text);
-		return answer_page(s, connection, r,
-		    MHD_HTTP_SERVICE_UNAVAILABLE, PAGE_LATER, list);
-	}
-	log_request(actor, token, text, list);
-	return answer_page(s, connection, r, MHD_HTTP_OK, all ?
-	    PAGE_DONE_ALL : PAGE_DONE, list);
+	text = span_head(text, room - 1);
+	if (text.len > 0)
+		memcpy(to, text.p, text.len);
+	to[text.len] = '\0';
 }
 
 /* A client that says it means something else than POST gets nothing done. */
 static bool
-is_overridden(struct MHD_Connection *connection)
+is_overridden(const struct pending *p)
 {
 	static const char *const names[] = { "X-HTTP-Method-Override",
 	    "X-HTTP-Method", "X-Method-Override" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		const char *value = MHD_lookup_connection_value(connection,
-		    MHD_HEADER_KIND, names[i]);
+		const char *value = header_of(p, names[i]);
 
 		if (value != NULL && strcasecmp(value, "POST") != 0)
 			return true;
@@ -268,98 +177,246 @@ is_overridden(struct MHD_Connection *connection)
 	return false;
 }
 
-static enum MHD_Result
-answer_link(struct server *s, struct MHD_Connection *connection,
-    const struct request *r, const char *method, struct span text)
+/*
+ * The client's address: a proxy on this machine says it, last in what it
+ * passes on.  Returns the empty text where it can't be read.
+ */
+static void
+read_client(struct pending *p)
 {
-	bool is_post = strcmp(method, MHD_HTTP_METHOD_POST) == 0;
-	struct token token;
-	struct fail unused;
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+	    p->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	const struct sockaddr *at = info != NULL ? info->client_addr : NULL;
+	struct span text = span_str(header_of(p, "X-Forwarded-For"));
+	char *client = p->request.client, canonical[INET6_ADDRSTRLEN];
+	unsigned char bytes[16];
+	ptrdiff_t comma = span_rindex(text, ',');
+	bool local = true;
 
-	if (!is_post && strcmp(method, MHD_HTTP_METHOD_GET) != 0 &&
-	    strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
-		return answer_word(s, connection,
-		    MHD_HTTP_METHOD_NOT_ALLOWED, "method not allowed");
-	if (token_check(&r->settings->token_keys, text, &token, &unused) ==
-	    -1)
-		return answer_page(s, connection, r, MHD_HTTP_NOT_FOUND,
-		    PAGE_UNKNOWN, NULL);
-	if (!token_is_personal(&token))
-		return answer_page(s, connection, r, is_post ?
-		    MHD_HTTP_BAD_REQUEST : MHD_HTTP_OK, PAGE_NOT_PERSONAL,
-		    NULL);
-	if (!is_post)
-		return answer_page(s, connection, r, MHD_HTTP_OK, PAGE_ASK,
-		    list_of(r->settings, &token));
-	if (r->body_bytes > BODY_MAX)
-		return answer_word(s, connection,
-		    MHD_HTTP_CONTENT_TOO_LARGE, "body too large");
-	if (is_overridden(connection))
-		return answer_word(s, connection, MHD_HTTP_BAD_REQUEST,
-		    "a POST that says it is none");
-	return unsubscribe(s, connection, r, &token, text);
+	if (at != NULL && at->sa_family == AF_INET) {
+		const struct sockaddr_in *in = (const void *)at;
+
+		(void)inet_ntop(AF_INET, &in->sin_addr, client,
+		    sizeof(p->request.client));
+		local = ntohl(in->sin_addr.s_addr) >> 24 == 127;
+	} else if (at != NULL && at->sa_family == AF_INET6) {
+		const struct sockaddr_in6 *in = (const void *)at;
+
+		(void)inet_ntop(AF_INET6, &in->sin6_addr, client,
+		    sizeof(p->request.client));
+		local = IN6_IS_ADDR_LOOPBACK(&in->sin6_addr);
+	}
+	if (!local || text.len == 0)
+		return;
+	copy_text(canonical, sizeof(canonical), span_trim(span_from(text,
+	    comma == -1 ? 0 : (size_t)comma + 1)));
+	if (inet_pton(AF_INET, canonical, bytes) == 1 ||
+	    inet_pton(AF_INET6, canonical, bytes) == 1)
+		copy_text(client, sizeof(p->request.client),
+		    span_str(canonical));
 }
 
-/* Whether opt-outs can be taken; Redis may be away. */
-static enum MHD_Result
-answer_health(const struct server *s, struct MHD_Connection *connection)
+static enum method
+method_of(const char *method)
 {
-	const char *fault = optout_fault(s->optout);
+	if (strcmp(method, MHD_HTTP_METHOD_POST) == 0)
+		return METHOD_POST;
+	if (strcmp(method, MHD_HTTP_METHOD_GET) == 0)
+		return METHOD_GET;
+	return strcmp(method, MHD_HTTP_METHOD_HEAD) == 0 ? METHOD_HEAD :
+	    METHOD_OTHER;
+}
 
-	return answer_word(s, connection, fault == NULL ? MHD_HTTP_OK :
-	    MHD_HTTP_SERVICE_UNAVAILABLE, fault == NULL ? "ok" : fault);
+static void
+read_head(struct pending *p, const char *method)
+{
+	struct request *r = &p->request;
+	struct span type = span_str(header_of(p, "Content-Type"));
+
+	r->method = method_of(method);
+	r->is_overridden = is_overridden(p);
+	r->words = words_choose(p->server->languages, header_of(p,
+	    "Accept-Language"));
+	r->is_json = span_has_prefix_nocase(type, SPAN("application/json"));
+	copy_text(r->authorization, sizeof(r->authorization),
+	    span_str(header_of(p, "Authorization")));
+	read_client(p);
+	if (r->method == METHOD_POST && !r->is_json)
+		p->form = MHD_create_post_processor(p->connection, 1024,
+		    on_field, &r->form);
+	(void)pthread_mutex_lock(&p->server->lock);
+	r->settings = settings_get(p->server->settings);
+	(void)pthread_mutex_unlock(&p->server->lock);
+}
+
+static void
+read_body(struct pending *p, const char *data, size_t size)
+{
+	struct request *r = &p->request;
+
+	r->body_bytes += size;
+	if (r->body_bytes > EXCHANGE_BODY_MAX)
+		return;
+	if (p->form != NULL)
+		(void)MHD_post_process(p->form, data, size);
+	if (r->is_json)
+		buf_add(&r->json, data, size);
+}
+
+/* -- answering -- */
+
+static struct MHD_Response *
+make_response(struct answer *answer)
+{
+	struct MHD_Response *response;
+	struct stat st;
+
+	if (answer->fd == -1)
+		return MHD_create_response_from_buffer(answer->body.len,
+		    (void *)answer->body.data, MHD_RESPMEM_MUST_COPY);
+	if (fstat(answer->fd, &st) == -1)
+		return NULL;
+	response = MHD_create_response_from_fd64((uint64_t)st.st_size,
+	    answer->fd);
+	if (response != NULL)
+		answer->fd = -1;	/* the response's now */
+	return response;
+}
+
+static void
+add_header(struct MHD_Response *response, const char *name,
+    const char *value)
+{
+	(void)MHD_add_response_header(response, name, value);
+}
+
+static void
+add_policy(struct MHD_Response *response, const struct pending *p)
+{
+	struct buf policy = BUF_INIT(POLICY_MAX);
+
+	page_add_policy(&policy, p->answer.may_be_framed ?
+	    p->request.settings->web.embed : NULL);
+	add_header(response, "Content-Security-Policy", buf_get(&policy));
+	buf_fini(&policy);
+}
+
+static void
+add_headers(struct MHD_Response *response, const struct pending *p)
+{
+	static const char *const fixed[][2] = {
+		{ "Cache-Control", "no-store" },
+		{ "Referrer-Policy", "no-referrer" },
+		{ "X-Robots-Tag", "noindex" },
+		{ "X-Content-Type-Options", "nosniff" },
+		{ "Strict-Transport-Security", "max-age=31536000" },
+		{ "Vary", "Accept-Language" },
+	};
+	const struct answer *a = &p->answer;
+	struct buf text = BUF_INIT(200);
+
+	add_header(response, "Content-Type", a->type != NULL ? a->type :
+	    "text/html; charset=utf-8");
+	add_policy(response, p);
+	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
+		add_header(response, fixed[i][0], fixed[i][1]);
+	if (a->has_language)
+		add_header(response, "Content-Language",
+		    p->request.words->tag);
+	if (a->status == 405)
+		add_header(response, "Allow", "GET, HEAD, POST");
+	if (a->status == 401)
+		add_header(response, "WWW-Authenticate", "Bearer");
+	if (a->status == 429 || a->status == 503)
+		add_header(response, "Retry-After", a->status == 503 ? "60" :
+		    "3600");
+	if (a->file_name != NULL) {
+		buf_addf(&text, "attachment; filename=\"%s\"", a->file_name);
+		add_header(response, "Content-Disposition", buf_get(&text));
+	}
+	buf_fini(&text);
 }
 
 static enum MHD_Result
-dispatch(struct server *s, struct MHD_Connection *connection,
-    struct request *r, const char *method)
+send_answer(struct pending *p)
 {
-	struct span target = span_str(r->target);
-	struct buf token = BUF_INIT(4 * TOKEN_URL_LEN);
+	struct MHD_Response *response = make_response(&p->answer);
 	enum MHD_Result rc;
 
-	if (target_is(target, SPAN("/healthz")))
-		return answer_health(s, connection);
-	(void)pthread_mutex_lock(&s->lock);
-	r->settings = settings_get(s->settings);
-	(void)pthread_mutex_unlock(&s->lock);
-	if (!r->target_too_long && target_token(target,
-	    target_prefix(r->settings->unsubscribe.url), &token))
-		rc = answer_link(s, connection, r, method, buf_span(&token));
-	else
-		rc = answer_page(s, connection, r, MHD_HTTP_NOT_FOUND,
-		    PAGE_UNKNOWN, NULL);
-	buf_fini(&token);
+	if (response == NULL)
+		return MHD_NO;
+	add_headers(response, p);
+	rc = MHD_queue_response(p->connection, p->answer.status, response);
+	MHD_destroy_response(response);
 	return rc;
 }
 
-/* Called once with the head, then for each piece of the body, then once more. */
+/* Whether opt-outs can be taken; Redis may be away. */
+static void
+answer_health(const struct server *s, struct answer *answer)
+{
+	const char *fault = recorder_fault(s->recorder);
+
+	answer_word(answer, fault == NULL ? 200 : 503,
+	    fault == NULL ? "ok" : fault);
+}
+
+/* On a thread of its own; the connection sleeps. */
+static void
+run_slow(void *argument)
+{
+	struct pending *p = argument;
+
+	site_answer(p->server->site, &p->request, &p->answer);
+	p->is_answered = true;
+	MHD_resume_connection(p->connection);
+}
+
+static enum MHD_Result
+dispatch(struct pending *p)
+{
+	struct server *s = p->server;
+
+	if (target_is(span_str(p->request.target), SPAN("/healthz")))
+		answer_health(s, &p->answer);
+	else if (site_is_slow(&p->request)) {
+		MHD_suspend_connection(p->connection);
+		if (jobs_add(s->slow, run_slow, p))
+			return MHD_YES;
+		page_add(&p->answer, &p->request, 503, PAGE_LATER, NULL);
+		p->is_answered = true;
+		MHD_resume_connection(p->connection);
+		return MHD_YES;
+	} else
+		site_answer(s->site, &p->request, &p->answer);
+	return send_answer(p);
+}
+
+/* Called once with the head, then for each piece of the body, then once more;
+ * and again when the connection was woken. */
 static enum MHD_Result
 on_request(void *context, struct MHD_Connection *connection, const char *url,
     const char *method, const char *version, const char *data, size_t *size,
     void **request_context)
 {
-	struct request *r = *request_context;
+	struct pending *p = *request_context;
 
+	(void)context;
+	(void)connection;
 	(void)url;
 	(void)version;
-	if (!r->begun) {
-		r->begun = true;
-		if (strcmp(method, MHD_HTTP_METHOD_POST) == 0)
-			r->form = MHD_create_post_processor(connection, 1024,
-			    on_field, r);
+	if (!p->begun) {
+		p->begun = true;
+		read_head(p, method);
 		return MHD_YES;
 	}
 	if (*size > 0) {
-		r->body_bytes += *size;
-		if (r->body_bytes > BODY_END)
-			return MHD_NO;	/* hangs up */
-		if (r->form != NULL && r->body_bytes <= BODY_MAX)
-			(void)MHD_post_process(r->form, data, *size);
+		read_body(p, data, *size);
 		*size = 0;
-		return MHD_YES;
+		/* Hangs up. */
+		return p->request.body_bytes > BODY_END ? MHD_NO : MHD_YES;
 	}
-	return dispatch(context, connection, r, method);
+	return p->is_answered ? send_answer(p) : dispatch(p);
 }
 
 /* -- the socket -- */
@@ -452,39 +509,50 @@ server_listen(const struct settings *settings, struct fail *fail)
 	    listen_unix(address + 5, fail) : listen_inet(address, fail);
 }
 
+/* -- its life -- */
+
 static void
 free_server(struct server *s)
 {
+	jobs_close(&s->slow);
+	site_close(&s->site);
 	settings_put(&s->settings);
 	(void)pthread_mutex_destroy(&s->lock);
-	free(s->policy);
 	free(s);
 }
 
-int
-server_start(int fd, struct settings *settings,
-    const struct languages *languages, struct optout *optout,
-    struct server **out, struct fail *fail)
+static struct MHD_Daemon *
+start_daemon(struct server *s, int fd)
 {
-	struct server *s = xcalloc(1, sizeof(*s));
-	struct buf policy = BUF_INIT(1024);
-
-	(void)pthread_mutex_init(&s->lock, NULL);
-	s->settings = settings_get(settings);
-	s->languages = languages;
-	s->optout = optout;
-	page_add_policy(&policy);
-	s->policy = buf_take(&policy);
-	s->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL,
-	    NULL, on_request, s,
+	return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD |
+	    MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, s,
 	    MHD_OPTION_LISTEN_SOCKET, fd,
 	    MHD_OPTION_THREAD_POOL_SIZE, (unsigned)THREADS,
 	    MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
 	    MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
 	    MHD_OPTION_CONNECTION_MEMORY_LIMIT, MEMORY_MAX,
-	    MHD_OPTION_URI_LOG_CALLBACK, on_target, NULL,
+	    MHD_OPTION_URI_LOG_CALLBACK, on_target, s,
 	    MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
 	    MHD_OPTION_END);
+}
+
+int
+server_start(int fd, struct settings *settings,
+    const struct languages *languages, struct recorder *recorder,
+    struct server **out, struct fail *fail)
+{
+	struct server *s = xcalloc(1, sizeof(*s));
+
+	(void)pthread_mutex_init(&s->lock, NULL);
+	s->settings = settings_get(settings);
+	s->languages = languages;
+	s->recorder = recorder;
+	if (site_open(settings, languages, recorder, &s->site, fail) == -1 ||
+	    jobs_open(SLOW_THREADS, SLOW_WAITING, &s->slow, fail) == -1) {
+		free_server(s);
+		return -1;
+	}
+	s->daemon = start_daemon(s, fd);
 	if (s->daemon == NULL) {
 		free_server(s);
 		return fail_errno(fail, FAIL_SETUP, errno,
@@ -502,6 +570,9 @@ server_stop(struct server **server)
 	if (s == NULL)
 		return;
 	*server = NULL;
+	/* Nobody may sleep when the daemon stops; who comes later is
+	 * refused. */
+	jobs_stop(s->slow);
 	MHD_stop_daemon(s->daemon);
 	free_server(s);
 }

@@ -9,7 +9,8 @@
 #define WEBD_SERVER_H
 
 #include "settings/settings.h"
-#include "webd/optout.h"
+#include "webd/recorder.h"
+#include "webd/site.h"
 #include "webd/words.h"
 
 /* Opens the socket of web.listen; done while we may still bind to it.
@@ -22,7 +23,7 @@ struct server;
  * unsubscribe.url; the others are borrowed until _stop.
  * Returns 0, or -1 with FAIL_SETUP. */
 int	server_start(int fd, struct settings *settings,
-	    const struct languages *languages, struct optout *optout,
+	    const struct languages *languages, struct recorder *recorder,
 	    struct server **out, struct fail *fail)
 	    __attribute__((warn_unused_result));
 /* Takes no more requests, and waits for those under way. */

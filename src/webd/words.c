@@ -40,6 +40,107 @@ static const char *const keys[WORDS] = {
 	[WORD_LATER_TITLE] = "later_title",
 	[WORD_LATER_TEXT] = "later_text",
 	[WORD_RESPONSIBLE] = "responsible",
+	[WORD_AGAIN_TEXT] = "again_text",
+	[WORD_AGAIN_LINK] = "again_link",
+	[WORD_DATA_LINK] = "data_link",
+	[WORD_SUBSCRIBE_TITLE] = "subscribe_title",
+	[WORD_SUBSCRIBE_TEXT] = "subscribe_text",
+	[WORD_SUBSCRIBE_CONFIRM_TEXT] = "subscribe_confirm_text",
+	[WORD_ADDRESS_LABEL] = "address_label",
+	[WORD_PURPOSE_LABEL] = "purpose_label",
+	[WORD_NOTICE_LABEL] = "notice_label",
+	[WORD_AGREE_LABEL] = "agree_label",
+	[WORD_LEAVE_TEXT] = "leave_text",
+	[WORD_SUBSCRIBE_BUTTON] = "subscribe_button",
+	[WORD_ADDRESS_WRONG] = "address_wrong",
+	[WORD_AGREE_MISSING] = "agree_missing",
+	[WORD_SENT_TITLE] = "sent_title",
+	[WORD_SENT_TEXT] = "sent_text",
+	[WORD_SUBSCRIBED_TITLE] = "subscribed_title",
+	[WORD_SUBSCRIBED_TEXT] = "subscribed_text",
+	[WORD_CONFIRM_TITLE] = "confirm_title",
+	[WORD_CONFIRM_TEXT] = "confirm_text",
+	[WORD_CONFIRM_BUTTON] = "confirm_button",
+	[WORD_LAPSED_TITLE] = "lapsed_title",
+	[WORD_LAPSED_TEXT] = "lapsed_text",
+	[WORD_OFTEN_TITLE] = "often_title",
+	[WORD_OFTEN_TEXT] = "often_text",
+	[WORD_DATA_TITLE] = "data_title",
+	[WORD_DATA_ASK_TEXT] = "data_ask_text",
+	[WORD_DATA_ASK_BUTTON] = "data_ask_button",
+	[WORD_DATA_SENT_TEXT] = "data_sent_text",
+	[WORD_DATA_OPEN_TEXT] = "data_open_text",
+	[WORD_DATA_OPEN_BUTTON] = "data_open_button",
+	[WORD_DATA_OVER_TITLE] = "data_over_title",
+	[WORD_DATA_OVER_TEXT] = "data_over_text",
+	[WORD_DATA_CHANGED] = "data_changed",
+	[WORD_LISTS_TITLE] = "lists_title",
+	[WORD_STATE_GRANTED] = "state_granted",
+	[WORD_STATE_NO_CONSENT] = "state_no_consent",
+	[WORD_STATE_PENDING] = "state_pending",
+	[WORD_STATE_WITHDRAWN] = "state_withdrawn",
+	[WORD_STATE_EXPIRED] = "state_expired",
+	[WORD_STATE_OBJECTED] = "state_objected",
+	[WORD_STATE_ERASED] = "state_erased",
+	[WORD_STATE_RESTRICTED] = "state_restricted",
+	[WORD_STATE_UNPROVEN] = "state_unproven",
+	[WORD_SINCE_LABEL] = "since_label",
+	[WORD_UNTIL_LABEL] = "until_label",
+	[WORD_SOURCE_LABEL] = "source_label",
+	[WORD_METHOD_LABEL] = "method_label",
+	[WORD_BASIS_LABEL] = "basis_label",
+	[WORD_WORDING_LABEL] = "wording_label",
+	[WORD_LIST_ON_BUTTON] = "list_on_button",
+	[WORD_LIST_OFF_BUTTON] = "list_off_button",
+	[WORD_MARKETING_TITLE] = "marketing_title",
+	[WORD_MARKETING_TEXT] = "marketing_text",
+	[WORD_MARKETING_BUTTON] = "marketing_button",
+	[WORD_MARKETING_OBJECTED] = "marketing_objected",
+	[WORD_PROFILING_TITLE] = "profiling_title",
+	[WORD_PROFILING_TEXT] = "profiling_text",
+	[WORD_PROFILING_OFF_BUTTON] = "profiling_off_button",
+	[WORD_PROFILING_ON_BUTTON] = "profiling_on_button",
+	[WORD_PROFILING_OBJECTED] = "profiling_objected",
+	[WORD_TAKE_TITLE] = "take_title",
+	[WORD_TAKE_TEXT] = "take_text",
+	[WORD_TAKE_JSON_BUTTON] = "take_json_button",
+	[WORD_TAKE_CSV_BUTTON] = "take_csv_button",
+	[WORD_ERASE_TITLE] = "erase_title",
+	[WORD_ERASE_TEXT] = "erase_text",
+	[WORD_ERASE_BUTTON] = "erase_button",
+	[WORD_ERASE_ASK_TITLE] = "erase_ask_title",
+	[WORD_ERASE_ASK_TEXT] = "erase_ask_text",
+	[WORD_ERASE_CONFIRM_BUTTON] = "erase_confirm_button",
+	[WORD_ERASE_BACK_BUTTON] = "erase_back_button",
+	[WORD_ERASE_DONE_TITLE] = "erase_done_title",
+	[WORD_ERASE_DONE_TEXT] = "erase_done_text",
+	[WORD_WHO_TITLE] = "who_title",
+	[WORD_CONTROLLER_LABEL] = "controller_label",
+	[WORD_CONTACT_LABEL] = "contact_label",
+	[WORD_OFFICER_LABEL] = "officer_label",
+	[WORD_RECIPIENTS_LABEL] = "recipients_label",
+	[WORD_TRANSFERS_LABEL] = "transfers_label",
+	[WORD_RETENTION_LABEL] = "retention_label",
+	[WORD_RETENTION_DECISIONS] = "retention_decisions",
+	[WORD_RETENTION_PROOF] = "retention_proof",
+	[WORD_RETENTION_SUPPRESSION] = "retention_suppression",
+	[WORD_AUTHORITY_LABEL] = "authority_label",
+	[WORD_RIGHTS_TEXT] = "rights_text",
+	[WORD_BASIS_CONSENT] = "basis_consent",
+	[WORD_BASIS_EXPLICIT_CONSENT] = "basis_explicit_consent",
+	[WORD_BASIS_SOFT_OPT_IN] = "basis_soft_opt_in",
+	[WORD_BASIS_CHARITY_SOFT_OPT_IN] = "basis_charity_soft_opt_in",
+	[WORD_BASIS_CASL_IMPLIED] = "basis_casl_implied",
+	[WORD_BASIS_LEGITIMATE_INTEREST] = "basis_legitimate_interest",
+	[WORD_MONTHS] = "months",
+	[WORD_DAYS] = "days",
+	[WORD_MAIL_CONFIRM_SUBJECT] = "mail_confirm_subject",
+	[WORD_MAIL_CONFIRM_TEXT] = "mail_confirm_text",
+	[WORD_MAIL_CONFIRM_LINK] = "mail_confirm_link",
+	[WORD_MAIL_CONFIRM_IGNORE] = "mail_confirm_ignore",
+	[WORD_MAIL_DATA_SUBJECT] = "mail_data_subject",
+	[WORD_MAIL_DATA_TEXT] = "mail_data_text",
+	[WORD_MAIL_DATA_IGNORE] = "mail_data_ignore",
 };
 
 /* -- one file -- */
@@ -90,7 +191,8 @@ take_line(struct span line, struct words *out, struct fail *fail)
 }
 
 static int
-parse(struct span text, struct words *out, struct fail *fail)
+parse(struct span text, const struct words *instead, struct words *out,
+    struct fail *fail)
 {
 	unsigned line_number = 0;
 
@@ -104,20 +206,26 @@ parse(struct span text, struct words *out, struct fail *fail)
 			return fail_prefix(fail, "line %u", line_number);
 		text = span_from(text, line.len + 1);
 	}
-	for (size_t i = 0; i < WORDS; i++)
-		if (out->text[i] == NULL)
+	for (size_t i = 0; i < WORDS; i++) {
+		if (out->text[i] != NULL)
+			continue;
+		if (instead == NULL)
 			return fail_set(fail, FAIL_SETUP, "the key \"%s\" is "
 			    "missing", keys[i]);
+		out->text[i] = xstrdup(instead->text[i]);
+		out->missing = keys[i];
+	}
 	return 0;
 }
 
 int
-words_parse(struct span text, struct words *out, struct fail *fail)
+words_parse(struct span text, const struct words *instead, struct words *out,
+    struct fail *fail)
 {
 	int rc;
 
 	memset(out, 0, sizeof(*out));
-	rc = parse(text, out, fail);
+	rc = parse(text, instead, out, fail);
 	if (rc == -1)
 		words_fini(out);
 	return rc;
@@ -158,7 +266,8 @@ add_words(struct languages *languages, struct span tag, struct span text,
 {
 	struct words words, *at;
 
-	if (words_parse(text, &words, fail) == -1)
+	if (words_parse(text, languages->count > 0 ? &languages->all[0] :
+	    NULL, &words, fail) == -1)
 		return -1;
 	memcpy(words.tag, tag.p, tag.len);
 	at = find_words(languages, tag);

@@ -22,7 +22,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct fail unused;
 	char *header;
 
-	if (words_parse(span_of(data, size), &words, &unused) == 0) {
+	if (words_parse(span_of(data, size), NULL, &words, &unused) == 0) {
 		for (size_t i = 0; i < WORDS; i++)
 			if (words.text[i][0] == '\0')
 				abort();

@@ -659,13 +659,18 @@ class Places(TestCase):
         self.assertEqual(self.run_web(filter_, "-x").returncode, 64)
         own = os.path.join(filter_.dir, "languages")
         os.mkdir(own)
-        write_file(os.path.join(own, "nl.lang"), "language = Nederlands\n")
+        write_file(os.path.join(own, "nl.lang"), "langauge = Nederlands\n")
         filter_.settings["web"] = {"languages": own}
         filter_.write_config()
         done = self.run_web(filter_, "-t")
         self.assertEqual(done.returncode, 78)
-        self.assertIn('nl.lang: the key "newsletter" is missing',
+        self.assertIn("nl.lang: line 1: there is no key of this name",
                       done.stderr)
+        # One of an older version must not keep opt-outs from being answered.
+        write_file(os.path.join(own, "nl.lang"), "language = Nederlands\n")
+        done = self.run_web(filter_, "-t")
+        self.assertEqual(done.returncode, 0)
+        self.assertIn("nl is not complete", done.stderr)
         self.assertIn("libmicrohttpd", self.run_web(filter_, "-V").stdout)
 
     def run_web(self, filter_, *args):

@@ -18,8 +18,8 @@ import sys
 # Who may include whom: a room includes itself and lower ranks only.  Rooms of
 # the same rank do not know each other.
 RANK = {"base": 0, "mail": 1, "consent": 2,
-        "settings": 3, "store": 3, "journal": 3,
-        "ledger": 4, "milterd": 5, "webd": 5, "ctl": 5}
+        "settings": 3, "store": 3, "journal": 3, "net": 3,
+        "ledger": 4, "rights": 5, "milterd": 6, "webd": 6, "ctl": 6}
 
 # A third-party header and the only place that may include it.
 OWNERS = [
@@ -31,6 +31,7 @@ OWNERS = [
     (r"csv\.h", r"src/ctl/"),
     (r"idn2|uni(str|norm|case|ctype|types)|unicase", r"src/mail/"),
     (r"microhttpd|event2/", r"src/webd/"),
+    (r"curl/", r"src/net/"),
 ]
 
 BANNED = set("""strcpy strcat sprintf vsprintf gets strtok atoi atol atof

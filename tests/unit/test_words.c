@@ -87,7 +87,7 @@ test_parse(void)
 		buf_add(&text, buf_get(&file), (size_t)(at - buf_get(&file)));
 		buf_add_str(&text, cases[i].to);
 		buf_add_str(&text, at + strlen(cases[i].from));
-		rc = words_parse(buf_span(&text), &words, &fail);
+		rc = words_parse(buf_span(&text), NULL, &words, &fail);
 		CHECK_INT(rc, cases[i].error == NULL ? 0 : -1);
 		if (rc == 0)
 			words_fini(&words);
@@ -95,6 +95,31 @@ test_parse(void)
 			CHECK_STR(fail.text, cases[i].error);
 		buf_fini(&text);
 	}
+	buf_fini(&path);
+	buf_fini(&file);
+}
+
+/* A file of an older version: what it lacks is English, and noted. */
+static void
+test_instead(void)
+{
+	struct buf path = BUF_INIT(4096), file = BUF_INIT(WORDS_FILE_MAX);
+	struct words english, words;
+	struct fail fail;
+
+	source_path(&path, "en.lang");
+	CHECK_INT(file_read(buf_get(&path), &file, &fail), 0);
+	CHECK_INT(words_parse(buf_span(&file), NULL, &english, &fail), 0);
+	CHECK(english.missing == NULL);
+	CHECK_INT(words_parse(SPAN("newsletter = Nyhetsbrev\n"), &english,
+	    &words, &fail), 0);
+	CHECK_STR(words.text[WORD_NEWSLETTER], "Nyhetsbrev");
+	CHECK_STR(words.text[WORD_ASK_BUTTON], "Unsubscribe");
+	CHECK(words.missing != NULL);
+	words_fini(&words);
+	CHECK_INT(words_parse(SPAN("newsleter = x\n"), &english, &words,
+	    &fail), -1);
+	words_fini(&english);
 	buf_fini(&path);
 	buf_fini(&file);
 }
@@ -132,6 +157,7 @@ test_choose(void)
 static const struct check_test tests[] = {
 	{ "shipped", test_shipped },
 	{ "parse", test_parse },
+	{ "instead", test_instead },
 	{ "choose", test_choose },
 };
 

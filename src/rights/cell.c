@@ -2,10 +2,9 @@
  * Copyright the consent-milter authors.
  * SPDX-License-Identifier: BSD-2-Clause
  */
-#include "ctl/cell.h"
+#include "rights/cell.h"
 
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 
 static bool
@@ -16,22 +15,22 @@ is_formula(struct span text)
 }
 
 static void
-print_cell(struct span text, bool last)
+print_cell(FILE *out, struct span text, bool last)
 {
-	putchar('"');
+	fputc('"', out);
 	if (is_formula(text))
-		putchar('\'');
+		fputc('\'', out);
 	for (size_t i = 0; i < text.len; i++) {
 		if (text.p[i] == '"')
-			putchar('"');
-		putchar(text.p[i]);
+			fputc('"', out);
+		fputc(text.p[i], out);
 	}
-	fputs(last ? "\"\r\n" : "\",", stdout);
+	fputs(last ? "\"\r\n" : "\",", out);
 }
 
 void
-cell_print_row(const struct span *cells, size_t n)
+cell_print_row(FILE *out, const struct span *cells, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		print_cell(cells[i], i + 1 == n);
+		print_cell(out, cells[i], i + 1 == n);
 }

@@ -6,11 +6,13 @@
  * them, the ledger told first, then the entries blanked.  Everything here may
  * be interrupted anywhere and done again.
  */
-#ifndef CTL_REDACTION_H
-#define CTL_REDACTION_H
+#ifndef RIGHTS_REDACTION_H
+#define RIGHTS_REDACTION_H
 
-#include "ctl/ctl.h"
+#include "consent/subject.h"
 #include "journal/redact.h"
+#include "rights/watch.h"
+#include "settings/settings.h"
 
 /* Who was erased, and up to when. */
 struct erasure {
@@ -34,20 +36,33 @@ void	erasures_fini(struct erasures *erasures);
 
 /* Adds the erasures that a ledger holds: a directory, or a file of lines as
  * `erase --list' prints them.  own: the numbers of entries count, and the
- * redactions that were announced are added to announced[].  Returns 0, or an
- * exit code after saying why. */
+ * redactions that were announced are added to announced[].  Returns 0, or -1
+ * with FAIL_INPUT or FAIL_SETUP. */
 enum { REDACT_LEDGER, REDACT_DECISIONS, REDACT_JOURNALS };
 int	erasures_read(const char *path, bool own, struct erasures *out,
-	    struct journal_set announced[REDACT_JOURNALS]);
+	    struct journal_set announced[REDACT_JOURNALS],
+	    const struct watch *watch, struct fail *fail)
+	    __attribute__((warn_unused_result));
+
+/* All borrowed. */
+struct redaction {
+	const struct settings *settings;
+	struct journal	*ledger;	/* for announcing */
+	const char	*actor;
+	const char	*why;		/* goes into the announcement */
+	const struct watch *watch;
+};
 
 /*
  * Announces and blanks, on this host, all entries about the people in
  * erasures (tidy) that are not later than their erasure, and completes what
- * was announced and not done.  why goes into the announcement.
- * counts: what was blanked now.  Returns 0, or an exit code after saying why.
+ * was announced and not done.  counts: what was blanked now.  Returns 0, or -1:
+ * not everything is blanked, and has to be done again once that is mended.
  */
-int	redaction_run(struct ctl *ctl, const struct erasures *erasures,
-	    struct journal_set announced[REDACT_JOURNALS], const char *why,
-	    uint64_t counts[REDACT_JOURNALS]);
+int	redaction_run(const struct redaction *redaction,
+	    const struct erasures *erasures,
+	    struct journal_set announced[REDACT_JOURNALS],
+	    uint64_t counts[REDACT_JOURNALS], struct fail *fail)
+	    __attribute__((warn_unused_result));
 
 #endif

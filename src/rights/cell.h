@@ -4,15 +4,16 @@
  *
  * CSV (RFC 4180) that is safe to open in a spreadsheet.
  */
-#ifndef CTL_CELL_H
-#define CTL_CELL_H
+#ifndef RIGHTS_CELL_H
+#define RIGHTS_CELL_H
 
 #include <stddef.h>
+#include <stdio.h>
 
 #include "base/span.h"
 
-/* Prints a row to stdout, each cell quoted; one that a spreadsheet would take
+/* Prints a row, each cell quoted; one that a spreadsheet would take
  * for a formula begins with an apostrophe. */
-void	cell_print_row(const struct span *cells, size_t n);
+void	cell_print_row(FILE *out, const struct span *cells, size_t n);
 
 #endif

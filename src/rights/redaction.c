@@ -2,23 +2,21 @@
  * Copyright the consent-milter authors.
  * SPDX-License-Identifier: BSD-2-Clause
  */
-#include "ctl/redaction.h"
+#include "rights/redaction.h"
 
 #include <sys/stat.h>
 
 #include <errno.h>
-#include <inttypes.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sysexits.h>
 
 #include "base/clock.h"
 #include "base/date.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/xalloc.h"
-#include "ctl/progress.h"
 
 #define LIST_FILE_MAX	((size_t)256 * 1024 * 1024)
 #define ENTRIES_BYTES	(48 * 1024)	/* of an announcement */
@@ -104,6 +102,28 @@ erasures_fini(struct erasures *e)
 
 /* -- reading -- */
 
+static void
+say_passed_over(const struct watch *watch, const struct fail *fail)
+{
+	char text[sizeof(fail->text) + 32];
+
+	(void)snprintf(text, sizeof(text), "%s: passed over", fail->text);
+	watch->warn(text, watch->context);
+}
+
+static void
+say_progress(const struct watch *watch, const char *what, uint64_t bytes)
+{
+	if (watch->progress != NULL)
+		watch->progress(what, bytes, watch->context);
+}
+
+static bool
+is_stopped(const struct watch *watch)
+{
+	return watch->is_stopped != NULL && watch->is_stopped(watch->context);
+}
+
 /* The subject of an entry without parsing all of it. */
 static bool
 quick_subject(struct span body, struct subject *out)
@@ -155,7 +175,8 @@ take_erasure(const struct journal_entry *entry, bool own,
 
 static int
 read_ledger(const char *directory, bool own, struct erasures *out,
-    struct journal_set announced[REDACT_JOURNALS], struct fail *fail)
+    struct journal_set announced[REDACT_JOURNALS], const struct watch *watch,
+    struct fail *fail)
 {
 	struct journal_reader *reader;
 	struct journal_entry entry;
@@ -167,7 +188,7 @@ read_ledger(const char *directory, bool own, struct erasures *out,
 		if (rc == -1 && fail->class != FAIL_INPUT)
 			break;
 		if (rc == -1)
-			ctl_warn("%s: passed over", fail->text);
+			say_passed_over(watch, fail);
 		else if (entry.blanked)
 			continue;
 		else if (span_is(entry.type, SPAN("event")))
@@ -208,19 +229,16 @@ read_list(const char *path, struct erasures *out, struct fail *fail)
 
 int
 erasures_read(const char *path, bool own, struct erasures *out,
-    struct journal_set announced[REDACT_JOURNALS])
+    struct journal_set announced[REDACT_JOURNALS], const struct watch *watch,
+    struct fail *fail)
 {
-	struct fail fail;
 	struct stat st;
-	int rc;
 
 	if (!own && stat(path, &st) == -1)
-		rc = fail_errno(&fail, FAIL_INPUT, errno, "%s", path);
-	else if (own || S_ISDIR(st.st_mode))
-		rc = read_ledger(path, own, out, announced, &fail);
-	else
-		rc = read_list(path, out, &fail);
-	return rc == 0 ? EX_OK : ctl_error(&fail);
+		return fail_errno(fail, FAIL_INPUT, errno, "%s", path);
+	return own || S_ISDIR(st.st_mode) ?
+	    read_ledger(path, own, out, announced, watch, fail) :
+	    read_list(path, out, fail);
 }
 
 /* -- what is to be blanked -- */
@@ -241,8 +259,9 @@ is_due_event(const struct journal_entry *entry, const struct erasure *erasure)
 	return event.at_ms <= erasure->at_ms;
 }
 
+/* Of what has a "time" of its own.  What can't be read goes. */
 static bool
-is_due_decision(const struct journal_entry *entry,
+is_not_later(const struct journal_entry *entry,
     const struct erasure *erasure)
 {
 	struct json_object *object;
@@ -263,15 +282,35 @@ is_due_decision(const struct journal_entry *entry,
 static void
 on_bytes(uint64_t bytes, void *context)
 {
-	progress_bytes(context, bytes);
+	const struct watch *watch = context;
+
+	say_progress(watch, "blanking", bytes);
+}
+
+/* Is it about somebody who was erased, and of before that? */
+static bool
+is_due(int journal, const struct journal_entry *entry,
+    const struct erasures *erasures)
+{
+	const struct erasure *erasure;
+	struct subject subject;
+
+	if (entry->blanked || !quick_subject(entry->body, &subject) ||
+	    (erasure = erasures_find(erasures, &subject)) == NULL)
+		return false;
+	if (journal == REDACT_DECISIONS)
+		return span_is(entry->type, SPAN("decision")) &&
+		    is_not_later(entry, erasure);
+	if (span_is(entry->type, SPAN("access")))
+		return is_not_later(entry, erasure);
+	return span_is(entry->type, SPAN("event")) &&
+	    is_due_event(entry, erasure);
 }
 
 static int
 find_due(const char *directory, int journal, const struct erasures *erasures,
-    struct progress *progress, struct journal_set *out, struct fail *fail)
+    const struct watch *watch, struct journal_set *out, struct fail *fail)
 {
-	bool ledger = journal == REDACT_LEDGER;
-	struct span type = ledger ? SPAN("event") : SPAN("decision");
 	struct journal_reader *reader;
 	struct journal_entry entry;
 	uint64_t bytes = 0;
@@ -280,29 +319,27 @@ find_due(const char *directory, int journal, const struct erasures *erasures,
 	if (journal_reader_open(directory, journals[journal], 1, &reader,
 	    fail) == -1)
 		return -1;
-	progress_begin(progress, journals[journal]);
+	say_progress(watch, journals[journal], 0);
 	while ((rc = journal_reader_next(reader, &entry, fail)) != 0) {
-		const struct erasure *erasure;
-		struct subject subject;
-
 		if (rc == -1 && fail->class != FAIL_INPUT)
 			break;
 		/* Nobody can tell whom it is about. */
 		if (rc == -1) {
-			ctl_warn("%s: passed over", fail->text);
+			say_passed_over(watch, fail);
 			continue;
 		}
 		bytes += entry.object.len + 1;
-		if ((entry.seq & 0xfff) == 0)
-			progress_bytes(progress, bytes);
-		if (!entry.blanked && span_is(entry.type, type) &&
-		    quick_subject(entry.body, &subject) &&
-		    (erasure = erasures_find(erasures, &subject)) != NULL &&
-		    (ledger ? is_due_event(&entry, erasure) :
-		    is_due_decision(&entry, erasure)))
+		if ((entry.seq & 0xfff) == 0) {
+			say_progress(watch, journals[journal], bytes);
+			if (is_stopped(watch)) {
+				rc = fail_set(fail, FAIL_TEMP, "interrupted");
+				break;
+			}
+		}
+		if (is_due(journal, &entry, erasures))
 			journal_set_add(out, entry.seq, entry.seq);
 	}
-	progress_clear(progress);
+	say_progress(watch, NULL, 0);
 	journal_reader_close(&reader);
 	return rc;
 }
@@ -310,8 +347,8 @@ find_due(const char *directory, int journal, const struct erasures *erasures,
 /* -- announcing and doing -- */
 
 static int
-announce(struct ctl *ctl, int journal, const struct journal_set *due,
-    const char *why, struct fail *fail)
+announce(const struct redaction *r, int journal,
+    const struct journal_set *due, struct fail *fail)
 {
 	size_t at = 0;
 	int rc = 0;
@@ -323,12 +360,12 @@ announce(struct ctl *ctl, int journal, const struct journal_set *due,
 		date_format(&text, clock_now_ms());
 		buf_addf(&body, "\"journal\":\"%s\"", journals[journal]);
 		json_add_member(&body, "time", buf_span(&text));
-		json_add_member_str(&body, "why", why);
-		ledger_add_actor(&body);
+		json_add_member_str(&body, "why", r->why);
+		json_add_member_str(&body, "actor", r->actor);
 		buf_clear(&text);
 		journal_set_format(&text, due, &at, ENTRIES_BYTES);
 		json_add_member(&body, "entries", buf_span(&text));
-		rc = journal_append(ctl->ledger, "redaction", buf_span(&body),
+		rc = journal_append(r->ledger, "redaction", buf_span(&body),
 		    true, NULL, fail);
 		buf_fini(&text);
 		buf_fini(&body);
@@ -337,53 +374,41 @@ announce(struct ctl *ctl, int journal, const struct journal_set *due,
 }
 
 static int
-redact_journal(struct ctl *ctl, int journal, const char *directory,
-    const struct erasures *erasures, struct journal_set *announced,
-    const char *why, uint64_t *count)
+redact_journal(const struct redaction *r, int journal,
+    const char *directory, const struct erasures *erasures,
+    struct journal_set *announced, uint64_t *count, struct fail *fail)
 {
 	struct journal_set due = { .count = 0 };
-	struct fail fail;
-	struct progress progress = { .terminal = ctl_is_terminal(2) };
-	int rc = find_due(directory, journal, erasures, &progress, &due,
-	    &fail);
+	int rc = find_due(directory, journal, erasures, r->watch, &due, fail);
 
 	if (rc == 0) {
 		journal_set_tidy(&due);
-		rc = announce(ctl, journal, &due, why, &fail);
+		rc = announce(r, journal, &due, fail);
 	}
 	if (rc == 0) {
 		for (size_t i = 0; i < due.count; i++)
 			journal_set_add(announced, due.ranges[i].from,
 			    due.ranges[i].to);
 		journal_set_tidy(announced);
-		progress_begin(&progress, "blanking");
+		say_progress(r->watch, "blanking", 0);
 		rc = journal_redact(directory, journals[journal], announced,
-		    on_bytes, &progress, count, &fail);
-		progress_clear(&progress);
+		    on_bytes, (void *)(uintptr_t)r->watch, count, fail);
+		say_progress(r->watch, NULL, 0);
 	}
 	journal_set_fini(&due);
-	if (rc == 0)
-		return EX_OK;
-	ctl_warn("%s", fail.text);
-	ctl_warn("not everything is blanked yet: run `consentctl erase "
-	    "--replay' once that is mended");
-	return fail.class == FAIL_TEMP ? EX_TEMPFAIL :
-	    fail_exit_code(fail.class);
+	return rc;
 }
 
 int
-redaction_run(struct ctl *ctl, const struct erasures *erasures,
-    struct journal_set announced[REDACT_JOURNALS], const char *why,
-    uint64_t counts[REDACT_JOURNALS])
+redaction_run(const struct redaction *r, const struct erasures *erasures,
+    struct journal_set announced[REDACT_JOURNALS],
+    uint64_t counts[REDACT_JOURNALS], struct fail *fail)
 {
-	int rc = redact_journal(ctl, REDACT_LEDGER,
-	    ctl->settings->audit.ledger, erasures, &announced[REDACT_LEDGER],
-	    why, &counts[REDACT_LEDGER]);
-
-	if (rc == EX_OK)
-		rc = redact_journal(ctl, REDACT_DECISIONS,
-		    ctl->settings->audit.directory, erasures,
-		    &announced[REDACT_DECISIONS], why,
-		    &counts[REDACT_DECISIONS]);
-	return rc;
+	if (redact_journal(r, REDACT_LEDGER, r->settings->audit.ledger,
+	    erasures, &announced[REDACT_LEDGER], &counts[REDACT_LEDGER],
+	    fail) == -1)
+		return -1;
+	return redact_journal(r, REDACT_DECISIONS,
+	    r->settings->audit.directory, erasures,
+	    &announced[REDACT_DECISIONS], &counts[REDACT_DECISIONS], fail);
 }

@@ -11,11 +11,12 @@
  *
  * Evidence names a notice as "ID VERSION", with its language.
  */
-#ifndef CTL_NOTICE_H
-#define CTL_NOTICE_H
+#ifndef RIGHTS_NOTICE_H
+#define RIGHTS_NOTICE_H
 
+#include "base/buf.h"
 #include "consent/event.h"
-#include "ctl/ctl.h"
+#include "settings/settings.h"
 
 #define NOTICE_TEXT_MAX		(64 * 1024)
 #define NOTICE_DIGEST_LEN	64
@@ -31,9 +32,12 @@ struct notices {
 	size_t		 count, room;
 };
 /* No store has none.  Returns 0, or -1 with *fail. */
-int	notices_read(const struct ctl *ctl, struct notices *out,
+int	notices_read(const struct settings *settings, struct notices *out,
 	    struct fail *fail) __attribute__((warn_unused_result));
 void	notices_fini(struct notices *notices);
+/* Borrowed; NULL when it is not stored.  The language without case. */
+const struct notice *notices_find(const struct notices *notices,
+	    struct span id, struct span version, struct span language);
 
 /*
  * Completes evidence whose notice is stored with its digest.  Returns 1, 0 when
@@ -46,8 +50,25 @@ int	notices_complete(const struct notices *notices,
 
 /* Adds the text with this digest, checked against it.  Returns 1, 0 when it is
  * not stored, or -1 with *fail. */
-int	notice_text(const struct ctl *ctl, const char *digest,
+int	notice_text(const struct settings *settings, const char *digest,
 	    struct buf *out, struct fail *fail)
 	    __attribute__((warn_unused_result));
+
+/* Copies a name of 1 to room-1 letters, digits, dots, hyphens and underscores;
+ * returns 0, or -1 for anything else. */
+int	notice_copy_name(char *to, size_t room, struct span text)
+	    __attribute__((warn_unused_result));
+
+/* Who adds it, and when. */
+struct notice_adder {
+	const char	*actor;
+	int64_t		 now_ms;
+};
+/* Stores a text under notice's names for ever, and fills its digest.  Returns 1
+ * when it is new, 0 when it was stored already, or -1: FAIL_INPUT where the
+ * names are taken by another text, or it is no text. */
+int	notice_add(const struct settings *settings, struct notice *notice,
+	    struct span text, const struct notice_adder *by,
+	    struct fail *fail) __attribute__((warn_unused_result));
 
 #endif

@@ -1,0 +1,427 @@
+/*
+ * Copyright the consent-milter authors.
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+#include "webd/recorder.h"
+
+#include <sys/statvfs.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/codec.h"
+#include "base/crypto.h"
+#include "base/date.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/xalloc.h"
+#include "consent/decision.h"
+#include "ledger/append.h"
+#include "ledger/applier.h"
+
+#define LEDGER_SEGMENT_BYTES	(UINT64_C(64) * 1024 * 1024)
+#define RETRY_MS	500	/* while Redis is away */
+#define IDLE_MS		5000	/* others write the ledger, too */
+#define APPLY_MS	10000	/* for one batch */
+#define LOOKUP_PAUSE_MS	5000	/* after one that failed */
+
+struct recorder {
+	const struct settings *settings;
+	struct journal	*ledger;
+	struct store	*reader;	/* NULL: Redis must not be used */
+	char		*password;	/* of who writes; NULL */
+	_Atomic int64_t	 lookups_from_ms;	/* none before */
+	char		 host[256];
+
+	/* the thread's own */
+	struct store	*writer;
+	struct applier	*applier;
+
+	pthread_t	 thread;
+	pthread_mutex_t	 lock;		/* for what follows */
+	pthread_cond_t	 wakes;
+	bool		 is_due;	/* there is something to apply */
+	bool		 stopping;
+	int64_t		 behind_since_ms;
+};
+
+/* -- applying -- */
+
+static void
+on_warning(const char *text, void *context)
+{
+	(void)context;
+	log_warn("%s", text);
+}
+
+static bool
+is_stopped(void *context)
+{
+	struct recorder *r = context;
+	bool stopped;
+
+	(void)pthread_mutex_lock(&r->lock);
+	stopped = r->stopping;
+	(void)pthread_mutex_unlock(&r->lock);
+	return stopped;
+}
+
+/* Waits until there is something to do.  Returns false at the end. */
+static bool
+wait_for_work(struct recorder *r, bool failed)
+{
+	struct timespec until;
+	int64_t ms = failed ? RETRY_MS : IDLE_MS;
+	bool go_on;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += (time_t)(ms / 1000);
+	until.tv_nsec += (long)(ms % 1000) * 1000000L;
+	if (until.tv_nsec >= 1000000000L) {
+		until.tv_nsec -= 1000000000L;
+		until.tv_sec++;
+	}
+	(void)pthread_mutex_lock(&r->lock);
+	/* After a failure a new click is no reason to try at once. */
+	while (!r->stopping && (failed || !r->is_due) &&
+	    pthread_cond_timedwait(&r->wakes, &r->lock, &until) !=
+	    ETIMEDOUT)
+		;
+	r->is_due = false;
+	go_on = !r->stopping;
+	(void)pthread_mutex_unlock(&r->lock);
+	return go_on;
+}
+
+static void
+note_result(struct recorder *r, int rc, const struct fail *fail)
+{
+	int64_t before;
+
+	(void)pthread_mutex_lock(&r->lock);
+	before = r->behind_since_ms;
+	r->behind_since_ms = rc == 0 ? 0 : before != 0 ? before :
+	    clock_now_ms();
+	(void)pthread_mutex_unlock(&r->lock);
+	if (rc == -1 && before == 0)
+		log_warn("opt-outs are recorded, and Redis gets them later: "
+		    "%s", fail->text);
+	else if (rc == 0 && before != 0)
+		log_info("Redis has all opt-outs again");
+}
+
+/* A Redis that must not be used now may be put right later. */
+static int
+open_applier(struct recorder *r, struct fail *fail)
+{
+	const struct settings *s = r->settings;
+	struct store_options store = { .url = s->redis.url,
+	    .username = s->redis.username, .password = s->redis.password,
+	    .timeout_ms = APPLY_MS };
+	struct applier_options options = {
+		.directory = s->audit.ledger, .warn = on_warning,
+		.is_stopped = is_stopped, .context = r };
+
+	if (r->password != NULL) {
+		store.username = s->redis.writer_username;
+		store.password = r->password;
+	}
+	if (r->writer == NULL && store_open(&store, &r->writer, fail) == -1)
+		return -1;
+	options.store = r->writer;
+	return r->applier != NULL ? 0 : applier_open(&options, &r->applier,
+	    fail);
+}
+
+static void *
+keep_applying(void *argument)
+{
+	struct recorder *r = argument;
+	struct fail fail;
+	int rc = 0;
+
+	while (wait_for_work(r, rc == -1)) {
+		rc = open_applier(r, &fail);
+		if (rc == 0)
+			rc = applier_apply(r->applier, &fail);
+		if (!is_stopped(r))
+			note_result(r, rc, &fail);
+	}
+	return NULL;
+}
+
+/* -- recording -- */
+
+/*
+ * When it happened: now; or, where a host whose clock is ahead recorded a
+ * grant `later', at that grant, for whoever clicks now is out.
+ */
+static int64_t
+time_of(struct recorder *r, const struct subject *subject,
+    const struct list *list)
+{
+	int64_t now_ms = clock_now_ms(), monotonic = clock_monotonic_ms();
+	struct record record;
+	struct fail unused;
+	int rc;
+
+	if (list == NULL || r->reader == NULL || monotonic <
+	    atomic_load(&r->lookups_from_ms) || !store_is_reachable(r->reader))
+		return now_ms;
+	rc = store_lookup(r->reader, subject, list->id, &record, &unused);
+	if (rc == -1)
+		atomic_store(&r->lookups_from_ms, monotonic +
+		    LOOKUP_PAUSE_MS);
+	if (rc != 1)
+		return now_ms;
+	return record.grant_ms > now_ms && record.grant_ms <= now_ms +
+	    DECISION_CLOCK_SKEW_MS ? record.grant_ms : now_ms;
+}
+
+int
+recorder_opt_out(struct recorder *r, const struct subject *subject,
+    const struct list *list, const char *actor, struct fail *fail)
+{
+	struct event event = { .kind = EVENT_WITHDRAW, .subject = *subject };
+
+	event.at_ms = time_of(r, subject, list);
+	if (list != NULL)
+		memcpy(event.list, list->id, sizeof(event.list));
+	return recorder_append(r, &event, 1, actor, fail);
+}
+
+int
+recorder_append(struct recorder *r, const struct event *events, size_t n,
+    const char *actor, struct fail *fail)
+{
+	if (ledger_append(r->ledger, events, n, actor, fail) == -1)
+		return -1;
+	(void)pthread_mutex_lock(&r->lock);
+	r->is_due = true;
+	(void)pthread_cond_signal(&r->wakes);
+	(void)pthread_mutex_unlock(&r->lock);
+	return 0;
+}
+
+/* -- who looked at their data -- */
+
+int
+recorder_note_access(struct recorder *r, const struct subject *subject,
+    const char *what, const unsigned char link[LINK_DETAIL_BYTES],
+    struct fail *fail)
+{
+	struct buf body = BUF_INIT(JOURNAL_BODY_MAX), text = BUF_INIT(64);
+	int rc;
+
+	date_format(&text, clock_now_ms());
+	buf_addf(&body, "\"time\":\"%s\"", buf_get(&text));
+	buf_clear(&text);
+	subject_format(&text, subject);
+	json_add_member(&body, "subject", buf_span(&text));
+	json_add_member_str(&body, "what", what);
+	if (link != NULL) {
+		buf_clear(&text);
+		hex_format(&text, link, LINK_DETAIL_BYTES);
+		json_add_member(&body, "link", buf_span(&text));
+	}
+	rc = journal_append(r->ledger, "access", buf_span(&body), true, NULL,
+	    fail);
+	buf_fini(&body);
+	buf_fini(&text);
+	return rc;
+}
+
+/* What an entry says of a link.  false when it says nothing. */
+static bool
+read_used_link(const struct journal_entry *entry, struct link *out)
+{
+	struct json_object *object;
+	struct span subject, link, time;
+	struct fail unused;
+	bool found;
+
+	if (entry->blanked || !span_is(entry->type, SPAN("access")) ||
+	    json_object_parse(entry->object, &object, &unused) == -1)
+		return false;
+	memset(out, 0, sizeof(*out));
+	out->purpose = LINK_ACCESS;
+	found = json_object_string(object, "subject", &subject) == 1 &&
+	    subject_parse(subject, &out->subject) == 0 &&
+	    json_object_string(object, "link", &link) == 1 &&
+	    hex_parse(link, out->detail, sizeof(out->detail)) == 0 &&
+	    json_object_string(object, "time", &time) == 1 &&
+	    date_parse(time, &out->at_ms) == 0;
+	json_object_free(&object);
+	return found;
+}
+
+int
+recorder_used_links(const struct recorder *r, int64_t since_ms,
+    void (*take)(const struct link *link, void *context), void *context,
+    struct fail *fail)
+{
+	const char *directory = r->settings->audit.ledger;
+	struct journal_reader *reader;
+	struct journal_entry entry;
+	struct link link;
+	uint64_t from;
+	int rc;
+
+	if (journal_seq_at(directory, "ledger", since_ms, &from, fail) == -1 ||
+	    journal_reader_open(directory, "ledger", from, &reader, fail) ==
+	    -1)
+		return -1;
+	while ((rc = journal_reader_next(reader, &entry, fail)) != 0) {
+		if (rc == -1 && fail->class != FAIL_INPUT)
+			break;
+		if (rc == 1 && read_used_link(&entry, &link) &&
+		    link.at_ms >= since_ms)
+			take(&link, context);
+	}
+	journal_reader_close(&reader);
+	return rc;
+}
+
+struct store *
+recorder_store(const struct recorder *r)
+{
+	return r->reader;
+}
+
+struct journal *
+recorder_ledger(const struct recorder *r)
+{
+	return r->ledger;
+}
+
+const char *
+recorder_fault(const struct recorder *r)
+{
+	const char *directory = r->settings->audit.ledger;
+	struct statvfs fs;
+
+	if (access(directory, W_OK | X_OK) == -1 ||
+	    statvfs(directory, &fs) == -1)
+		return "ledger-not-writable";
+	if ((fs.f_flag & ST_RDONLY) != 0)
+		return "ledger-read-only";
+	/* One block takes several opt-outs. */
+	return fs.f_bavail == 0 ? "disk-full" : NULL;
+}
+
+/* -- opening -- */
+
+static int
+open_ledger(struct recorder *r, struct fail *fail)
+{
+	const struct settings *s = r->settings;
+	struct journal_options options = {
+		.directory = s->audit.ledger, .name = "ledger",
+		.host = r->host, .segment_bytes = LEDGER_SEGMENT_BYTES,
+		.signer = s->checkpoint_key,
+	};
+	uint64_t recovered = 0;
+
+	if (journal_open(&options, &r->ledger, &recovered, fail) == -1)
+		return -1;
+	if (recovered != 0)
+		log_warn("the ledger ended in half an entry: %llu bytes cut "
+		    "off", (unsigned long long)recovered);
+	return 0;
+}
+
+/* For the look-ups.  What is wrong with Redis is no reason to refuse
+ * opt-outs. */
+static void
+open_reader(struct recorder *r)
+{
+	const struct settings *s = r->settings;
+	struct store_options options = { .url = s->redis.url,
+	    .username = s->redis.username, .password = s->redis.password,
+	    .timeout_ms = s->redis.timeout_ms };
+	struct fail fail;
+
+	if (r->password != NULL) {
+		options.username = s->redis.writer_username;
+		options.password = r->password;
+	}
+
+	if (store_open(&options, &r->reader, &fail) == -1)
+		log_error("%s (opt-outs are recorded all the same)",
+		    fail.text);
+}
+
+static int
+start_thread(struct recorder *r, struct fail *fail)
+{
+	pthread_condattr_t monotonic;
+	int err;
+
+	(void)pthread_mutex_init(&r->lock, NULL);
+	(void)pthread_condattr_init(&monotonic);
+	(void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&r->wakes, &monotonic);
+	(void)pthread_condattr_destroy(&monotonic);
+	r->is_due = true;	/* what waited while we were not there */
+	err = pthread_create(&r->thread, NULL, keep_applying, r);
+	return err == 0 ? 0 : fail_errno(fail, FAIL_SETUP, err,
+	    "can't start a thread");
+}
+
+static void
+free_recorder(struct recorder *r)
+{
+	applier_close(&r->applier);
+	journal_close(&r->ledger);
+	store_close(&r->reader);
+	store_close(&r->writer);
+	if (r->password != NULL)
+		crypto_wipe(r->password, strlen(r->password));
+	free(r->password);
+	free(r);
+}
+
+int
+recorder_open(const struct settings *settings, struct recorder **out,
+    struct fail *fail)
+{
+	struct recorder *r = xcalloc(1, sizeof(*r));
+
+	r->settings = settings;
+	if (gethostname(r->host, sizeof(r->host) - 1) == -1)
+		memcpy(r->host, "localhost", sizeof("localhost"));
+	if (settings_writer_password(settings, &r->password, fail) == 0 &&
+	    open_ledger(r, fail) == 0) {
+		open_reader(r);
+		if (start_thread(r, fail) == 0) {
+			*out = r;
+			return 0;
+		}
+	}
+	free_recorder(r);
+	return -1;
+}
+
+void
+recorder_close(struct recorder **recorder)
+{
+	struct recorder *r = *recorder;
+
+	if (r == NULL)
+		return;
+	*recorder = NULL;
+	(void)pthread_mutex_lock(&r->lock);
+	r->stopping = true;
+	(void)pthread_cond_signal(&r->wakes);
+	(void)pthread_mutex_unlock(&r->lock);
+	(void)pthread_join(r->thread, NULL);
+	(void)pthread_cond_destroy(&r->wakes);
+	(void)pthread_mutex_destroy(&r->lock);
+	free_recorder(r);
+}

@@ -1,0 +1,67 @@
+/*
+ * Copyright the consent-milter authors.
+ * SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Records what people decide: durably in the ledger before it returns, and
+ * then, for as long as it takes, in Redis, by a thread of its own.  The filter
+ * of this host follows the ledger as well, so an opt-out does not wait for
+ * Redis.
+ *
+ * Thread-safe; callers that come together share one fsync.
+ */
+#ifndef WEBD_RECORDER_H
+#define WEBD_RECORDER_H
+
+#include "consent/link.h"
+#include "consent/token.h"
+#include "journal/journal.h"
+#include "settings/settings.h"
+#include "store/store.h"
+
+struct recorder;
+/* settings are borrowed until _close; their keys are not needed. */
+int	recorder_open(const struct settings *settings, struct recorder **out,
+	    struct fail *fail) __attribute__((warn_unused_result));
+/* Stops the thread and closes the ledger.  No call may be running. */
+void	recorder_close(struct recorder **recorder);
+
+/*
+ * The person is out of the list (NULL: of all lists) when this returns 0.
+ * actor says how it was asked for, for the ledger.  Returns 0, or -1 with
+ * FAIL_TEMP: nothing is recorded.
+ */
+int	recorder_opt_out(struct recorder *recorder,
+	    const struct subject *subject, const struct list *list,
+	    const char *actor, struct fail *fail)
+	    __attribute__((warn_unused_result));
+
+/* Records n events, all or none.  Returns 0, or -1 with FAIL_TEMP. */
+int	recorder_append(struct recorder *recorder, const struct event *events,
+	    size_t n, const char *actor, struct fail *fail)
+	    __attribute__((warn_unused_result));
+
+/*
+ * Records, durably, that a person looked at their own data: an entry of type
+ * "access" with "time", "subject", "what" and, of the link that was used,
+ * "link" (NULL: no link).  Returns 0, or -1 with FAIL_TEMP.
+ */
+int	recorder_note_access(struct recorder *recorder,
+	    const struct subject *subject, const char *what,
+	    const unsigned char link[LINK_DETAIL_BYTES], struct fail *fail)
+	    __attribute__((warn_unused_result));
+/* Calls take for each link that was used at that time or later.  Returns 0, or
+ * -1 with FAIL_SETUP. */
+int	recorder_used_links(const struct recorder *recorder, int64_t since_ms,
+	    void (*take)(const struct link *link, void *context),
+	    void *context, struct fail *fail)
+	    __attribute__((warn_unused_result));
+
+/* For look-ups; NULL when Redis must not be used.  Borrowed. */
+struct store *recorder_store(const struct recorder *recorder);
+struct journal *recorder_ledger(const struct recorder *recorder);
+
+/* Why nothing could be recorded now, in a word for a monitor, or NULL.
+ * Static. */
+const char *recorder_fault(const struct recorder *recorder);
+
+#endif
