@@ -179,6 +179,9 @@ const struct option option_table[] = {
 	  .fallback = DATADIR "/consent-milter/languages",
 	  .check = value_check_path,
 	  .help = "directory of the words of its pages" },
+	{ SCOPE_WEB, "metrics", TEXT(200), TOP(web.metrics),
+	  .check = value_check_listen,
+	  .help = "where Prometheus finds the metrics of consent-web" },
 
 	{ SCOPE_WEB, "url", TEXT(URL_MAX), TOP(web.url),
 	  .check = value_check_pages,

@@ -63,6 +63,7 @@ struct settings {
 	struct {
 		char	*listen;	/* "host:port", "unix:/path" */
 		char	*languages;	/* directory */
+		char	*metrics;	/* as listen; NULL: none */
 		char	*url;		/* NULL: links alone are answered */
 		struct duration confirm_within;
 		char	*embed;		/* NULL, or origins, blanks between */

@@ -7,6 +7,8 @@ src_webd_consent_web_SOURCES = \
 	src/webd/letter.c src/webd/letter.h \
 	src/webd/limit.c src/webd/limit.h \
 	src/webd/main.c \
+	src/webd/metrics.c src/webd/metrics.h \
+	src/webd/monitor.c src/webd/monitor.h \
 	src/webd/mydata.c \
 	src/webd/page.c src/webd/page.h \
 	src/webd/program.c src/webd/program.h \
@@ -60,6 +62,12 @@ tests_fuzz_fuzz_target_SOURCES = tests/fuzz/fuzz_target.c \
 tests_fuzz_fuzz_target_LDADD = $(FUZZMAIN) $(CONSENT_LIBS)
 tests_fuzz_fuzz_target_LDFLAGS = $(FUZZLINK)
 EXTRA_DIST += tests/fuzz/corpus/target
+
+check_PROGRAMS += tests/unit/test_metrics
+TESTS += tests/unit/test_metrics
+tests_unit_test_metrics_SOURCES = tests/unit/test_metrics.c \
+	tests/unit/check.h src/webd/metrics.c src/webd/metrics.h
+tests_unit_test_metrics_LDADD = $(CONSENT_LIBS)
 
 check_PROGRAMS += tests/unit/test_limit
 TESTS += tests/unit/test_limit

@@ -115,6 +115,7 @@ static const char full[] =
     "unsubscribe = { url = \"https://n.example/u?t=\";\n"
     "  mailto = \"ab@n.example\"; existing = \"keep\"; };\n"
     "web = { listen = \"[::1]:80\"; languages = \"/w\";\n"
+    "  metrics = \"[::1]:9092\";\n"
     "  url = \"https://n.example/my/\"; confirm_within = \"36 hours\";\n"
     "  embed = \"https://a.example https://*.b.example:8443\";\n"
     "  api_keys = \"/a.keys\"; };\n"
@@ -161,6 +162,7 @@ static const char full_dump[] =
     "unsubscribe.existing = \"keep\"\n"
     "web.listen = \"[::1]:80\"\n"
     "web.languages = \"/w\"\n"
+    "web.metrics = \"[::1]:9092\"\n"
     "web.url = \"https://n.example/my/\"\n"
     "web.confirm_within = \"36 hours\"\n"
     "web.embed = \"https://a.example https://*.b.example:8443\"\n"
@@ -934,7 +936,7 @@ check_sample_defaults(const char *active, const char *uncommented)
 		"socket_mode = ", "socket_group = ", "redis.username",
 		"redis.password_file", "redis.writer_", "unsubscribe.mailto",
 		"controller.", "web.url", "web.embed", "web.api_keys",
-		"mail.from", "mail.envelope_sender",
+		"web.metrics", "mail.from", "mail.envelope_sender",
 		"lists[1].purpose", "lists[1].list_id", "lists[1].max_age",
 		"lists[1].notice", "lists[1].match[",
 		"lists[1].confirmation[", "exempt[",
