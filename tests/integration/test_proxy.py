@@ -203,6 +203,11 @@ class Proxies(TestCase):
         self.assertEqual(page.headers["cache-control"], ["no-store"])
         self.assert_plain(proxy.fetch("GET", link[:-2]), 404)
         self.assert_plain(proxy.fetch("GET", "/other/x"), 404)
+        # Of consent-web as well, where nothing else is passed on.
+        for target, from_us in (("/my/x", True), ("/other/x", False)):
+            answer = proxy.fetch("GET", target)
+            self.assertEqual("x-robots-tag" in answer.headers, from_us,
+                             target)
         self.assert_plain(proxy.fetch("POST", link, body, headers), 200)
         wait_for(lambda: self.filter.ctl(
             "check", "--list", "weekly", a,
