@@ -10,8 +10,8 @@ import re
 import shutil
 import time
 
-from rig import (Filter, Postfix, Redis, Sink, TestCase, make_message,
-                 program, wait_for)
+from rig import (Filter, OpenDkim, Postfix, Redis, Sink, TestCase,
+                 make_message, program, wait_for)
 
 PLAIN = "From: me@example.org\nSubject: \n\nApple Mail sent this.\n"
 VERIFIED = ("Authentication-Results: mx.example.com;\n"
@@ -189,6 +189,35 @@ class Mailto(TestCase):
         self.assertEqual(self.check(a), "granted")
         self.receive(message, *args)
         self.assertEqual(self.check(a), "withdrawn")
+
+    def test_verified_by_opendkim(self):
+        """A provider's signature, and a mail server that checks it."""
+        signer = OpenDkim(self.rig, domain="provider.example")
+        with open(signer.key_text, encoding="ascii") as f:
+            record = "".join(re.findall(r'"([^"]*)"', f.read()))
+        keys = os.path.join(signer.dir, "keys")
+        with open(keys, "w", encoding="ascii") as f:
+            f.write(f"rig._domainkey.provider.example {record}\n")
+        verifier = OpenDkim(self.rig, options={
+            "Mode": "v", "InternalHosts": "192.0.2.1", "TestPublicKeys": keys,
+            "AuthservID": "mx.example.com", "RemoveARFrom": "mx.example.com",
+            "RemoveARAll": "yes", "Domain": None, "KeyFile": None,
+            "Selector": None})
+        sink = Sink(self.rig)
+        postfix = Postfix(self.rig, sink, [signer, verifier])
+        a = "signed@example.org"
+        self.filter.grant(a)
+        report = complaint(self.links(a))
+        other = report.replace("provider.example", "other.example")
+        for n, message, state in ((1, other, "granted"),
+                                  (2, report, "withdrawn")):
+            postfix.send("", "fbl@news.example.com",
+                         message.replace("\n", "\r\n").encode())
+            taken = sink.wait(n)[-1]
+            self.receive(taken.raw.decode("ascii"), "--authserv-id",
+                         "mx.example.com")
+            self.assertEqual(self.check(a), state, taken.raw)
+            self.assertNotIn("(2048-bit key) header.d=other", taken.head)
 
     def trust(self, authserv_id):
         self.filter.settings["unsubscribe"].pop("authserv_id", None)
