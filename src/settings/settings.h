@@ -58,6 +58,7 @@ struct settings {
 	struct {
 		char	*url;		/* https://…, the token is appended */
 		char	*mailto;	/* NULL, or u@host */
+		char	*authserv_id;	/* NULL: no complaint reports */
 		bool	 keep_existing;
 	} unsubscribe;
 	struct {
