@@ -3,9 +3,10 @@
  * SPDX-License-Identifier: BSD-2-Clause
  *
  * unsubscribe-mail: what a pipe transport or an alias runs for mail to
- * u+TOKEN@host, and for complaint reports.  Nothing is ever answered.  Whatever goes wrong, the mail stays
- * in the queue (75): it is an opt-out.
+ * u+TOKEN@host, and for complaint reports.  Nothing is ever answered.  Whatever
+ * goes wrong, the mail stays in the queue (75): it is an opt-out.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,8 +24,8 @@
 
 /* The start of the message; reads the rest as well, for whom writes to us would
  * take a closed pipe for a failure. */
-static void
-read_message(struct buf *message)
+static int
+read_message(struct buf *message, struct fail *fail)
 {
 	char chunk[8192];
 	size_t n;
@@ -32,6 +33,8 @@ read_message(struct buf *message)
 	while ((n = fread(chunk, 1, sizeof(chunk), stdin)) > 0)
 		if (!message->overflow)
 			buf_add(message, chunk, n);
+	return ferror(stdin) == 0 ? 0 : fail_errno(fail, FAIL_TEMP, errno,
+	    "the message can't be read");
 }
 
 static struct event
@@ -111,6 +114,7 @@ command_unsubscribe_mail(struct ctl *ctl, int argc, char **argv)
 	struct buf message = BUF_INIT(MESSAGE_MAX);
 	const char *authserv_id = NULL;
 	struct span header, body;
+	struct fail fail;
 	int rc = EX_TEMPFAIL;
 
 	if (argc > 1 && strcmp(argv[1], "--help") == 0) {
@@ -124,7 +128,11 @@ command_unsubscribe_mail(struct ctl *ctl, int argc, char **argv)
 		authserv_id = argv[2];
 		argv += 2;
 	}
-	read_message(&message);
+	if (read_message(&message, &fail) == -1) {
+		log_error("%s", fail.text);
+		buf_fini(&message);
+		return EX_TEMPFAIL;
+	}
 	mime_split(buf_span(&message), &header, &body);
 	header = span_head(header, HEADER_MAX);
 	if (ctl_need_keys(ctl) == EX_OK) {

@@ -8,6 +8,7 @@ import os
 import pwd
 import re
 import shutil
+import subprocess
 import time
 
 from rig import (Filter, OpenDkim, Postfix, Redis, Sink, TestCase,
@@ -171,6 +172,16 @@ class Mailto(TestCase):
                 complaint(complaint(good))):
             self.receive(message, "--authserv-id", "mx.example.com", to)
             self.assertEqual(self.check(a), "granted", message)
+
+    def test_unreadable_means_later(self):
+        directory = os.open("/", os.O_RDONLY)
+        try:
+            done = subprocess.run(
+                [program("consentctl"), "-c", self.filter.config_path,
+                 "unsubscribe-mail"], stdin=directory, check=False)
+        finally:
+            os.close(directory)
+        self.assertEqual(done.returncode, 75)
 
     def test_complaint_not_recorded_means_later(self):
         a = "angry@example.org"
