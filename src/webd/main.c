@@ -24,6 +24,7 @@
 #include "net/net.h"
 #include "store/store.h"
 #include "webd/server.h"
+#include "webd/webhook.h"
 
 struct options {
 	const char *path;
@@ -168,7 +169,7 @@ wait_for_stop(struct server *server, const char *path)
 
 /* The configuration is good when we come here. */
 static int
-test_languages(struct settings *settings)
+test_languages(const struct settings *settings)
 {
 	struct languages languages;
 	struct fail fail;
@@ -184,8 +185,19 @@ test_languages(struct settings *settings)
 			    languages.all[i].missing);
 	if (rc == 0)
 		words_free(&languages);
-	settings_put(&settings);
-	return rc == 0 ? EX_OK : EX_CONFIG;
+	return rc;
+}
+
+/* The secrets of webhooks, which whoever tests may not be allowed to read. */
+static int
+test_secrets(const struct settings *settings)
+{
+	struct fail fail;
+	int rc = webhooks_check(settings, &fail);
+
+	if (rc == -1)
+		fprintf(stderr, "consent-web: %s\n", fail.text);
+	return rc;
 }
 
 /* What is answered all the same, only not as well. */
@@ -208,6 +220,7 @@ serve(int fd, struct settings *settings, const char *path)
 {
 	struct languages languages;
 	struct recorder *recorder;
+	struct webhooks *webhooks;
 	struct server *server;
 	struct fail fail;
 
@@ -216,6 +229,7 @@ serve(int fd, struct settings *settings, const char *path)
 		stop_on(&fail);
 	warn_of_gaps(settings, &languages);
 	if (recorder_open(settings, &recorder, &fail) == -1 ||
+	    webhooks_open(settings, &webhooks, &fail) == -1 ||
 	    server_start(fd, settings, &languages, recorder, &server, &fail) ==
 	    -1)
 		stop_on(&fail);
@@ -225,6 +239,7 @@ serve(int fd, struct settings *settings, const char *path)
 	wait_for_stop(server, path);
 	(void)sd_notify(0, "STOPPING=1");
 	server_stop(&server);
+	webhooks_close(&webhooks);
 	recorder_close(&recorder);
 	words_free(&languages);
 	log_info("stopped");
@@ -241,8 +256,11 @@ main(int argc, char **argv)
 
 	parse_options(argc, argv, &options);
 	settings = load_settings(options.path);
-	if (options.test)
-		return test_languages(settings);
+	if (options.test) {
+		rc = test_languages(settings) | test_secrets(settings);
+		settings_put(&settings);
+		return rc == 0 ? EX_OK : EX_CONFIG;
+	}
 	log_open("consent-web", true);
 	(void)privilege_raise_files();
 	if (settings_load_keys(settings, &fail) == -1 ||

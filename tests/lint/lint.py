@@ -50,6 +50,7 @@ OTHER_PREFIXES = {
     "src/consent/event.c": ["list_name_"],
     "src/consent/record.c": ["evidence_"],
     "src/mail/list_field.c": ["list_id_"],
+    "src/webd/webhook_body.c": ["webhook_"],
 }
 
 # The variables that outlive a call and can change.
