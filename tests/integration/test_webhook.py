@@ -131,3 +131,21 @@ class Webhook(TestCase):
         self.assertEqual(self.receiver.requests, [])
         os.chmod(self.secret_file, 0o600)
         self.wait_told([self.ledger()[-1]["seq"]])
+
+
+class Subjects(TestCase):
+    def test_subject(self):
+        filter_ = Filter(self.rig, None, start=False)
+        done = filter_.ctl("subject", "A@EXAMPLE.org", "b@example.org")
+        lines = done.stdout.splitlines()
+        self.assertRegex(lines[0], r"^[0-9a-f]{32} A@EXAMPLE\.org$")
+        same = filter_.ctl("subject", "-", input="A@example.ORG\n").stdout
+        self.assertEqual(same.split()[0], lines[0].split()[0])
+        done = filter_.ctl("subject", "--json", "-", check=False,
+                           input="# x\n\nno address\nb@example.org\n")
+        self.assertEqual(done.returncode, 65)
+        self.assertIn("-:3: ", done.stderr)
+        self.assertEqual([s["address"] for s in json.loads(done.stdout)],
+                         ["b@example.org"])
+        self.assertEqual(filter_.ctl("subject", "--json", "-").stdout, "[]\n")
+        self.assertEqual(filter_.ctl("subject", check=False).returncode, 64)
