@@ -4,8 +4,10 @@
 that are full, and documents that somebody reads who knows nothing of us."""
 import base64
 import copy
+import csv
 import fcntl
 import glob
+import io
 import json
 import os
 import re
@@ -214,3 +216,226 @@ class Erasing(Rights):
                 self.ctl("grant", "--list", "second", b)
                 self.assertEqual(self.check(a), "withdrawn")
                 self.assertEqual(self.check(b), "granted")
+
+
+STATES = {"given", "requested", "renewed", "refused", "withdrawn", "expired",
+          "terminated", "invalidated", "unknown", "unproven", "objected",
+          "restricted"}
+EVENT_STATES = {"dpv:ConsentRequested", "dpv:ConsentGiven",
+                "dpv:ConsentWithdrawn", "dpv:ConsentUnknown", "eu-gdpr:A21",
+                "eu-gdpr:A17", "eu-gdpr:A18"}
+
+
+class Document(Rights):
+    """An export in the hands of somebody who has spec.md and nothing else."""
+
+    lists = LISTS + [
+        {"id": "health", "name": "Health", "special_category": True,
+         "max_age": "24 months", "double_opt_in": True,
+         "match": [{"sender": "*@health.example.com"}]},
+        {"id": "ended", "name": "Ended",
+         "match": [{"sender": "*@ended.example.com"}]}]
+
+    @classmethod
+    def set_up_rig(cls):
+        cls.redis = Redis(cls.rig)
+        cls.filter = cls.installation(cls.redis)
+
+    @classmethod
+    def installation(cls, redis, **settings):
+        return Filter(cls.rig, redis, start=False, lists=cls.lists,
+                      controller={"dpo": "dpo@example.com",
+                                  "recipients": "Mailings GmbH",
+                                  "transfers": "none",
+                                  "authority": "IMY"}, **settings)
+
+    def people(self):
+        """address -> what is done to it, in each state that there is."""
+        grant = ("grant", "--list", "weekly", "--source", "shop")
+        return {
+            "d-granted@example.org": [grant],
+            "d-unproven@example.org": [
+                ("grant", "--list", "weekly", "--method", "pre-ticked")],
+            "d-pending@example.org": [
+                ("grant", "--list", "health", "--basis",
+                 "explicit-consent")],
+            "d-confirmed@example.org": [
+                ("grant", "--list", "health", "--basis",
+                 "explicit-consent", "--language", "de-CH",
+                 "--jurisdiction", "ch", "--guardian", "Mother"),
+                ("confirm", "--list", "health")],
+            "d-expired@example.org": [
+                ("grant", "--list", "health", "--basis",
+                 "explicit-consent", "--at", "2019-01-05"),
+                ("confirm", "--list", "health", "--at", "2019-01-06")],
+            "d-withdrawn@example.org": [
+                grant, ("withdraw", "--list", "weekly")],
+            "d-all@example.org": [grant, ("withdraw", "--all")],
+            "d-objected@example.org": [grant, ("object",)],
+            "d-profiling@example.org": [grant, ("object", "--profiling")],
+            "d-lifted@example.org": [
+                grant, ("object", "--profiling"),
+                ("object", "--profiling", "--lift")],
+            "d-restricted@example.org": [grant, ("restrict",)],
+            "d-unrestricted@example.org": [grant, ("restrict",),
+                                           ("unrestrict",)],
+            "d-erased@example.org": [grant, ("erase",)],
+            "d-back@example.org": [grant, ("erase",), grant],
+            "d-ended@example.org": [
+                ("grant", "--list", "ended", "--source", "old-form",
+                 "--method", "paper")],
+            "d-ended-out@example.org": [
+                ("grant", "--list", "ended"),
+                ("withdraw", "--list", "ended")],
+            "d-nobody@example.org": [],
+        }
+
+    def do(self, address, steps):
+        for step in steps:
+            self.ctl(*step, address)
+            time.sleep(0.002)
+
+    def answers(self, address, filter_=None):
+        filter_ = filter_ or self.filter
+        shown = json.loads(filter_.ctl("show", "--json", address).stdout)
+        return [l["reason"] for l in shown["lists"]] + [filter_.ctl(
+            "check", "--profiling", address, check=False).stdout.strip()]
+
+    def test_round_trip_over_all_states(self):
+        """Into an empty installation with other keys: the same answers; and
+        what that exports is the same again."""
+        other = self.installation(Redis(self.rig))
+        path = os.path.join(other.dir, "export.json")
+        seen = set()
+        for address, steps in self.people().items():
+            with self.subTest(address):
+                self.do(address, steps)
+                text = self.ctl("export", address).stdout
+                with open(path, "w") as f:
+                    f.write(text)
+                self.ctl("import", path, filter_=other)
+                want = self.answers(address)
+                self.assertEqual(self.answers(address, other), want)
+                seen.update(want)
+                again = json.loads(self.ctl("export", address,
+                                            filter_=other).stdout)
+                told = json.loads(text)
+                self.assertNotEqual(again["subject"], told["subject"])
+                for document in (told, again):
+                    for record in document["records"]:
+                        del record["record_id"]
+                self.assertEqual(again["records"], told["records"])
+                self.assertEqual(
+                    [(e["event"], e.get("list"), e["at"])
+                     for e in again["events"]],
+                    [(e["event"], e.get("list"), e["at"])
+                     for e in told["events"]])
+        self.assertLessEqual(
+            {"granted", "no-consent", "pending", "withdrawn", "expired",
+             "objected", "erased", "restricted", "unproven"}, seen)
+
+    def test_lists_that_have_ended(self):
+        a, b = "e-given@example.org", "e-out@example.org"
+        self.ctl("grant", "--list", "ended", "--source", "old-form",
+                 "--method", "paper", a, b)
+        self.ctl("withdraw", "--list", "ended", b)
+        without = Filter(self.rig, self.redis, start=False, keygen=False,
+                         keys=self.filter.keys_dir, lists=self.lists[:-1],
+                         audit={"directory": self.filter.audit_dir})
+        [record] = json.loads(self.ctl("export", a,
+                                       filter_=without).stdout)["records"]
+        self.assertEqual((record["list"], record["state"], record["reason"],
+                          record["mail_allowed"]),
+                         ("ended", "terminated", "list-ended", False))
+        self.assertEqual(record["processing"]["collection_method"],
+                         {"method": "paper", "source": "old-form"})
+        [record] = json.loads(self.ctl("export", b,
+                                       filter_=without).stdout)["records"]
+        self.assertEqual((record["state"], record["mail_allowed"]),
+                         ("withdrawn", False))
+        self.ctl("object", a)
+        [record] = json.loads(self.ctl("export", a,
+                                       filter_=without).stdout)["records"]
+        self.assertEqual(record["state"], "objected")
+
+    def assert_shape(self, told):
+        """The names of ISO/IEC TS 27560 as spec.md section 8 has them."""
+        time_form = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
+        self.assertEqual(told["schema_version"], "cm-27560-1")
+        self.assertRegex(told["dct:conformsTo"], "dpv-27560#record-eu-gdpr$")
+        self.assertRegex(told["exported_at"], time_form)
+        self.assertIn("@", told["pii_principal_id"])
+        self.assertIs(told["complete"], True)
+        parties = {p["party_id"]: p for p in told["parties"]}
+        for name in ("party_role", "party_name", "party_address",
+                     "party_contact", "party_type"):
+            self.assertTrue(parties["p1"][name], name)
+        self.assertEqual({p["party_role"] for p in parties.values()},
+                         {"controller", "data protection officer",
+                          "recipients", "authority"})
+        for r in told["records"]:
+            self.assertRegex(r["record_id"], r"^[0-9a-f]{8}-[0-9a-f]{4}-8"
+                             r"[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")
+            self.assertIn(r["state"], STATES)
+            self.assertEqual(r["mail_allowed"], r["state"] == "given")
+            p = r["processing"]
+            for name in ("purpose", "lawful_basis", "pii_information",
+                         "withdrawal_method", "service", "retention_period",
+                         "pii_controllers",
+                         "recipient_third_parties", "authority_party"):
+                self.assertTrue(p[name], name)
+            self.assertIsInstance(p["collection_method"], dict)
+            for party in (*p["pii_controllers"],
+                          *p["recipient_third_parties"],
+                          p["authority_party"]):
+                self.assertIn(party, parties)
+            self.assertRegex(p["retention_period"], r"^P\d+[YMD]\b")
+            self.assertEqual(p["purpose"][0]["code"], "dpv:DirectMarketing")
+            self.assertIs(p["special_pii_category"],
+                          p["service"] == "health")
+        for e in told["events"]:
+            self.assertRegex(e["event_time"], time_form)
+            self.assertIn(e["event_state"], EVENT_STATES)
+            self.assertRegex(e["event_type"], r"^[a-zA-Z-]+:\w[\w-]*$")
+            self.assertIn(e["entity_id"], ("data-subject", "guardian"))
+            if e["event"] == "grant" and e["list"] == "health":
+                self.assertEqual(e["validity_duration"], "P2Y")
+        times = [e["event_time"] for e in told["events"]]
+        self.assertEqual(times, sorted(times))
+
+    def test_shape(self):
+        for address, steps in self.people().items():
+            address = "s" + address
+            self.do(address, steps)
+            with self.subTest(address):
+                told = json.loads(self.ctl("export", address).stdout)
+                self.assert_shape(told)
+                self.assertEqual(
+                    {r["list"] for r in told["records"]},
+                    {e["list"] for e in told["events"] if "list" in e})
+
+    def test_csv_in_a_spreadsheet(self):
+        """RFC 4180, and nothing that a spreadsheet runs."""
+        a = "csv@example.org"
+        hostile = ["=1+1", "+1", "-1", "@SUM(1)", '"quoted", and more',
+                   "=cmd|' /C calc'!A0"]
+        for text in hostile:
+            self.ctl("grant", "--list", "weekly", "--source", text,
+                     "--purpose", text, a)
+            time.sleep(0.002)
+        text = self.ctl("export", "--format", "csv", a).stdout
+        rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+        self.assertEqual({len(r) for r in rows}, {len(rows[0])})
+        column = rows[0].index("source")
+        self.assertEqual([r[column].removeprefix("'") for r in rows[1:]],
+                         hostile)
+        for row in rows:
+            for cell in row:
+                self.assertNotIn(cell.lstrip()[:1], ("=", "+", "@"), cell)
+                self.assertNotRegex(cell, r"^\s*-")
+
+    def test_ropa_names_who_is_configured(self):
+        told = json.loads(self.filter.ctl("ropa", "--json",
+                                          check=False).stdout)
+        self.assertEqual(told["recipients"]["recipients"], "Mailings GmbH")
+        self.assertEqual(told["recipients"]["third_countries"], "none")

@@ -194,6 +194,38 @@ test_dates(void)
 }
 
 static void
+test_duration_format(void)
+{
+	static const struct {
+		const char *length, *want;
+	} cases[] = {
+		{ "3 years", "P3Y" }, { "24 months", "P2Y" },
+		{ "18 months", "P18M" }, { "30 days", "P30D" },
+		{ "2 weeks", "P14D" }, { "36 hours", "P1DT43200S" },
+		{ "90 seconds", "PT90S" },
+	};
+	const struct duration both = { 1, 86400000 }, none = { 0, 0 };
+	struct buf out = BUF_INIT(64);
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct duration d = { 0, 0 };
+
+		check_case((long)i);
+		CHECK_INT(duration_parse(span_str(cases[i].length), &d), 0);
+		duration_format(&out, d);
+		CHECK_STR(buf_get(&out), cases[i].want);
+		buf_clear(&out);
+	}
+	check_case(-1);
+	duration_format(&out, both);
+	CHECK_STR(buf_get(&out), "P1M1D");
+	buf_clear(&out);
+	duration_format(&out, none);
+	CHECK_STR(buf_get(&out), "PT0S");
+	buf_fini(&out);
+}
+
+static void
 test_durations(void)
 {
 	static const struct {
@@ -297,6 +329,7 @@ static const struct check_test tests[] = {
 	{ "hmac", test_hmac },
 	{ "dates", test_dates },
 	{ "durations", test_durations },
+	{ "duration_format", test_duration_format },
 	{ "utf8", test_utf8 },
 	{ "json", test_json },
 	{ "closest", test_closest },
