@@ -26,7 +26,7 @@ struct http_request {
 	const char	*ca_file;	/* NULL: those of the system */
 	const char	*connect_to;	/* "host:port:other:port"; NULL */
 	int		 timeout_ms;	/* for all of it */
-	/* Asked now and then; true gives up.  May be NULL. */
+	/* Asked about once a second; true gives up.  May be NULL. */
 	bool		(*is_stopped)(void *context);
 	void		*context;
 };
@@ -36,13 +36,17 @@ struct http_answer {
 	struct buf	 body;		/* what is longer is cut off */
 	char		*location;	/* of a redirect; owned, NULL */
 	bool		 sets_cookie;
-	int64_t		 certificate_ends_ms;	/* 0 without https */
+	/* When the first certificate of the chain ends, those left aside that
+	 * have ended already and so do not matter; 0 without https. */
+	int64_t		 certificate_ends_ms;
 };
 
 /*
- * Returns 0 with an answer of whatever status, which is freed by _fini; or -1:
- * FAIL_TEMP when there is none (and the text says why), FAIL_SETUP for a
- * certificate that is not good, or a URL that is none.
+ * Returns 0 with an answer of whatever status, which is freed by _fini; or -1
+ * and there is nothing to free: FAIL_TEMP when there is none (and the text says
+ * why), FAIL_SETUP for a certificate that is not good (the text says in which
+ * way), a URL or method that can't be used, or a ca_file that can't be read.
+ * The text never has the URL, which may hold a secret.
  */
 int	http_send(const struct http_request *request,
 	    struct http_answer *answer, struct fail *fail)

@@ -15,7 +15,8 @@ from .process import (RigError, Service, accepts, free_ports, read_text, run,
                       wait_for, write_file)
 
 # Where a build has the programs, relative to its directory.
-_PLACES = ("", "src/milterd", "src/ctl", "src/webd", "src", "sbin", "bin")
+_PLACES = ("", "src/milterd", "src/ctl", "src/webd", "src", "sbin", "bin",
+           "tests/rig")
 
 WEEKLY = {
     "id": "weekly",
