@@ -334,6 +334,50 @@ class Document(Rights):
             {"granted", "no-consent", "pending", "withdrawn", "expired",
              "objected", "erased", "restricted", "unproven"}, seen)
 
+    def test_document_that_was_touched(self):
+        """Refused by file and line; and what can't count is no consent."""
+        a = "touched@example.org"
+        self.do(a, [("grant", "--list", "weekly", "--method", "web-form",
+                     "--ip", "192.0.2.77"),
+                    ("withdraw", "--list", "second")])
+        text = self.ctl("export", a).stdout
+        other = self.installation(Redis(self.rig))
+        path = os.path.join(other.dir, "touched.json")
+
+        def import_(changed, code):
+            with open(path, "w") as f:
+                f.write(changed)
+            return self.ctl("import", path, code=code, filter_=other).stderr
+
+        line = 1 + text[:text.index('{"event":"withdraw"')].count("\n")
+        for find, put, why in (
+                ('"event":"withdraw"', '"event":"bogus"', "event"),
+                ('"list":"second"', '"list":"Se cond"', "list"),
+                ('"event":"withdraw"', '"event":"withdraw","basis":"x"', ""),
+                (re.search('"event":"withdraw".*?"at":"([^"]*)"',
+                           text).group(1), "2999-01-01T00:00:00Z",
+                 "from the future")):
+            with self.subTest(put):
+                told = import_(text.replace(find, put), 1)
+                self.assertIn(f"touched.json:{line}: event 2 of", told)
+                self.assertIn(why, told)
+        told = import_(json.dumps(json.loads(text.replace(
+            '"event":"withdraw"', '"event":"bogus"')), indent=1), 1)
+        at = int(re.search(r"touched\.json:(\d+): event 2", told).group(1))
+        with open(path) as f:
+            lines = f.read().split("\n")
+        self.assertEqual(lines[at - 1].strip(), "{")
+        self.assertIn("bogus", lines[at])
+        self.assertIn("line", import_(text[:-200], 1))
+        self.assertEqual(self.answers(a, other)[0], "no-consent")
+        import_(text.replace('"method":"web-form"', '"method":"pre-ticked"'),
+                0)
+        self.assertEqual(self.answers(a, other)[0], "unproven")
+        import_(text, 0)
+        self.assertEqual(self.answers(a, other)[0], "granted")
+        for path in glob.glob(os.path.join(other.audit_dir, "ledger", "*")):
+            self.assertNotIn("192.0.2.77", read_text(path))
+
     def test_lists_that_have_ended(self):
         a, b = "e-given@example.org", "e-out@example.org"
         self.ctl("grant", "--list", "ended", "--source", "old-form",

@@ -282,6 +282,36 @@ test_utf8(void)
 }
 
 static void
+test_json_lines(void)
+{
+	static const char text[] = "{\"a\":{\"e\":[1,\n2]},\"x\":\"e\",\n"
+	    "\"y\":[\"e\",[3]],\"s\":\"\\\"e\\\":[\",\n\"e\" :\n"
+	    "[{\"e\":[7,8]},\n\n {\"t\":\"]},{\"},{\"u\":[[],[1,2]]}\n"
+	    ", 5 ]}";
+	static const struct {
+		const char *name;
+		size_t i;
+		uint64_t want;
+	} cases[] = {
+		{ "e", 0, 5 }, { "e", 1, 7 }, { "e", 2, 7 }, { "e", 3, 8 },
+		{ "e", 4, 0 }, { "y", 0, 3 }, { "y", 1, 3 }, { "a", 0, 0 },
+		{ "x", 0, 0 }, { "z", 0, 0 }, { "", 0, 0 },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		check_case((long)i);
+		CHECK_INT(json_element_line(span_str(text), cases[i].name,
+		    cases[i].i), cases[i].want);
+	}
+	/* Whatever is cut off, it ends. */
+	for (size_t len = 0; len < sizeof(text); len++) {
+		check_case((long)len);
+		CHECK(json_element_line(span_of(text, len), "e", 3) <= 8);
+	}
+	check_case(-1);
+}
+
+static void
 test_json(void)
 {
 	struct buf b = BUF_INIT(1000);
@@ -332,6 +362,7 @@ static const struct check_test tests[] = {
 	{ "duration_format", test_duration_format },
 	{ "utf8", test_utf8 },
 	{ "json", test_json },
+	{ "json_lines", test_json_lines },
 	{ "closest", test_closest },
 };
 
