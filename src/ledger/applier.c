@@ -121,7 +121,7 @@ read_cursor(const struct applier *a, uint64_t *seq, struct fail *fail)
 
 	*seq = 0;
 	path_in_ledger(a, &path, ".applied");
-	if (access(buf_get(&path), F_OK) == 0) {
+	if (access(buf_get(&path), F_OK) == 0 || errno != ENOENT) {
 		rc = file_read(buf_get(&path), &text, fail);
 		/* What can't be read is taken as nothing: applying all again
 		 * does no harm. */
@@ -276,7 +276,7 @@ keep_cursor(struct applier *a, struct source *source, struct fail *fail)
 	if (source != &a->own || source->done <= a->cursor)
 		return 0;
 	if (write_cursor(a, source->done, fail) == -1)
-		return -1;
+		return fail_prefix(fail, "Redis has it, which can't be noted");
 	a->cursor = source->done;
 	return 0;
 }

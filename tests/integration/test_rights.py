@@ -483,3 +483,173 @@ class Document(Rights):
                                           check=False).stdout)
         self.assertEqual(told["recipients"]["recipients"], "Mailings GmbH")
         self.assertEqual(told["recipients"]["third_countries"], "none")
+
+
+class Disks(Rights):
+    """Disks that are full, read-only or somebody else's: what was acknowledged
+    stays, nothing else is said to be, and the message says why."""
+
+    nobody = 65534
+
+    @classmethod
+    def set_up_rig(cls):
+        cls.redis = Redis(cls.rig)
+        cls.filter = Filter(cls.rig, cls.redis, start=False, lists=LISTS)
+        cls.ledger = os.path.join(cls.filter.audit_dir, "ledger")
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k,mode=750",
+                        "tmpfs", cls.filter.audit_dir], check=True)
+        cls.rig.on_close(lambda: subprocess.run(
+            ["umount", "-l", cls.filter.audit_dir], check=False))
+        for path in (cls.rig.dir, cls.filter.dir, cls.redis.dir):
+            os.chmod(path, 0o755)
+
+    def text(self, name, text):
+        path = os.path.join(self.filter.dir, name)
+        with open(path, "w") as f:
+            f.write(text)
+        return path
+
+    def as_nobody(self, *args, code):
+        done = subprocess.run(
+            ["setpriv", f"--reuid={self.nobody}", f"--regid={self.nobody}",
+             "--clear-groups", program("consentctl"), "-c",
+             self.filter.config_path, *args], capture_output=True, text=True,
+            timeout=60)
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        return done
+
+    def commands(self, n):
+        """What records something: (arguments, …), about people n."""
+        rows = self.text("in.csv", "address,list,at\n" + "".join(
+            f"i{n}-{i}@example.org,weekly,2026-01-05\n" for i in range(5)))
+        words = self.text("notice.txt", f"Number {n}\n")
+        return [("grant", "--list", "second", f"g{n}@example.org"),
+                ("withdraw", "--list", "weekly", f"g{n}@example.org"),
+                ("object", f"g{n}@example.org"),
+                ("import", rows),
+                ("erase", f"g{n}@example.org"),
+                ("notice", "add", words, "--id", "n", "--version", str(n),
+                 "--language", "en")]
+
+    def set_up(self, n):
+        """What is acknowledged before it goes wrong."""
+        self.filter.grant(f"g{n}@example.org", f"x{n}@example.org")
+        self.filter.withdraw(f"x{n}@example.org")
+        self.ctl("notice", "add", self.text("first.txt", "First\n"), "--id",
+                 "first", "--version", "1", "--language", "en")
+        return self.journal()
+
+    def journal(self):
+        return "".join(read_text(p) for p in sorted(glob.glob(
+            os.path.join(self.ledger, "ledger-*.jsonl"))))
+
+    def assert_nothing_lost(self, before, n):
+        self.assertTrue(self.journal().startswith(before))
+        self.ctl("verify")
+        self.assertEqual(self.check(f"x{n}@example.org"), "withdrawn")
+        self.redis.call("FLUSHALL")
+        self.ctl("rebuild")
+        self.assertEqual(self.check(f"x{n}@example.org"), "withdrawn")
+        self.assertIn("First", self.ctl("notice", "show", "first", "1",
+                                        "en").stdout)
+        for args in self.commands(n):
+            self.ctl(*args)
+        self.assertEqual(self.check(f"g{n}@example.org"), "erased")
+
+    def test_read_only(self):
+        before = self.set_up(1)
+        subprocess.run(["mount", "-o", "remount,ro", self.filter.audit_dir],
+                       check=True)
+        try:
+            for args in (*self.commands(1), ("rebuild",),
+                         ("erase", "--replay")):
+                with self.subTest(args[0]):
+                    told = self.ctl(*args, code=75)
+                    self.assertIn("Read-only file system", told.stderr)
+            # who only reads is not kept from it
+            told = json.loads(self.ctl("export", "g1@example.org").stdout)
+            self.assertTrue(told["complete"])
+            self.ctl("stale")
+            self.ctl("notice", "list")
+            self.assertEqual(self.check("x1@example.org"), "withdrawn")
+        finally:
+            subprocess.run(["mount", "-o", "remount,rw",
+                            self.filter.audit_dir], check=True)
+        self.assertEqual(self.journal(), before)
+        self.assert_nothing_lost(before, 1)
+
+    def test_full(self):
+        before = self.set_up(2)
+        ballast = os.path.join(self.filter.audit_dir, "ballast")
+        fd = os.open(ballast, os.O_WRONLY | os.O_CREAT)
+        try:
+            while True:
+                os.write(fd, bytes(4096))
+        except OSError:
+            os.close(fd)
+        recorded = []
+        try:
+            for i in range(40):
+                a = f"full{i}@example.org"
+                done = self.filter.ctl("withdraw", "--list", "weekly", a,
+                                       check=False)
+                self.assertEqual(done.returncode, 75, done.stderr)
+                self.assertIn("No space left on device", done.stderr)
+                if "nothing is recorded" in done.stderr:
+                    break
+                self.assertIn("recorded on disk", done.stderr)
+                recorded.append(a)
+            for args in (*self.commands(2), ("rebuild",),
+                         ("erase", "--replay")):
+                with self.subTest(args[0]):
+                    told = self.ctl(*args, code=75)
+                    self.assertIn("No space left on device", told.stderr)
+            told = json.loads(self.ctl("export", "g2@example.org").stdout)
+            self.assertTrue(told["complete"])
+        finally:
+            os.unlink(ballast)
+        for a in recorded:
+            self.assertEqual(self.check(a), "withdrawn")
+        self.assert_nothing_lost(before, 2)
+
+    def test_no_permission(self):
+        before = self.set_up(3)
+        # Nobody may read keys, and nothing else.
+        for path in glob.glob(os.path.join(self.filter.keys_dir, "*")):
+            os.chown(path, self.nobody, self.nobody)
+        os.chmod(self.filter.keys_dir, 0o755)
+        try:
+            for args in (*self.commands(3), ("rebuild",),
+                         ("erase", "--replay"), ("erase", "--list"),
+                         ("notice", "list"),
+                         ("notice", "show", "first", "1", "en"),
+                         ("grant", "--list", "weekly", "--notice", "first 1",
+                          "--language", "en", "y3@example.org")):
+                with self.subTest(args):
+                    told = self.as_nobody(*args, code=77)
+                    self.assertIn("Permission denied", told.stderr)
+            told = self.as_nobody("export", "g3@example.org", code=69)
+            self.assertFalse(json.loads(told.stdout)["complete"])
+            self.assertIn("Permission denied", told.stderr)
+        finally:
+            for path in glob.glob(os.path.join(self.filter.keys_dir, "*")):
+                os.chown(path, 0, 0)
+            os.chmod(self.filter.keys_dir, 0o750)
+        self.assertEqual(self.journal(), before)
+        self.assert_nothing_lost(before, 3)
+
+    def test_index_of_notices_was_torn(self):
+        """Half a line, of a machine that went down, does not need a person."""
+        path = self.text("torn.txt", "Torn\n")
+        self.set_up(4)
+        index = os.path.join(self.filter.audit_dir, "notices", "index.jsonl")
+        whole = read_text(index)
+        for half in ('{"id":"to', "{", whole.splitlines()[0]):
+            with self.subTest(half), open(index, "w") as f:
+                f.write(whole + half)
+            self.ctl("notice", "list")
+            self.ctl("notice", "add", path, "--id", "torn", "--version",
+                     str(len(half)), "--language", "en")
+            self.assertTrue(read_text(index).startswith(whole + "{"))
+            shown = self.ctl("notice", "show", "torn", str(len(half)), "en")
+            self.assertEqual(shown.stdout, "Torn\n")
