@@ -195,7 +195,7 @@ stage_threads() {
 		tail -n 60 "$build/tsan/$program.log"
 	done
 	python3 -B "$src/tests/integration/run.py" -b "$build/tsan" \
-	    test_load test_web >"$logs/load.out" 2>&1
+	    test_load test_web test_pages test_metrics >"$logs/load.out" 2>&1
 	cat "$logs/load.out"
 	load=$(last_count "$logs/load.out")
 	: "${load:=0 1}"

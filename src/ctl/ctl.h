@@ -31,6 +31,8 @@ struct ctl {
 	struct journal	*ledger;
 	struct applier	*applier;
 	char		 host[256];	/* this one's name */
+	const char	*actor;		/* who does it, for the ledger; NULL:
+					   the login */
 	int64_t		 now_ms;	/* the start of the run */
 	volatile int	 interrupted;	/* SIGINT was seen */
 };

@@ -149,8 +149,8 @@ ledger_record(struct ctl *ctl, const struct event *events, size_t n,
 	if (rc != EX_OK)
 		return rc;
 	ledger_name_actor(actor);
-	if (n > 0 && ledger_append(ctl->ledger, events, n, actor, &fail) ==
-	    -1) {
+	if (n > 0 && ledger_append(ctl->ledger, events, n, ctl->actor != NULL ?
+	    ctl->actor : actor, &fail) == -1) {
 		ctl_warn("nothing is recorded: %s", fail.text);
 		return EX_TEMPFAIL;
 	}

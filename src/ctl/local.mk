@@ -3,6 +3,7 @@ src_ctl_consentctl_SOURCES = \
 	src/ctl/ledger.c \
 	src/ctl/change.c \
 	src/ctl/changes.c \
+	src/ctl/complaint.c src/ctl/complaint.h \
 	src/ctl/ctl.h \
 	src/ctl/erase.c \
 	src/ctl/export.c \
@@ -64,3 +65,17 @@ tests_fuzz_fuzz_mailto_SOURCES = tests/fuzz/fuzz_mailto.c \
 tests_fuzz_fuzz_mailto_LDADD = $(FUZZMAIN) $(CONSENT_LIBS)
 tests_fuzz_fuzz_mailto_LDFLAGS = $(FUZZLINK)
 EXTRA_DIST += tests/fuzz/corpus/mailto
+
+check_PROGRAMS += tests/unit/test_complaint
+TESTS += tests/unit/test_complaint
+tests_unit_test_complaint_SOURCES = tests/unit/test_complaint.c \
+	src/ctl/complaint.c src/ctl/complaint.h \
+	src/ctl/mailto.c src/ctl/mailto.h
+tests_unit_test_complaint_LDADD = $(CONSENT_LIBS)
+FUZZ_TARGETS += tests/fuzz/fuzz_complaint
+tests_fuzz_fuzz_complaint_SOURCES = tests/fuzz/fuzz_complaint.c \
+	src/ctl/complaint.c src/ctl/complaint.h \
+	src/ctl/mailto.c src/ctl/mailto.h
+tests_fuzz_fuzz_complaint_LDADD = $(FUZZMAIN) $(CONSENT_LIBS)
+tests_fuzz_fuzz_complaint_LDFLAGS = $(FUZZLINK)
+EXTRA_DIST += tests/fuzz/corpus/complaint

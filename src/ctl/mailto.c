@@ -7,38 +7,7 @@
 #include <string.h>
 
 #include "mail/field.h"
-
-/* A field of the header section, with its folds. */
-struct field {
-	struct span	 name, value;
-};
-
-/* Takes the first field off *header; false at its end. */
-static bool
-next_field(struct span *header, struct field *out)
-{
-	while (header->len > 0) {
-		size_t end = 0;
-		struct span all;
-		ptrdiff_t colon;
-
-		do {
-			while (end < header->len && header->p[end] != '\n')
-				end++;
-			end += end < header->len;
-		} while (end < header->len && (header->p[end] == ' ' ||
-		    header->p[end] == '\t'));
-		all = span_head(*header, end);
-		*header = span_from(*header, end);
-		colon = span_index(all, ':');
-		if (colon == -1)
-			continue;
-		out->name = span_trim(span_head(all, (size_t)colon));
-		out->value = span_trim(span_from(all, (size_t)colon + 1));
-		return true;
-	}
-	return false;
-}
+#include "mail/mime.h"
 
 static bool
 is_one_of(struct span text, const char *const *names)
@@ -51,7 +20,7 @@ is_one_of(struct span text, const char *const *names)
 
 /* What one field says about the message, or NULL. */
 static const char *
-field_speaks_against(const struct field *f)
+field_speaks_against(const struct mime_field *f)
 {
 	static const char *const responders[] = { "X-Autoreply",
 	    "X-Autorespond", "X-Auto-Reply", NULL };
@@ -82,24 +51,30 @@ field_speaks_against(const struct field *f)
 const char *
 mailto_automatic(struct span header)
 {
-	struct field field;
+	struct mime_field field;
 	const char *why = NULL;
 
-	while (why == NULL && next_field(&header, &field))
+	while (why == NULL && mime_next_field(&header, &field))
 		why = field_speaks_against(&field);
 	return why;
 }
 
-static void
-add_token(struct mailto *m, const struct token *token)
+void
+mailto_add(struct mailto *m, const struct token_keys *keys, struct span text)
 {
+	struct token token;
+	struct fail unused;
+
+	if (token_check(keys, text, &token, &unused) == -1 ||
+	    !token_is_personal(&token))
+		return;
 	for (size_t i = 0; i < m->count; i++)
-		if (subject_is(&m->tokens[i].subject, &token->subject) &&
-		    memcmp(m->tokens[i].list, token->list,
-		    sizeof(token->list)) == 0)
+		if (subject_is(&m->tokens[i].subject, &token.subject) &&
+		    memcmp(m->tokens[i].list, token.list,
+		    sizeof(token.list)) == 0)
 			return;
 	if (m->count < MAILTO_TOKENS_MAX)
-		m->tokens[m->count++] = *token;
+		m->tokens[m->count++] = token;
 }
 
 static bool
@@ -114,17 +89,14 @@ mailto_take(struct mailto *m, const struct token_keys *keys,
 {
 	for (size_t i = 0; i < text.len;) {
 		size_t end = i;
-		struct token token;
-		struct fail unused;
 
 		while (end < text.len && is_token_byte(text.p[end]))
 			end++;
 		if (end - i == TOKEN_MAILTO_LEN && (i == 0 ||
 		    text.p[i - 1] == '+') && (end == text.len ||
-		    text.p[end] == '@') && token_check(keys, span_head(
-		    span_from(text, i), TOKEN_MAILTO_LEN), &token,
-		    &unused) == 0 && token_is_personal(&token))
-			add_token(m, &token);
+		    text.p[end] == '@'))
+			mailto_add(m, keys, span_from(span_head(text, end),
+			    i));
 		i = end + 1;
 	}
 }
@@ -135,9 +107,9 @@ mailto_take_header(struct mailto *m, const struct token_keys *keys,
 {
 	static const char *const recipients[] = { "Delivered-To",
 	    "X-Original-To", "Envelope-To", "To", "Cc", NULL };
-	struct field field;
+	struct mime_field field;
 
-	while (next_field(&header, &field))
+	while (mime_next_field(&header, &field))
 		if (is_one_of(field.name, recipients))
 			mailto_take(m, keys, field.value);
 }

@@ -62,9 +62,10 @@ static const struct command {
 	    "FILE|-", "CSV or JSON lines; refused rows are reported by line" },
 	{ "token", command_token, "--list L [--mailto] ADDR",
 	    "the unsubscribe URL of this person" },
-	{ "unsubscribe-mail", command_unsubscribe_mail, "[RECIPIENT...] < "
-	    "message", "opt out by mail to u+TOKEN@host, for a pipe "
-	    "transport or an alias" },
+	{ "unsubscribe-mail", command_unsubscribe_mail, "[--authserv-id ID] "
+	    "[RECIPIENT...]\n           < message", "opt out by mail to "
+	    "u+TOKEN@host or by a complaint report, for a pipe transport or "
+	    "an alias" },
 	{ "changes", command_changes, "[--after SEQ] [--since T] [--list L] "
 	    "[--json] [ADDRESSES|-]", "what was recorded since, for systems "
 	    "that keep a list of their own" },

@@ -3,9 +3,10 @@
  * SPDX-License-Identifier: BSD-2-Clause
  *
  * unsubscribe-mail: what a pipe transport or an alias runs for mail to
- * u+TOKEN@host.  Nothing is ever answered.  Whatever goes wrong, the mail stays
- * in the queue (75): it is an opt-out.
+ * u+TOKEN@host, and for complaint reports.  Nothing is ever answered.  Whatever
+ * goes wrong, the mail stays in the queue (75): it is an opt-out.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,34 +14,27 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "ctl/complaint.h"
 #include "ctl/ctl.h"
 #include "ctl/mailto.h"
+#include "mail/mime.h"
 
+#define MESSAGE_MAX	((size_t)1024 * 1024)
 #define HEADER_MAX	((size_t)256 * 1024)
 
-/* The header section with LF line ends; reads the rest as well, for whom writes
- * to us would take a closed pipe for a failure. */
-static void
-read_message(struct buf *header)
+/* The start of the message; reads the rest as well, for whom writes to us would
+ * take a closed pipe for a failure. */
+static int
+read_message(struct buf *message, struct fail *fail)
 {
-	char line[8192];
-	bool at_start = true, in_header = true;
+	char chunk[8192];
+	size_t n;
 
-	while (fgets(line, sizeof(line), stdin) != NULL) {
-		size_t len = strlen(line);
-		bool ended = len > 0 && line[len - 1] == '\n';
-
-		if (in_header && at_start && (strcmp(line, "\n") == 0 ||
-		    strcmp(line, "\r\n") == 0))
-			in_header = false;
-		if (len > 1 && ended && line[len - 2] == '\r') {
-			line[len - 2] = '\n';
-			len--;
-		}
-		if (in_header && !header->overflow)
-			buf_add(header, line, len);
-		at_start = ended;
-	}
+	while ((n = fread(chunk, 1, sizeof(chunk), stdin)) > 0)
+		if (!message->overflow)
+			buf_add(message, chunk, n);
+	return ferror(stdin) == 0 ? 0 : fail_errno(fail, FAIL_TEMP, errno,
+	    "the message can't be read");
 }
 
 static struct event
@@ -48,22 +42,17 @@ make_event(const struct ctl *ctl, const struct token *token)
 {
 	struct event event = { .kind = EVENT_WITHDRAW,
 	    .subject = token->subject, .at_ms = ctl->now_ms };
-	const struct policy *policy = &ctl->settings->policy;
+	const struct list *list = policy_list_of_token(
+	    &ctl->settings->policy, token->list);
 
 	/* A list that is gone may come back: then it is out of all. */
-	for (size_t i = 0; i < policy->list_count; i++) {
-		unsigned char id[TOKEN_LIST_BYTES];
-
-		token_list(span_str(policy->lists[i].id), id);
-		if (memcmp(id, token->list, sizeof(id)) == 0)
-			memcpy(event.list, policy->lists[i].id,
-			    sizeof(event.list));
-	}
+	if (list != NULL)
+		memcpy(event.list, list->id, sizeof(event.list));
 	return event;
 }
 
 static int
-opt_out(struct ctl *ctl, const struct mailto *mailto)
+opt_out(struct ctl *ctl, const struct mailto *mailto, const char *by)
 {
 	struct event events[MAILTO_TOKENS_MAX];
 	bool recorded = false;
@@ -73,48 +62,86 @@ opt_out(struct ctl *ctl, const struct mailto *mailto)
 	/* What is recorded counts, though Redis may have to wait. */
 	(void)ledger_record(ctl, events, mailto->count, &recorded);
 	for (size_t i = 0; recorded && i < mailto->count; i++)
-		log_info("unsubscribed by mail: list=%s", events[i].list[0] !=
-		    '\0' ? events[i].list : "-");
+		log_info("unsubscribed by %s: list=%s", by,
+		    events[i].list[0] != '\0' ? events[i].list : "-");
 	return recorded ? EX_OK : EX_TEMPFAIL;
+}
+
+static int
+pass_over(const char *why)
+{
+	log_info("mail to an unsubscribe address is passed over: %s", why);
+	return EX_OK;
+}
+
+/* Whatever address it was sent to: only the message that came back counts. */
+static int
+take_complaint(struct ctl *ctl, struct span authserv_id, struct span message)
+{
+	struct mailto mailto = { .count = 0 };
+	const char *why = complaint_take(&mailto, &ctl->settings->token_keys,
+	    authserv_id, message);
+
+	if (why != NULL)
+		return pass_over(why);
+	ctl->actor = "complaint report";
+	return opt_out(ctl, &mailto, "complaint report");
+}
+
+static int
+take_mail(struct ctl *ctl, struct span header, char **recipients)
+{
+	static const char *const from_mta[] = { "ORIGINAL_RECIPIENT",
+	    "EXTENSION" };
+	const struct token_keys *keys = &ctl->settings->token_keys;
+	struct mailto mailto = { .count = 0 };
+	const char *why = mailto_automatic(header);
+
+	if (why != NULL)
+		return pass_over(why);
+	for (; *recipients != NULL; recipients++)
+		mailto_take(&mailto, keys, span_str(*recipients));
+	for (size_t i = 0; i < sizeof(from_mta) / sizeof(from_mta[0]); i++)
+		mailto_take(&mailto, keys, span_str(getenv(from_mta[i])));
+	mailto_take_header(&mailto, keys, header);
+	return mailto.count == 0 ? pass_over("no good token in it") :
+	    opt_out(ctl, &mailto, "mail");
 }
 
 int
 command_unsubscribe_mail(struct ctl *ctl, int argc, char **argv)
 {
-	static const char *const from_mta[] = { "ORIGINAL_RECIPIENT",
-	    "EXTENSION" };
-	struct buf header = BUF_INIT(HEADER_MAX);
-	struct mailto mailto = { .count = 0 };
-	const char *why;
-	int rc = EX_OK;
+	struct buf message = BUF_INIT(MESSAGE_MAX);
+	const char *authserv_id = NULL;
+	struct span header, body;
+	struct fail fail;
+	int rc = EX_TEMPFAIL;
 
 	if (argc > 1 && strcmp(argv[1], "--help") == 0) {
 		ctl_help(argv[0]);
 		return EX_OK;
 	}
 	log_open("consentctl", ctl_is_terminal(2));
-	read_message(&header);
-	if (ctl_need_keys(ctl) != EX_OK) {
-		buf_fini(&header);
+	/* Security: only here, and no getopt: what follows is what a stranger
+	 * wrote to. */
+	if (argc > 2 && strcmp(argv[1], "--authserv-id") == 0) {
+		authserv_id = argv[2];
+		argv += 2;
+	}
+	if (read_message(&message, &fail) == -1) {
+		log_error("%s", fail.text);
+		buf_fini(&message);
 		return EX_TEMPFAIL;
 	}
-	for (int i = 1; i < argc; i++)
-		mailto_take(&mailto, &ctl->settings->token_keys,
-		    span_str(argv[i]));
-	for (size_t i = 0; i < sizeof(from_mta) / sizeof(from_mta[0]); i++)
-		mailto_take(&mailto, &ctl->settings->token_keys,
-		    span_str(getenv(from_mta[i])));
-	mailto_take_header(&mailto, &ctl->settings->token_keys,
-	    buf_span(&header));
-	why = mailto_automatic(buf_span(&header));
-	if (why != NULL)
-		log_info("mail to an unsubscribe address is passed over: %s",
-		    why);
-	else if (mailto.count == 0)
-		log_info("mail to an unsubscribe address is passed over: no "
-		    "good token in it");
-	else
-		rc = opt_out(ctl, &mailto);
-	buf_fini(&header);
+	mime_split(buf_span(&message), &header, &body);
+	header = span_head(header, HEADER_MAX);
+	if (ctl_need_keys(ctl) == EX_OK) {
+		if (authserv_id == NULL)
+			authserv_id = ctl->settings->unsubscribe.authserv_id;
+		rc = complaint_is_report(header) ? take_complaint(ctl,
+		    span_str(authserv_id), buf_span(&message)) :
+		    take_mail(ctl, header, argv + 1);
+	}
+	buf_fini(&message);
 	return rc;
 }

@@ -1,15 +1,21 @@
 noinst_LIBRARIES += src/mail/libmail.a
 src_mail_libmail_a_SOURCES = \
 	src/mail/address.c src/mail/address.h \
+	src/mail/authres.c src/mail/authres.h \
 	src/mail/field.c src/mail/field.h \
-	src/mail/list_field.c src/mail/list_field.h
+	src/mail/list_field.c src/mail/list_field.h \
+	src/mail/mime.c src/mail/mime.h
 
-check_PROGRAMS += tests/unit/test_address tests/unit/test_field \
-	tests/unit/test_list_field
-TESTS += tests/unit/test_address tests/unit/test_field \
-	tests/unit/test_list_field
+check_PROGRAMS += tests/unit/test_address tests/unit/test_authres \
+	tests/unit/test_field tests/unit/test_list_field tests/unit/test_mime
+TESTS += tests/unit/test_address tests/unit/test_authres \
+	tests/unit/test_field tests/unit/test_list_field tests/unit/test_mime
 tests_unit_test_address_SOURCES = tests/unit/test_address.c
 tests_unit_test_address_LDADD = $(MAIL_LIBS)
+tests_unit_test_authres_SOURCES = tests/unit/test_authres.c
+tests_unit_test_authres_LDADD = $(MAIL_LIBS)
+tests_unit_test_mime_SOURCES = tests/unit/test_mime.c
+tests_unit_test_mime_LDADD = $(MAIL_LIBS)
 tests_unit_test_field_SOURCES = tests/unit/test_field.c
 tests_unit_test_field_LDADD = $(MAIL_LIBS)
 tests_unit_test_list_field_SOURCES = tests/unit/test_list_field.c

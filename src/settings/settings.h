@@ -68,11 +68,13 @@ struct settings {
 	struct {
 		char	*url;		/* https://…, the token is appended */
 		char	*mailto;	/* NULL, or u@host */
+		char	*authserv_id;	/* NULL: no complaint reports */
 		bool	 keep_existing;
 	} unsubscribe;
 	struct {
 		char	*listen;	/* "host:port", "unix:/path" */
 		char	*languages;	/* directory */
+		char	*metrics;	/* as listen; NULL: none */
 		char	*url;		/* NULL: links alone are answered */
 		struct duration confirm_within;
 		char	*embed;		/* NULL, or origins, blanks between */

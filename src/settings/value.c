@@ -381,6 +381,20 @@ value_check_mailto(const char *text, struct fail *fail)
 	return value_check_email(text, fail);
 }
 
+/* RFC 8601 section 2.5: nearly always the name of a host. */
+int
+value_check_authserv_id(const char *text, struct fail *fail)
+{
+	for (const char *p = text; *p != '\0'; p++)
+		if (!ascii_isalnum((unsigned char)*p) &&
+		    strchr(".-_", *p) == NULL)
+			return fail_set(fail, FAIL_SETUP, "\"%.80s\" is no "
+			    "authserv-id, want what stands first in the "
+			    "Authentication-Results of your mail server, such "
+			    "as \"mx.example.com\"", text);
+	return 0;
+}
+
 int
 value_check_list_name(const char *text, struct fail *fail)
 {

@@ -19,6 +19,7 @@ int	value_check_redis_url(const char *text, struct fail *fail);
 int	value_check_link(const char *text, struct fail *fail);
 int	value_check_listen(const char *text, struct fail *fail);
 int	value_check_mailto(const char *text, struct fail *fail);
+int	value_check_authserv_id(const char *text, struct fail *fail);
 int	value_check_email(const char *text, struct fail *fail);
 int	value_check_pages(const char *text, struct fail *fail);
 int	value_check_origins(const char *text, struct fail *fail);

@@ -50,6 +50,7 @@ struct request {
 	struct buf	 json;		/* a body of application/json */
 	bool		 is_json;
 	char		 client[64];	/* its address; "" unknown */
+	bool		 is_program;	/* that has shown a good key */
 	char		 authorization[256];	/* the field; "" none */
 };
 

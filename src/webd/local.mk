@@ -7,6 +7,8 @@ src_webd_consent_web_SOURCES = \
 	src/webd/letter.c src/webd/letter.h \
 	src/webd/limit.c src/webd/limit.h \
 	src/webd/main.c \
+	src/webd/metrics.c src/webd/metrics.h \
+	src/webd/monitor.c src/webd/monitor.h \
 	src/webd/mydata.c \
 	src/webd/page.c src/webd/page.h \
 	src/webd/program.c src/webd/program.h \
@@ -63,6 +65,12 @@ tests_fuzz_fuzz_target_LDADD = $(FUZZMAIN) $(CONSENT_LIBS)
 tests_fuzz_fuzz_target_LDFLAGS = $(FUZZLINK)
 EXTRA_DIST += tests/fuzz/corpus/target
 
+check_PROGRAMS += tests/unit/test_metrics
+TESTS += tests/unit/test_metrics
+tests_unit_test_metrics_SOURCES = tests/unit/test_metrics.c \
+	tests/unit/check.h src/webd/metrics.c src/webd/metrics.h
+tests_unit_test_metrics_LDADD = $(CONSENT_LIBS)
+
 check_PROGRAMS += tests/unit/test_limit
 TESTS += tests/unit/test_limit
 tests_unit_test_limit_SOURCES = tests/unit/test_limit.c tests/unit/check.h \
@@ -74,6 +82,23 @@ TESTS += tests/unit/test_session
 tests_unit_test_session_SOURCES = tests/unit/test_session.c tests/unit/check.h \
 	src/webd/session.c src/webd/session.h
 tests_unit_test_session_LDADD = $(CONSENT_LIBS)
+
+check_PROGRAMS += tests/unit/test_letter
+TESTS += tests/unit/test_letter
+tests_unit_test_letter_SOURCES = tests/unit/test_letter.c tests/unit/check.h \
+	src/webd/letter.c src/webd/letter.h \
+	src/webd/words.c src/webd/words.h
+tests_unit_test_letter_LDADD = $(CONSENT_LIBS)
+
+FUZZ_TARGETS += tests/fuzz/fuzz_program
+tests_fuzz_fuzz_program_SOURCES = tests/fuzz/fuzz_program.c \
+	src/webd/exchange.c src/webd/program.c src/webd/program.h \
+	src/webd/wording.c src/webd/words.c
+tests_fuzz_fuzz_program_LDADD = $(FUZZMAIN) $(RIGHTS_LIBS) \
+	src/settings/libsettings.a $(LEDGER_LIBS) $(CONSENT_LIBS) \
+	$(LIBCONFIG_LIBS) $(HIREDIS_LIBS)
+tests_fuzz_fuzz_program_LDFLAGS = $(FUZZLINK)
+EXTRA_DIST += tests/fuzz/corpus/program
 
 check_PROGRAMS += tests/unit/test_webhook
 TESTS += tests/unit/test_webhook

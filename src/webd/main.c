@@ -23,6 +23,7 @@
 #include "base/privilege.h"
 #include "net/net.h"
 #include "store/store.h"
+#include "webd/monitor.h"
 #include "webd/server.h"
 #include "webd/webhook.h"
 
@@ -215,11 +216,34 @@ warn_of_gaps(const struct settings *settings,
 		    "their data: run `consentctl keygen'");
 }
 
+/* The sockets, while we may still bind to them. */
+struct sockets {
+	int links;
+	int metrics;	/* -1: nobody wants them */
+};
+
 static int
-serve(int fd, struct settings *settings, const char *path)
+open_sockets(const struct settings *settings, struct sockets *out,
+    struct fail *fail)
 {
+	const char *metrics = settings->web.metrics;
+
+	out->metrics = -1;
+	out->links = server_listen("web.listen", settings->web.listen, fail);
+	if (out->links != -1 && metrics != NULL)
+		out->metrics = server_listen("web.metrics", metrics, fail);
+	return out->links == -1 || (metrics != NULL && out->metrics == -1) ?
+	    -1 : 0;
+}
+
+static int
+serve(const struct sockets *sockets, struct settings *settings,
+    const char *path)
+{
+	struct metrics metrics = { 0 };
 	struct languages languages;
 	struct recorder *recorder;
+	struct monitor *monitor = NULL;
 	struct webhooks *webhooks;
 	struct server *server;
 	struct fail fail;
@@ -228,10 +252,12 @@ serve(int fd, struct settings *settings, const char *path)
 	if (words_load(settings->web.languages, &languages, &fail) == -1)
 		stop_on(&fail);
 	warn_of_gaps(settings, &languages);
-	if (recorder_open(settings, &recorder, &fail) == -1 ||
+	if (recorder_open(settings, &metrics, &recorder, &fail) == -1 ||
+	    (sockets->metrics != -1 && monitor_start(sockets->metrics,
+	    &metrics, recorder, &monitor, &fail) == -1) ||
 	    webhooks_open(settings, &webhooks, &fail) == -1 ||
-	    server_start(fd, settings, &languages, recorder, &server, &fail) ==
-	    -1)
+	    server_start(sockets->links, settings, &languages, recorder,
+	    &metrics, &server, &fail) == -1)
 		stop_on(&fail);
 	(void)sd_notify(0, "READY=1");
 	log_info("consent-web %s listens on %s for %s", PACKAGE_VERSION,
@@ -239,6 +265,7 @@ serve(int fd, struct settings *settings, const char *path)
 	wait_for_stop(server, path);
 	(void)sd_notify(0, "STOPPING=1");
 	server_stop(&server);
+	monitor_stop(&monitor);
 	webhooks_close(&webhooks);
 	recorder_close(&recorder);
 	words_free(&languages);
@@ -251,8 +278,9 @@ main(int argc, char **argv)
 {
 	struct options options = { NULL, false };
 	struct settings *settings;
+	struct sockets sockets;
 	struct fail fail;
-	int fd = -1, rc;
+	int rc;
 
 	parse_options(argc, argv, &options);
 	settings = load_settings(options.path);
@@ -264,12 +292,12 @@ main(int argc, char **argv)
 	log_open("consent-web", true);
 	(void)privilege_raise_files();
 	if (settings_load_keys(settings, &fail) == -1 ||
-	    (fd = server_listen(settings, &fail)) == -1 ||
+	    open_sockets(settings, &sockets, &fail) == -1 ||
 	    privilege_drop(settings->user, &fail) == -1)
 		stop_on(&fail);
 	(void)umask(027);
 	block_signals();
-	rc = serve(fd, settings, options.path);
+	rc = serve(&sockets, settings, options.path);
 	settings_put(&settings);
 	return rc;
 }

@@ -309,11 +309,10 @@ add_evidence(struct buf *out, const struct request *r, const struct known *k)
 
 	page_row(out, r, WORD_PURPOSE_LABEL, e->purpose[0] != '\0' ?
 	    e->purpose : k->list != NULL ? k->list->purpose : NULL);
-	if (!k->has_evidence)
-		return;
 	page_row(out, r, WORD_SOURCE_LABEL, e->source);
 	page_row(out, r, WORD_METHOD_LABEL, e->method);
-	page_row(out, r, WORD_BASIS_LABEL, basis_text(r, e->basis));
+	if (k->record.grant_ms != 0)
+		page_row(out, r, WORD_BASIS_LABEL, basis_text(r, e->basis));
 }
 
 static void
@@ -668,6 +667,11 @@ download(struct site *site, const struct request *r,
 	bool csv = strcmp(r->form.action, ACTION_CSV) == 0;
 	struct fail fail;
 
+	if (!limit_take(site->per_download, span_of(subject->id,
+	    sizeof(subject->id)), clock_now_ms())) {
+		page_say(answer, r, 429, WORD_OFTEN_TITLE, WORD_OFTEN_TEXT);
+		return;
+	}
 	if (recorder_note_access(site->recorder, subject, csv ?
 	    "downloaded as CSV" : "downloaded as JSON", NULL, &fail) == -1 ||
 	    export_to_memory(site, r, subject, csv, &answer->fd, &fail) ==

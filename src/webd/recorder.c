@@ -33,6 +33,7 @@
 
 struct recorder {
 	const struct settings *settings;
+	struct metrics	*metrics;
 	struct journal	*ledger;
 	struct store	*reader;	/* NULL: Redis must not be used */
 	char		*password;	/* of who writes; NULL */
@@ -200,7 +201,10 @@ int
 recorder_append(struct recorder *r, const struct event *events, size_t n,
     const char *actor, struct fail *fail)
 {
-	if (ledger_append(r->ledger, events, n, actor, fail) == -1)
+	int rc = ledger_append(r->ledger, events, n, actor, fail);
+
+	metrics_count_events(r->metrics, events, n, rc == 0);
+	if (rc == -1)
 		return -1;
 	(void)pthread_mutex_lock(&r->lock);
 	r->is_due = true;
@@ -315,6 +319,17 @@ recorder_fault(const struct recorder *r)
 	return fs.f_bavail == 0 ? "disk-full" : NULL;
 }
 
+int64_t
+recorder_behind_since_ms(struct recorder *r)
+{
+	int64_t since_ms;
+
+	(void)pthread_mutex_lock(&r->lock);
+	since_ms = r->behind_since_ms;
+	(void)pthread_mutex_unlock(&r->lock);
+	return since_ms;
+}
+
 /* -- opening -- */
 
 static int
@@ -388,12 +403,13 @@ free_recorder(struct recorder *r)
 }
 
 int
-recorder_open(const struct settings *settings, struct recorder **out,
-    struct fail *fail)
+recorder_open(const struct settings *settings, struct metrics *metrics,
+    struct recorder **out, struct fail *fail)
 {
 	struct recorder *r = xcalloc(1, sizeof(*r));
 
 	r->settings = settings;
+	r->metrics = metrics;
 	if (gethostname(r->host, sizeof(r->host) - 1) == -1)
 		memcpy(r->host, "localhost", sizeof("localhost"));
 	if (settings_writer_password(settings, &r->password, fail) == 0 &&

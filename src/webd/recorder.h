@@ -17,11 +17,13 @@
 #include "journal/journal.h"
 #include "settings/settings.h"
 #include "store/store.h"
+#include "webd/metrics.h"
 
 struct recorder;
-/* settings are borrowed until _close; their keys are not needed. */
-int	recorder_open(const struct settings *settings, struct recorder **out,
-	    struct fail *fail) __attribute__((warn_unused_result));
+/* settings and metrics are borrowed until _close; keys are not needed. */
+int	recorder_open(const struct settings *settings, struct metrics *metrics,
+	    struct recorder **out, struct fail *fail)
+	    __attribute__((warn_unused_result));
 /* Stops the thread and closes the ledger.  No call may be running. */
 void	recorder_close(struct recorder **recorder);
 
@@ -63,5 +65,7 @@ struct journal *recorder_ledger(const struct recorder *recorder);
 /* Why nothing could be recorded now, in a word for a monitor, or NULL.
  * Static. */
 const char *recorder_fault(const struct recorder *recorder);
+/* Since when Redis has not confirmed all that the ledger has; 0 when it has. */
+int64_t	recorder_behind_since_ms(struct recorder *recorder);
 
 #endif

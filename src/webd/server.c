@@ -45,6 +45,7 @@ struct server {
 	struct settings	*settings;	/* one reference */
 	const struct languages *languages;
 	struct recorder	*recorder;
+	struct metrics	*metrics;
 	struct site	*site;
 };
 
@@ -348,6 +349,7 @@ send_answer(struct pending *p)
 	if (response == NULL)
 		return MHD_NO;
 	add_headers(response, p);
+	metrics_count_answer(p->server->metrics, p->answer.status);
 	rc = MHD_queue_response(p->connection, p->answer.status, response);
 	MHD_destroy_response(response);
 	return rc;
@@ -424,14 +426,14 @@ on_request(void *context, struct MHD_Connection *connection, const char *url,
 /* -- the socket -- */
 
 static int
-listen_unix(const char *path, struct fail *fail)
+listen_unix(const char *key, const char *path, struct fail *fail)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
 	int fd;
 
 	if (strlen(path) >= sizeof(sun.sun_path))
-		return fail_set(fail, FAIL_SETUP, "web.listen: the path is "
-		    "longer than %zu bytes", sizeof(sun.sun_path) - 1);
+		return fail_set(fail, FAIL_SETUP, "%s: the path is longer "
+		    "than %zu bytes", key, sizeof(sun.sun_path) - 1);
 	memcpy(sun.sun_path, path, strlen(path) + 1);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd != -1 && connect(fd, (struct sockaddr *)&sun, sizeof(sun)) ==
@@ -445,8 +447,8 @@ listen_unix(const char *path, struct fail *fail)
 	/* The proxy connects as its own user; links carry their own right. */
 	if (fd == -1 || bind(fd, (struct sockaddr *)&sun, sizeof(sun)) == -1 ||
 	    chmod(path, 0666) == -1 || listen(fd, BACKLOG) == -1) {
-		(void)fail_errno(fail, FAIL_SETUP, errno,
-		    "web.listen: %s", path);
+		(void)fail_errno(fail, FAIL_SETUP, errno, "%s: %s", key,
+		    path);
 		if (fd != -1)
 			(void)close(fd);
 		return -1;
@@ -473,7 +475,7 @@ listen_on(const struct addrinfo *at)
 
 /* host:port, checked by settings. */
 static int
-listen_inet(const char *address, struct fail *fail)
+listen_inet(const char *key, const char *address, struct fail *fail)
 {
 	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
 	    .ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV };
@@ -491,10 +493,10 @@ listen_inet(const char *address, struct fail *fail)
 		err = getaddrinfo(name, colon + 1, &hints, &found);
 	}
 	if (err != 0)
-		(void)fail_set(fail, FAIL_SETUP, "web.listen: \"%.80s\": %s",
+		(void)fail_set(fail, FAIL_SETUP, "%s: \"%.80s\": %s", key,
 		    address, gai_strerror(err));
 	else if ((fd = listen_on(found)) == -1)
-		(void)fail_errno(fail, FAIL_SETUP, errno, "web.listen: %s",
+		(void)fail_errno(fail, FAIL_SETUP, errno, "%s: %s", key,
 		    address);
 	if (found != NULL)
 		freeaddrinfo(found);
@@ -503,12 +505,11 @@ listen_inet(const char *address, struct fail *fail)
 }
 
 int
-server_listen(const struct settings *settings, struct fail *fail)
+server_listen(const char *key, const char *address, struct fail *fail)
 {
-	const char *address = settings->web.listen;
-
 	return strncmp(address, "unix:", 5) == 0 ?
-	    listen_unix(address + 5, fail) : listen_inet(address, fail);
+	    listen_unix(key, address + 5, fail) :
+	    listen_inet(key, address, fail);
 }
 
 /* -- its life -- */
@@ -541,7 +542,7 @@ start_daemon(struct server *s, int fd)
 int
 server_start(int fd, struct settings *settings,
     const struct languages *languages, struct recorder *recorder,
-    struct server **out, struct fail *fail)
+    struct metrics *metrics, struct server **out, struct fail *fail)
 {
 	struct server *s = xcalloc(1, sizeof(*s));
 
@@ -549,6 +550,7 @@ server_start(int fd, struct settings *settings,
 	s->settings = settings_get(settings);
 	s->languages = languages;
 	s->recorder = recorder;
+	s->metrics = metrics;
 	if (site_open(settings, languages, recorder, &s->site, fail) == -1 ||
 	    jobs_open(SLOW_THREADS, SLOW_WAITING, &s->slow, fail) == -1) {
 		free_server(s);

@@ -2,8 +2,8 @@
  * Copyright the consent-milter authors.
  * SPDX-License-Identifier: BSD-2-Clause
  *
- * HTTP, by libmicrohttpd: the only file that knows it.  Threads of its own
- * answer requests between _start and _stop.
+ * HTTP, by libmicrohttpd, which only this file and monitor.h know.  Threads of
+ * its own answer requests between _start and _stop.
  */
 #ifndef WEBD_SERVER_H
 #define WEBD_SERVER_H
@@ -13,9 +13,10 @@
 #include "webd/site.h"
 #include "webd/words.h"
 
-/* Opens the socket of web.listen; done while we may still bind to it.
+/* Opens the socket at this address, "host:port" or "unix:/path"; done while we
+ * may still bind to it.  key is the setting that it comes from, for errors.
  * Returns it, or -1 with FAIL_SETUP. */
-int	server_listen(const struct settings *settings, struct fail *fail)
+int	server_listen(const char *key, const char *address, struct fail *fail)
 	    __attribute__((warn_unused_result));
 
 struct server;
@@ -24,7 +25,7 @@ struct server;
  * Returns 0, or -1 with FAIL_SETUP. */
 int	server_start(int fd, struct settings *settings,
 	    const struct languages *languages, struct recorder *recorder,
-	    struct server **out, struct fail *fail)
+	    struct metrics *metrics, struct server **out, struct fail *fail)
 	    __attribute__((warn_unused_result));
 /* Takes no more requests, and waits for those under way. */
 void	server_stop(struct server **server);

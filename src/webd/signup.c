@@ -41,7 +41,7 @@ enum outcome {
 struct wish {
 	const struct list *list;
 	struct subject	 subject;
-	const char	*address;	/* a mailbox, without brackets */
+	char		 address[ADDRESS_PATH_MAX + 1];	/* without brackets */
 	struct evidence	 evidence;
 	struct wording	 wording;
 	const char	*actor;
@@ -284,11 +284,13 @@ read_address(const struct request *r, const char *typed, struct wish *w)
 	struct address address;
 	struct fail unused;
 
-	if (address_parse(text, &address, &unused) == -1)
+	if (text.len >= sizeof(w->address) ||
+	    address_parse(text, &address, &unused) == -1)
 		return -1;
 	subject_of(r->settings->pseudonym_key, &address, &w->subject);
-	w->address = (const char *)text.p;	/* to the end of what was typed */
-	return strlen(w->address) == text.len ? 0 : -1;
+	memcpy(w->address, text.p, text.len);
+	w->address[text.len] = '\0';
+	return 0;
 }
 
 /* Returns 0, or -1 with FAIL_SETUP or FAIL_INPUT. */
@@ -558,6 +560,7 @@ signup_answer_program(struct site *site, const struct request *r,
 		program_refuse(answer, 400, "address: no e-mail address");
 		return;
 	}
+	in_language.is_program = true;
 	in_language.words = program_words(site->languages, &asked, r->words);
 	wording_init(&w.wording);
 	rc = program_wording(r->settings, w.list, &asked, &w.wording, &fail);

@@ -139,7 +139,7 @@ site_may_mail(struct site *s, const struct request *r, struct limit *per,
     struct span key)
 {
 	/* A program that has a key asks for many people. */
-	if (r->authorization[0] == '\0' && !site_may_try(s, r))
+	if (!r->is_program && !site_may_try(s, r))
 		return false;
 	return limit_take(per, key, clock_now_ms()) &&
 	    limit_take(s->of_all, SPAN("all"), clock_now_ms());
@@ -167,10 +167,12 @@ site_open(const struct settings *settings, const struct languages *languages,
 	s->languages = languages;
 	s->sessions = sessions_new();
 	/* Three mails to confirm a list each week (spec 9.3), three links to
-	 * their data each day; 20 requests of one client at once and 20 an
-	 * hour; 300 of all at once and five a second. */
+	 * their data each day, four downloads an hour, for each reads whole
+	 * journals; 20 requests of one client at once and 20 an hour; 300 of
+	 * all at once and five a second. */
 	s->per_sign_up = limit_new(3, 7 * DAY_MS / 3, PLACES);
 	s->per_data = limit_new(3, DAY_MS / 3, PLACES);
+	s->per_download = limit_new(4, HOUR_MS / 4, PLACES);
 	s->per_client = limit_new(20, HOUR_MS / 20, PLACES);
 	s->of_all = limit_new(300, 200, 1);
 	if (recorder_used_links(recorder, clock_now_ms() - 2 * HOUR_MS,
@@ -197,6 +199,7 @@ site_close(struct site **site)
 	sessions_free(&s->sessions);
 	limit_free(&s->per_sign_up);
 	limit_free(&s->per_data);
+	limit_free(&s->per_download);
 	limit_free(&s->per_client);
 	limit_free(&s->of_all);
 	free(s);

@@ -32,6 +32,7 @@ struct site {
 	struct limit	*per_sign_up;	/* by person and list */
 	struct limit	*per_data;	/* by person */
 	struct limit	*per_client;
+	struct limit	*per_download;	/* by person */
 	struct limit	*of_all;
 };
 

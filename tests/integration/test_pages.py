@@ -150,7 +150,7 @@ class Pages(TestCase):
         self.assertIn("frame-ancestors https://www.example.com",
                       page.headers["content-security-policy"][0])
         digest = self.hidden(page, "notice")
-        answer = self.sign_up(a, language="de", notice=digest)
+        answer = self.sign_up(f" {a} ", language="de", notice=digest)
         self.assertEqual(answer.status, 200)
         self.wait_state(a, "pending")
         message = self.mail_for(a)
@@ -246,6 +246,12 @@ class Pages(TestCase):
                    for i in range(25)]
         self.assertEqual(answers[:15], [200] * 15)
         self.assertEqual(answers[-5:], [429] * 5)
+        # A key that is none is no way around.
+        answer = self.web.request(
+            "POST", "/my/subscribe/weekly",
+            b"action=subscribe&address=around@example.org",
+            [FORM, "Authorization: Bearer x", *self.headers()])
+        self.assertEqual(answer.status, 429)
         # Opting out has none.
         self.filter.grant(a)
         self.assertEqual(self.web.click(self.web.link(a)).status, 200)
@@ -438,6 +444,9 @@ class Pages(TestCase):
         self.assertEqual([x["what"] for x in document["accesses"]],
                          ["opened", "downloaded as JSON"])
         answer = self.post("/my/data/session", key=key, action="csv")
+        self.assertEqual([self.post("/my/data/session", key=key,
+                                    action="csv").status
+                          for _ in range(3)], [200, 200, 429])
         rows = list(csv.reader(io.StringIO(answer.body.decode())))
         self.assertEqual({len(row) for row in rows}, {len(rows[0])})
         self.assertIn("'=cmd()", [cell for row in rows for cell in row])

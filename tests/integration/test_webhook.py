@@ -16,8 +16,8 @@ from rig import (Authority, Filter, Receiver, Redis, TestCase, Web, in_threads,
                  program, read_text, run, wait_for, write_file)
 
 
-def new_secret():
-    return "whsec_" + base64.b64encode(os.urandom(32)).decode()
+def new_secret(n=32):
+    return "whsec_" + base64.b64encode(os.urandom(n)).decode()
 
 
 def signature(secret, request):
@@ -399,7 +399,7 @@ class Told(TestCase):
     # -- secrets
 
     def test_rotation(self):
-        second = new_secret()
+        second = new_secret(24)
         for secrets in ([self.secret], [second, self.secret], [second]):
             fresh = self.secret_path + ".new"
             write_file(fresh, "# rotated\n" + "\n".join(secrets) + "\n",

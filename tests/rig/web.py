@@ -7,7 +7,7 @@ import signal
 import socket
 
 from .filter import program
-from .process import Service, accepts, free_ports, read_text
+from .process import Service, accepts, connect, free_ports, read_text
 
 
 class Answer:
@@ -28,13 +28,15 @@ class Answer:
 
 
 class Web:
-    """Web(rig, filter, unix=False): consent-web beside this filter.
+    """Web(rig, filter, unix=False): consent-web beside this filter; with
+    metrics=True it has .metrics, the address of those, and .numbers().
 
     The filter's settings are taken over with web.listen; written anew before
     the filter reads them again.
     """
 
-    def __init__(self, rig, filter_, unix=False, start=True):
+    def __init__(self, rig, filter_, unix=False, start=True,
+                 metrics=False):
         self.filter = filter_
         self.log_path = os.path.join(filter_.dir, "web.log")
         if unix:
@@ -48,6 +50,9 @@ class Web:
             "listen": listen,
             "languages": os.path.realpath(os.path.join(
                 os.path.dirname(__file__), "..", "..", "conf", "languages"))}
+        if metrics:
+            self.metrics = ("127.0.0.1", free_ports(1)[0])
+            filter_.settings["web"]["metrics"] = "%s:%d" % self.metrics
         filter_.write_config()
         rig.add_log("consent-web", self.log_path)
         self.service = None
@@ -90,17 +95,11 @@ class Web:
         return "/" + url.split("/", 3)[3]
 
     def connect(self, timeout=20):
-        if isinstance(self.address, str):
-            s = socket.socket(socket.AF_UNIX)
-        else:
-            s = socket.socket()
-        s.settimeout(timeout)
-        s.connect(self.address)
-        return s
+        return connect(self.address, timeout)
 
-    def raw(self, data, timeout=20):
+    def raw(self, data, timeout=20, address=None):
         """Sends these bytes and reads to the end of the connection."""
-        with self.connect(timeout) as s:
+        with connect(address or self.address, timeout) as s:
             s.sendall(data)
             answer = b""
             while True:
@@ -119,6 +118,18 @@ class Web:
             lines.append(f"Content-Length: {len(body)}")
         return self.raw("\r\n".join(lines).encode() + b"\r\n\r\n" +
                         (body or b""))
+
+    def ask_monitor(self, method="GET", target="/metrics"):
+        return self.raw(f"{method} {target} HTTP/1.1\r\nHost: x\r\n"
+                        "Connection: close\r\n\r\n".encode(),
+                        address=self.metrics)
+
+    def numbers(self):
+        """What Prometheus reads: {'name{labels}': number}."""
+        lines = self.ask_monitor().body.decode().splitlines()
+        return {name: float(value) for name, value in (
+            line.rsplit(" ", 1) for line in lines
+            if not line.startswith("#"))}
 
     def click(self, target):
         """What a mailbox provider sends."""

@@ -28,6 +28,8 @@ static atomic_int good_syncs;
 /* A write that fails has written this much before, but never all. */
 static size_t written_before;
 static atomic_long writes, syncs;
+/* How long a disk takes for a sync, on top of what it really takes. */
+static atomic_int sync_ms;
 
 ssize_t	__real_write(int fd, const void *p, size_t len);
 ssize_t	__wrap_write(int fd, const void *p, size_t len);
@@ -77,10 +79,20 @@ __wrap_ftruncate64(int fd, off_t len)
 	return is_bad(&bad_truncates, EIO) ? -1 : __real_ftruncate64(fd, len);
 }
 
+static void
+pause_for_disk(void)
+{
+	struct timespec pause = { 0, sync_ms * 1000000L };
+
+	if (sync_ms > 0)
+		(void)nanosleep(&pause, NULL);
+}
+
 int
 __wrap_fsync(int fd)
 {
 	syncs++;
+	pause_for_disk();
 	if (good_syncs > 0) {
 		good_syncs--;
 		return __real_fsync(fd);
@@ -92,6 +104,7 @@ int
 __wrap_fdatasync(int fd)
 {
 	syncs++;
+	pause_for_disk();
 	return is_bad(&bad_syncs, EIO) ? -1 : __real_fdatasync(fd);
 }
 
@@ -100,6 +113,7 @@ static void
 fresh_disk(void)
 {
 	bad_writes = bad_truncates = bad_syncs = good_syncs = 0;
+	sync_ms = 0;
 	written_before = 0;
 	fresh_directory();
 }
@@ -445,7 +459,8 @@ test_lost_file(void)
 }
 
 /* A syncing writer is not waited for by the lock's holder alone: threads that
- * come together share the fsync. */
+ * come together share the fsync.  The disk is slow enough for them to come
+ * together on a machine that has other things to do. */
 #define TOGETHER	16
 #define EACH		20
 
@@ -470,6 +485,7 @@ test_group_commit(void)
 	fresh_disk();
 	j = open_journal(true, 0, NULL);
 	before = syncs;
+	sync_ms = 5;
 	for (int i = 0; i < TOGETHER; i++)
 		CHECK_INT(pthread_create(&threads[i], NULL, append_durably,
 		    j), 0);

@@ -95,6 +95,7 @@ test_defaults(void)
 	CHECK_INT(s->policy.evidence_ip, EVIDENCE_IP_TRUNCATED);
 	CHECK_INT(s->audit.segment_bytes, 256 * 1024 * 1024);
 	CHECK(s->unsubscribe.url == NULL && s->unsubscribe.mailto == NULL);
+	CHECK(s->unsubscribe.authserv_id == NULL);
 	CHECK(!s->unsubscribe.keep_existing);
 	CHECK(s->controller.name == NULL && s->controller.dpo == NULL);
 	CHECK_INT(s->policy.list_count, 0);
@@ -116,8 +117,10 @@ static const char full[] =
     "audit = { directory = \"/a\"; ledger = \"/l\"; recipients = \"clear\";\n"
     "  evidence_ip = \"off\"; segment_mib = 4096L; };\n"
     "unsubscribe = { url = \"https://n.example/u?t=\";\n"
-    "  mailto = \"ab@n.example\"; existing = \"keep\"; };\n"
+    "  mailto = \"ab@n.example\"; authserv_id = \"mx-1.n_e\";\n"
+    "  existing = \"keep\"; };\n"
     "web = { listen = \"[::1]:80\"; languages = \"/w\";\n"
+    "  metrics = \"[::1]:9092\";\n"
     "  url = \"https://n.example/my/\"; confirm_within = \"36 hours\";\n"
     "  embed = \"https://a.example https://*.b.example:8443\";\n"
     "  api_keys = \"/a.keys\"; };\n"
@@ -165,9 +168,11 @@ static const char full_dump[] =
     "retention.proof = \"36 months\"\n"
     "unsubscribe.url = \"https://n.example/u?t=\"\n"
     "unsubscribe.mailto = \"ab@n.example\"\n"
+    "unsubscribe.authserv_id = \"mx-1.n_e\"\n"
     "unsubscribe.existing = \"keep\"\n"
     "web.listen = \"[::1]:80\"\n"
     "web.languages = \"/w\"\n"
+    "web.metrics = \"[::1]:9092\"\n"
     "web.url = \"https://n.example/my/\"\n"
     "web.confirm_within = \"36 hours\"\n"
     "web.embed = \"https://a.example https://*.b.example:8443\"\n"
@@ -467,6 +472,10 @@ test_mistakes(void)
 		{ HEAD "unsubscribe = { mailto = \"\\\"\\\"@h.example\"; };",
 		  "c:1: unsubscribe.mailto: \"\"\"@h.example\": only letters, "
 		  "digits, - and _ may stand before the @\n" },
+		{ HEAD "unsubscribe = { authserv_id = \"mx;a\"; };", "c:1: "
+		  "unsubscribe.authserv_id: \"mx;a\" is no authserv-id, want "
+		  "what stands first in the Authentication-Results of your "
+		  "mail server, such as \"mx.example.com\"\n" },
 		/* text */
 		{ HEAD "controller = { name = \"\"; dpo = \"a\\nb\"; };",
 		  "c:1: controller.name: is empty; give it a value, or leave "
@@ -985,8 +994,9 @@ check_sample_defaults(const char *active, const char *uncommented)
 	static const char *const examples[] = {
 		"socket_mode = ", "socket_group = ", "redis.username",
 		"redis.password_file", "redis.writer_", "unsubscribe.mailto",
+		"unsubscribe.authserv_id",
 		"controller.", "web.url", "web.embed", "web.api_keys",
-		"mail.from", "mail.envelope_sender",
+		"web.metrics", "mail.from", "mail.envelope_sender",
 		"lists[1].purpose", "lists[1].list_id", "lists[1].max_age",
 		"lists[1].notice", "lists[1].match[",
 		"lists[1].confirmation[", "exempt[", "webhooks[",
