@@ -274,6 +274,26 @@ class Told(TestCase):
         self.assertEqual(len(re.findall("crm: not told for now",
                                         self.web.log())), 1)
 
+    def test_numbers(self):
+        self.assertEqual(self.web.stop(), 0)
+        self.web = Web(self.rig, self.filter, metrics=True)
+
+        def number(what):
+            return self.web.numbers()[
+                f'consent_web_webhook_{what}{{webhook="crm"}}']
+        self.filter.grant("a@example.org")
+        self.wait_told()
+        wait_for(lambda: number("backlog_entries") == 0, 10, "no backlog")
+        self.assertEqual(number("failures_total"), 0)
+        self.assertLess(abs(number("last_success_timestamp_seconds") -
+                            time.time()), 60)
+        self.receiver.behave = self.receiver.status(500)
+        self.filter.grant("b@example.org", "c@example.org")
+        wait_for(lambda: number("failures_total") > 0, 20, "a failure")
+        self.assertGreaterEqual(number("backlog_entries"), 2)
+        self.receiver.behave = None
+        wait_for(lambda: number("backlog_entries") == 0, 60, "no backlog")
+
     # -- crashes, restarts, backups
 
     def test_kill_9(self):
