@@ -7,6 +7,7 @@
  */
 #include "base/date.h"
 
+#include <inttypes.h>
 #include <stdbool.h>
 
 #define MS_PER_DAY	INT64_C(86400000)
@@ -263,6 +264,23 @@ duration_parse(struct span text, struct duration *out)
 			return 0;
 		}
 	return -1;
+}
+
+void
+duration_format(struct buf *out, struct duration length)
+{
+	int64_t days = length.ms / MS_PER_DAY;
+	int64_t seconds = length.ms % MS_PER_DAY / 1000;
+
+	buf_add_char(out, 'P');
+	if (length.months % 12 == 0 && length.months != 0)
+		buf_addf(out, "%" PRId32 "Y", length.months / 12);
+	else if (length.months != 0)
+		buf_addf(out, "%" PRId32 "M", length.months);
+	if (days != 0)
+		buf_addf(out, "%" PRId64 "D", days);
+	if (seconds != 0 || (days == 0 && length.months == 0))
+		buf_addf(out, "T%" PRId64 "S", seconds);
 }
 
 int

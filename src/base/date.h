@@ -46,6 +46,8 @@ int64_t	date_subtract(int64_t ms, struct duration length);
  * N is 1 to 1,000,000.  Returns 0, or -1 with *out untouched. */
 int	duration_parse(struct span text, struct duration *out)
 	    __attribute__((warn_unused_result));
+/* ISO 8601: "P3Y", "P18M", "P30D", "PT3600S", both parts where there are. */
+void	duration_format(struct buf *out, struct duration length);
 /* Is there a length at all? */
 int	duration_is_set(struct duration length);
 

@@ -15,6 +15,7 @@ fail_set(struct fail *fail, enum fail_class class, const char *fmt, ...)
 	va_list ap;
 
 	fail->class = class;
+	fail->error = 0;
 	va_start(ap, fmt);
 	(void)vsnprintf(fail->text, sizeof(fail->text), fmt, ap);
 	va_end(ap);
@@ -30,6 +31,7 @@ fail_errno(struct fail *fail, enum fail_class class, int err, const char *fmt,
 	size_t len;
 
 	fail->class = class;
+	fail->error = err;
 	va_start(ap, fmt);
 	(void)vsnprintf(fail->text, sizeof(fail->text), fmt, ap);
 	va_end(ap);

@@ -22,6 +22,7 @@ enum fail_class {
 
 struct fail {
 	enum fail_class	class;
+	int		error;		/* of errno, or 0 */
 	char		text[256];
 };
 

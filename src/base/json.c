@@ -145,6 +145,85 @@ json_object_element(const struct json_object *object, const char *name,
 	return 1;
 }
 
+/* A walk over text that is known to be JSON. */
+struct walk {
+	struct span	 rest;
+	uint64_t	 line;
+	unsigned	 depth;		/* brackets that are open */
+};
+
+static void
+step(struct walk *w)
+{
+	w->line += w->rest.p[0] == '\n';
+	w->rest = span_from(w->rest, 1);
+}
+
+/* A whole string, a bracket, or one byte of something else; blanks before it
+ * are passed over.  Empty at the end. */
+static struct span
+next_piece(struct walk *w)
+{
+	struct span piece;
+	size_t len = 1;
+
+	while (w->rest.len > 0 && ascii_isspace(w->rest.p[0]))
+		step(w);
+	piece = w->rest;
+	if (piece.len == 0)
+		return piece;
+	if (piece.p[0] == '"') {
+		while (len < piece.len && piece.p[len] != '"')
+			len += piece.p[len] == '\\' ? 2 : 1;
+		len++;
+	}
+	w->depth += piece.p[0] == '{' || piece.p[0] == '[';
+	w->depth -= w->depth > 0 && (piece.p[0] == '}' || piece.p[0] == ']');
+	w->rest = span_from(w->rest, len);
+	return span_head(piece, len);
+}
+
+/* Stops behind the bracket that opens the array. */
+static bool
+find_array(struct walk *w, struct span name)
+{
+	bool is_name = false;	/* what comes next is its value */
+
+	for (;;) {
+		struct span piece = next_piece(w);
+
+		if (piece.len == 0)
+			return false;
+		if (is_name && w->depth == 2 && piece.p[0] == '[')
+			return true;
+		if (piece.p[0] == ':')
+			continue;
+		is_name = w->depth == 1 && piece.len == name.len + 2 &&
+		    span_is(span_head(span_from(piece, 1), name.len), name);
+	}
+}
+
+uint64_t
+json_element_line(struct span text, const char *name, size_t i)
+{
+	struct walk w = { .rest = text, .line = 1 };
+
+	if (!find_array(&w, span_str(name)))
+		return 0;
+	for (;;) {
+		struct span piece;
+
+		while (w.rest.len > 0 && ascii_isspace(w.rest.p[0]))
+			step(&w);
+		if (i == 0 && w.rest.len > 0 && w.rest.p[0] != ']')
+			return w.line;
+		piece = next_piece(&w);
+		if (piece.len == 0 || w.depth < 2)
+			return 0;
+		i -= i > 0 && w.depth == 2 && piece.p[0] == ',';
+	}
+}
+
 void
 json_object_free(struct json_object **object)
 {

@@ -50,6 +50,11 @@ void	json_object_free(struct json_object **object);
 int	json_object_element(const struct json_object *object,
 	    const char *name, size_t i, struct json_object **out)
 	    __attribute__((warn_unused_result));
+/* The line of text, counted from 1, where the element at place i of that array
+ * begins; 0 when there is none, or the name is written with escapes.  text is
+ * what was parsed. */
+uint64_t json_element_line(struct span text, const char *name, size_t i)
+	    __attribute__((warn_unused_result));
 /* Look-ups: 1 found, 0 not there (or null), -1 there with another type.
  * A string may hold any byte, NUL included. */
 int	json_object_string(const struct json_object *object,

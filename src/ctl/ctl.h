@@ -41,8 +41,11 @@ struct ctl {
  * exit code. */
 typedef int (*ctl_command)(struct ctl *ctl, int argc, char **argv);
 
-/* An error goes to stderr once; returns the exit code for its class. */
+/* An error goes to stderr once; returns its exit code. */
 int	ctl_error(const struct fail *fail);
+/* The exit code for its class; 77 where a permission is missing, and 75 where
+ * the disk is full or read-only, for that needs no change of ours. */
+int	ctl_exit_code(const struct fail *fail);
 /* Says it on stderr, as "consentctl: ...". */
 void	ctl_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* The same for a mistake on the command line; returns EX_USAGE. */

@@ -632,43 +632,84 @@ is_document(struct import *im)
 	return same == mark.len;
 }
 
+/* An event as this installation may record it: an opt-in that can't count
+ * does not become one on the way, and no more of an IP address is kept. */
+static int
+take_document_event(struct import *im, const struct json_object *element,
+    struct event *event, struct fail *fail)
+{
+	if (event_parse(element, event, fail) == -1 ||
+	    evidence_check(&event->evidence,
+	    im->ctl->settings->policy.evidence_ip, fail) == -1)
+		return -1;
+	if (event->at_ms > im->ctl->now_ms + DECISION_CLOCK_SKEW_MS)
+		return fail_set(fail, FAIL_INPUT, "it is from the future");
+	if (event->kind == EVENT_GRANT &&
+	    !evidence_method_counts(span_str(event->evidence.method)))
+		event->kind = EVENT_UNPROVEN;
+	return 0;
+}
+
+/* "FILE:LINE: event N: …" */
+static int
+fail_document_event(struct import *im, struct span text, size_t i,
+    struct fail *fail)
+{
+	(void)fail_prefix(fail, "event %zu of the document", i + 1);
+	return fail_prefix(fail, "%s:%" PRIu64, im->file,
+	    json_element_line(text, "events", i));
+}
+
+static int
+fail_document(struct import *im, struct fail *fail, const char *why)
+{
+	return fail_set(fail, FAIL_INPUT, "%s: %s", im->file, why);
+}
+
+static int
+document_subject(struct import *im, const struct json_object *document,
+    struct subject *out, struct fail *fail)
+{
+	struct address address;
+	struct span text;
+
+	if (json_object_string(document, "pii_principal_id", &text) != 1)
+		return fail_document(im, fail,
+		    "the document has no \"pii_principal_id\"");
+	if (address_parse(text, &address, fail) == -1)
+		return fail_prefix(fail, "%s: pii_principal_id, which has to "
+		    "be the address", im->file);
+	subject_of(im->ctl->settings->pseudonym_key, &address, out);
+	return 0;
+}
+
 /* All events of the document, or none with *fail. */
 static int
 take_document(struct import *im, const struct json_object *document,
-    struct event **events, size_t *count, struct fail *fail)
+    struct span text, struct event **events, size_t *count,
+    struct fail *fail)
 {
 	struct json_object *element;
-	struct address address;
 	struct subject subject;
-	struct span text;
 	size_t room = 0;
 	int rc;
 
-	if (json_object_string(document, "pii_principal_id", &text) != 1)
-		return fail_set(fail, FAIL_INPUT,
-		    "the document has no \"pii_principal_id\"");
-	if (address_parse(text, &address, fail) == -1)
+	if (document_subject(im, document, &subject, fail) == -1)
 		return -1;
-	subject_of(im->ctl->settings->pseudonym_key, &address, &subject);
 	while ((rc = json_object_element(document, "events", *count,
 	    &element)) == 1) {
 		if (*count == room) {
 			room = room ? room * 2 : 64;
 			*events = xrealloc(*events, room, sizeof(**events));
 		}
-		rc = event_parse(element, &(*events)[*count], fail);
+		rc = take_document_event(im, element, &(*events)[*count],
+		    fail);
 		json_object_free(&element);
 		if (rc == -1)
-			return fail_prefix(fail, "event %zu of the document",
-			    *count + 1);
-		(*events)[*count].subject = subject;
-		if ((*events)[*count].at_ms > im->ctl->now_ms +
-		    DECISION_CLOCK_SKEW_MS)
-			return fail_set(fail, FAIL_INPUT, "event %zu of the "
-			    "document is from the future", *count + 1);
-		++*count;
+			return fail_document_event(im, text, *count, fail);
+		(*events)[(*count)++].subject = subject;
 	}
-	return rc == 0 ? 0 : fail_set(fail, FAIL_INPUT,
+	return rc == 0 ? 0 : fail_document(im, fail,
 	    "the document has no \"events\" that are an array of objects");
 }
 
@@ -702,11 +743,13 @@ read_document(struct import *im)
 		rc = read_some(im, &text, READ_BYTES);
 	if (rc != -1) {
 		rc = json_document_parse(buf_span(&text), &document, &fail);
-		if (rc == 0)
-			rc = take_document(im, document, &events, &count,
-			    &fail);
+		if (rc == -1)
+			(void)fail_prefix(&fail, "%s", im->file);
+		else
+			rc = take_document(im, document, buf_span(&text),
+			    &events, &count, &fail);
 		if (rc == -1) {
-			ctl_warn("%s: %s", im->file, fail.text);
+			ctl_warn("%s", fail.text);
 			im->refused++;
 		} else
 			rc = record_document(im, events, count);

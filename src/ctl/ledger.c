@@ -111,8 +111,7 @@ ctl_redact(struct ctl *ctl, const struct erasures *erasures,
 	ctl_warn("%s", fail.text);
 	ctl_warn("not everything is blanked yet: run `consentctl erase "
 	    "--replay' once that is mended");
-	return fail.class == FAIL_TEMP ? EX_TEMPFAIL :
-	    fail_exit_code(fail.class);
+	return ctl_exit_code(&fail);
 }
 
 /* Needs the store. */
@@ -160,7 +159,7 @@ ledger_record(struct ctl *ctl, const struct event *events, size_t n,
 		ctl_warn("recorded on disk; Redis gets it from the next "
 		    "consentctl that can use it");
 	if (rc == EX_OK && apply(ctl, &fail) == -1) {
-		ctl_warn("recorded on disk, but Redis does not have it yet: "
+		ctl_warn("recorded on disk, but Redis may not have it yet: "
 		    "%s", fail.text);
 		ctl_warn("the filter on this host goes by it already; the "
 		    "next consentctl that reaches Redis applies it there");
@@ -270,7 +269,7 @@ command_rebuild(struct ctl *ctl, int argc, char **argv)
 		ctl_warn("%s (after %zu events; run it again, and it goes on "
 		    "there)", fail.text, r.total);
 		return fail.class == FAIL_TEMP ? EX_UNAVAILABLE :
-		    fail_exit_code(fail.class);
+		    ctl_exit_code(&fail);
 	}
 	printf("%zu events applied\n", r.total);
 	return applier_unreadable(ctl->applier) > 0 ? EX_DATAERR : EX_OK;

@@ -176,10 +176,28 @@ ctl_no_arguments(int argc, char **argv)
 }
 
 int
+ctl_exit_code(const struct fail *fail)
+{
+	if (fail->class != FAIL_SETUP)
+		return fail_exit_code(fail->class);
+	switch (fail->error) {
+	case EACCES:
+	case EPERM:
+		return EX_NOPERM;
+	case ENOSPC:
+	case EDQUOT:
+	case EROFS:
+		return EX_TEMPFAIL;
+	default:
+		return EX_CONFIG;
+	}
+}
+
+int
 ctl_error(const struct fail *fail)
 {
 	ctl_warn("%s", fail->text);
-	return fail_exit_code(fail->class);
+	return ctl_exit_code(fail);
 }
 
 bool

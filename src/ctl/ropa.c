@@ -136,14 +136,19 @@ add_categories(struct sheet *s, const struct settings *settings)
 }
 
 static void
-add_recipients(struct sheet *s)
+add_recipients(struct sheet *s, const struct settings *settings)
 {
+	const char *recipients = settings->controller.recipients;
+	const char *transfers = settings->controller.transfers;
+
 	section(s, "recipients", "Recipients and transfers "
 	    "(Art. 30(1)(d), (e))");
-	item(s, "recipients", "recipients", "none by this software; name here "
-	    "whoever runs the mail server, Redis and backups for you");
-	item(s, "third_countries", "third countries", "no transfer by this "
-	    "software; name here where your servers and processors are");
+	item(s, "recipients", "recipients", recipients != NULL ? recipients :
+	    "none by this software; name in controller.recipients whoever "
+	    "runs the mail server, Redis and backups for you");
+	item(s, "third_countries", "third countries", transfers != NULL ?
+	    transfers : "no transfer by this software; name in "
+	    "controller.transfers where your servers and processors are");
 }
 
 static void
@@ -235,7 +240,7 @@ fill(struct sheet *s, const struct ctl *ctl)
 	add_controller(s, settings);
 	add_purposes(s, &settings->policy);
 	add_categories(s, settings);
-	add_recipients(s);
+	add_recipients(s, settings);
 	add_retention(s, settings);
 	add_measures(s, settings);
 	if (s->json)

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/codec.h"
 #include "base/file.h"
 #include "base/xalloc.h"
@@ -23,6 +24,7 @@
 #define BATCH		512	/* events applied between two steps */
 #define LEDGER_ID_BYTES	8
 #define LEDGER_ID_ROOM	32
+#define STUCK_MS	60000	/* between two tries */
 
 /* A ledger that is read into Redis. */
 struct source {
@@ -31,6 +33,7 @@ struct source {
 	struct journal_reader *reader;
 	uint64_t	 done;		/* the last entry that we applied */
 	bool		 rebuilding;	/* Redis notes that, too */
+	bool		 stuck;		/* an event before `done' is missing */
 };
 
 struct applier {
@@ -40,6 +43,12 @@ struct applier {
 	uint64_t	 cursor;	/* as last read or written */
 	size_t		 unreadable;
 	struct event	*events;	/* BATCH of them */
+
+	/* While the own ledger is stuck: the cursor stays before the event that
+	 * Redis does not take, and that event is tried again so often. */
+	uint64_t	 stuck_cursor;
+	int64_t		 stuck_since_ms;
+	struct fail	 stuck_fail;
 };
 
 static void warn(const struct applier *a, const char *fmt, ...)
@@ -112,7 +121,7 @@ read_cursor(const struct applier *a, uint64_t *seq, struct fail *fail)
 
 	*seq = 0;
 	path_in_ledger(a, &path, ".applied");
-	if (access(buf_get(&path), F_OK) == 0) {
+	if (access(buf_get(&path), F_OK) == 0 || errno != ENOENT) {
 		rc = file_read(buf_get(&path), &text, fail);
 		/* What can't be read is taken as nothing: applying all again
 		 * does no harm. */
@@ -248,7 +257,8 @@ note_rebuild(const struct applier *a, const struct source *source, uint64_t seq,
 static int
 keep_cursor(struct applier *a, struct source *source, struct fail *fail)
 {
-
+	if (source->stuck)
+		return 0;
 	if (identify(source, fail) == -1 || store_cursor_set(a->options.store,
 	    source->id, source->done, fail) == -1 ||
 	    note_rebuild(a, source, source->done, fail) == -1)
@@ -256,8 +266,44 @@ keep_cursor(struct applier *a, struct source *source, struct fail *fail)
 	if (source != &a->own || source->done <= a->cursor)
 		return 0;
 	if (write_cursor(a, source->done, fail) == -1)
-		return -1;
+		return fail_prefix(fail, "Redis has it, which can't be noted");
 	a->cursor = source->done;
+	return 0;
+}
+
+static void
+note_stuck(struct applier *a, struct source *source, const struct fail *fail)
+{
+	if (!source->stuck) {
+		warn(a, "%s; everybody else's events are applied.  Delete the "
+		    "damaged field or key in Redis, and run `consentctl "
+		    "rebuild --from-start' with the ledgers of all hosts",
+		    fail->text);
+		a->stuck_fail = *fail;
+		a->stuck_fail.class = FAIL_TEMP;
+		a->stuck_cursor = a->cursor;
+		a->stuck_since_ms = clock_monotonic_ms();
+	}
+	source->stuck = true;
+}
+
+/* Applies the events of a batch.  One that can't be merged with what Redis has
+ * of its person keeps nobody else's out. */
+static int
+apply_batch(struct applier *a, struct source *source, size_t n,
+    struct fail *fail)
+{
+	size_t at = 0, applied;
+
+	while (at < n) {
+		if (store_apply(a->options.store, a->events + at, n - at,
+		    &applied, fail) == 0)
+			return 0;
+		if (fail->class != FAIL_INPUT)
+			return -1;
+		note_stuck(a, source, fail);
+		at += applied + 1;
+	}
 	return 0;
 }
 
@@ -279,9 +325,8 @@ apply_from(struct applier *a, struct source *source, uint64_t from,
 		if (n == -1)
 			return -1;
 		if (n == 0 && seq == source->done)
-			return 0;
-		if (store_apply(a->options.store, a->events, (size_t)n, NULL,
-		    fail) == -1) {
+			break;
+		if (apply_batch(a, source, (size_t)n, fail) == -1) {
 			/* Read it again the next time. */
 			journal_reader_close(&source->reader);
 			return -1;
@@ -296,6 +341,20 @@ apply_from(struct applier *a, struct source *source, uint64_t from,
 		    a->options.is_stopped(a->options.context))
 			return fail_set(fail, FAIL_TEMP, "interrupted");
 	}
+	if (!source->stuck)
+		return 0;
+	*fail = a->stuck_fail;
+	return -1;
+}
+
+/* Has what is behind the cursor been applied, but for what Redis does not take,
+ * and that a short while ago? */
+static bool
+may_skip(const struct applier *a)
+{
+	return a->own.stuck && a->own.reader != NULL &&
+	    a->cursor == a->stuck_cursor &&
+	    clock_monotonic_ms() - a->stuck_since_ms < STUCK_MS;
 }
 
 /*
@@ -334,10 +393,13 @@ applier_apply(struct applier *a, struct fail *fail)
 	rc = find_start(a, fail);
 	if (rc == 0) {
 		/* A cursor that went back: somebody wants a repetition. */
-		if (a->own.reader != NULL && a->cursor < a->own.done)
+		if (a->own.reader != NULL && a->cursor < a->own.done &&
+		    !may_skip(a))
 			journal_reader_close(&a->own.reader);
-		if (a->own.reader == NULL)
+		if (a->own.reader == NULL) {
 			a->own.done = a->cursor;
+			a->own.stuck = false;
+		}
 		rc = apply_from(a, &a->own, a->cursor, NULL, NULL, fail);
 	}
 	(void)flock(a->lock_fd, LOCK_UN);
@@ -379,6 +441,7 @@ rebuild_from(struct applier *a, struct source *source, bool from_start,
 	if (rebuild_start(a, source, from_start, &from, fail) == -1)
 		return -1;
 	source->rebuilding = true;
+	source->stuck = false;
 	source->done = from;
 	rc = apply_from(a, source, from, progress, context, fail);
 	if (rc == 0)

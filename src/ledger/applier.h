@@ -44,7 +44,9 @@ void	applier_close(struct applier **applier);
  * Brings Redis up to the ledger's end, or, where Redis has lost some, through
  * it again.  Waits for other processes that do so.  Returns 0, or -1 with
  * *fail: FAIL_TEMP when Redis can't be reached or it was stopped; then the
- * next call goes on.
+ * next call goes on.  The same when Redis holds something of a person that
+ * can't be merged with: then all other events are applied, and those behind
+ * that one are applied again with each try, once a minute for one applier.
  */
 int	applier_apply(struct applier *applier, struct fail *fail)
 	    __attribute__((warn_unused_result));

@@ -31,6 +31,9 @@
 
 /* What is known of one list, by which is decided. */
 struct known {
+	/* NULL: it is no longer configured, and known by its id. */
+	const struct list *list;
+	char		 id[LIST_NAME_MAX + 1];
 	struct record	 record;
 	struct evidence	 evidence;	/* of the latest grant */
 	int64_t		 evidence_ms;
@@ -50,7 +53,8 @@ struct export {
 	FILE		*out;
 	char		 hex[SUBJECT_HEX + 1];
 
-	struct known	*lists;		/* one for each that is configured */
+	struct known	*lists;		/* those that are configured first */
+	size_t		 list_count;
 	struct record	 person;
 	struct found	*events;
 	size_t		 event_count, event_room;
@@ -101,21 +105,48 @@ add_time(struct buf *out, const char *name, int64_t ms)
 /* -- gathering -- */
 
 static void
-note_event(struct export *x, const struct event *event)
+know_configured(struct export *x)
 {
 	const struct policy *policy = &x->settings->policy;
-	const struct list *list = policy_list(policy, span_str(event->list));
+
+	x->list_count = policy->list_count;
+	x->lists = xcalloc(x->list_count + 1, sizeof(*x->lists));
+	for (size_t i = 0; i < x->list_count; i++) {
+		x->lists[i].list = &policy->lists[i];
+		memcpy(x->lists[i].id, policy->lists[i].id,
+		    sizeof(x->lists[i].id));
+	}
+}
+
+/* A list that has ended is met here for the first time. */
+static struct known *
+know(struct export *x, const char *id)
+{
+	struct known *known;
+
+	for (size_t i = 0; i < x->list_count; i++)
+		if (strcmp(x->lists[i].id, id) == 0)
+			return &x->lists[i];
+	x->lists = xrealloc(x->lists, x->list_count + 1, sizeof(*x->lists));
+	known = &x->lists[x->list_count++];
+	memset(known, 0, sizeof(*known));
+	(void)snprintf(known->id, sizeof(known->id), "%s", id);
+	known->record = x->person;
+	return known;
+}
+
+static void
+note_event(struct export *x, const struct event *event)
+{
 	struct known *known;
 
 	if (event->list[0] == '\0') {
 		record_apply(&x->person, event);
-		for (size_t i = 0; i < policy->list_count; i++)
+		for (size_t i = 0; i < x->list_count; i++)
 			record_apply(&x->lists[i].record, event);
 		return;
 	}
-	if (list == NULL)
-		return;
-	known = &x->lists[list - policy->lists];
+	known = know(x, event->list);
 	known->any = true;
 	record_apply(&known->record, event);
 	if (event->kind == EVENT_GRANT && event->at_ms >= known->evidence_ms) {
@@ -302,6 +333,17 @@ by_time(const void *a, const void *b)
 	    x->event.at_ms > y->event.at_ms;
 }
 
+/* Another host's ledger may still hold what was erased since: that is told as
+ * an event, but no consent rests on it. */
+static void
+drop_erased(struct known *known)
+{
+	if (known->evidence_ms == known->record.grant_ms)
+		return;
+	memset(&known->evidence, 0, sizeof(known->evidence));
+	known->evidence_ms = 0;
+}
+
 static int
 gather(struct export *x, struct fail *fail)
 {
@@ -314,6 +356,8 @@ gather(struct export *x, struct fail *fail)
 	if (store_visit(o->store, &o->subject, visit, x, fail) == -1)
 		warn(x, "the consent store is not in the export: %s",
 		    fail->text);
+	for (size_t i = 0; i < x->list_count; i++)
+		drop_erased(&x->lists[i]);
 	if (x->event_count > 0)
 		qsort(x->events, x->event_count, sizeof(*x->events), by_time);
 	return 0;
@@ -417,6 +461,20 @@ flush(const struct export *x, struct buf *out)
 	buf_clear(out);
 }
 
+/* A party of the processing, where it is configured. */
+static void
+add_party(struct buf *out, const char *id, const char *role,
+    const char *name, const char *contact)
+{
+	if (name == NULL && contact == NULL)
+		return;
+	buf_addf(out, ",{\"party_id\":\"%s\"", id);
+	json_add_member_str(out, "party_role", role);
+	add_text(out, "party_name", name);
+	add_text(out, "party_contact", contact);
+	buf_add_char(out, '}');
+}
+
 static void
 print_head(const struct export *x, struct buf *out)
 {
@@ -437,13 +495,10 @@ print_head(const struct export *x, struct buf *out)
 	add_text(out, "party_address", s->controller.address);
 	add_text(out, "party_contact", s->controller.email);
 	buf_add_char(out, '}');
-	if (s->controller.dpo != NULL) {
-		buf_add_str(out, ",{\"party_id\":\"p2\"");
-		json_add_member_str(out, "party_role",
-		    "data protection officer");
-		add_text(out, "party_contact", s->controller.dpo);
-		buf_add_char(out, '}');
-	}
+	add_party(out, "p2", "data protection officer", NULL,
+	    s->controller.dpo);
+	add_party(out, "p3", "recipients", s->controller.recipients, NULL);
+	add_party(out, "p4", "authority", s->controller.authority, NULL);
 	buf_add_str(out, "],\n\"records\":[");
 	flush(x, out);
 }
@@ -451,11 +506,10 @@ print_head(const struct export *x, struct buf *out)
 /* The same for the same person and list, so that two exports can be compared;
  * a UUID by its form (RFC 9562, version 8). */
 static void
-add_record_id(struct buf *out, const struct export *x,
-    const struct list *list)
+add_record_id(struct buf *out, const struct export *x, const char *list)
 {
 	struct span pieces[] = { span_str("consent-milter record"),
-	    span_str(x->hex), span_str(list->id) };
+	    span_str(x->hex), span_str(list) };
 	unsigned char sum[CRYPTO_DIGEST_BYTES];
 	struct buf text = BUF_INIT(64);
 
@@ -497,16 +551,43 @@ add_notice(struct buf *out, struct export *x, const struct evidence *e)
 	buf_add_char(out, '}');
 }
 
+/* What one party or rule of the list says. */
 static void
-add_processing(struct buf *out, const struct export *x,
-    const struct list *list, const struct evidence *e)
+add_circumstances(struct buf *out, const struct export *x,
+    const struct list *list)
 {
 	const struct settings *s = x->settings;
+	struct buf length = BUF_INIT(64);
+
+	buf_add_str(out, ",\"pii_controllers\":[\"p1\"]");
+	if (s->controller.recipients != NULL)
+		buf_add_str(out, ",\"recipient_third_parties\":[\"p3\"]");
+	add_text(out, "third_country_transfers", s->controller.transfers);
+	if (s->controller.authority != NULL)
+		json_add_member_str(out, "authority_party", "p4");
+	if (duration_is_set(s->retention.proof)) {
+		duration_format(&length, s->retention.proof);
+		buf_add_str(&length, " after the consent has ended");
+		json_add_member(out, "retention_period", buf_span(&length));
+	}
+	if (list != NULL)
+		json_add_member_bool(out, "special_pii_category",
+		    list->special_category);
+	buf_fini(&length);
+}
+
+static void
+add_processing(struct buf *out, const struct export *x,
+    const struct known *known)
+{
+	const struct settings *s = x->settings;
+	const struct evidence *e = &known->evidence;
+	const struct list *list = known->list;
 
 	json_add_name(out, "processing");
 	buf_add_str(out, "{\"purpose\":[{\"code\":\"dpv:DirectMarketing\"");
 	add_text(out, "text", e->purpose[0] != '\0' ? e->purpose :
-	    list->purpose);
+	    list != NULL ? list->purpose : NULL);
 	buf_add_str(out, "}]");
 	json_add_member_str(out, "lawful_basis", basis_code(e->basis));
 	buf_add_str(out, ",\"pii_information\":[\"pd:EmailAddress\"]");
@@ -519,29 +600,47 @@ add_processing(struct buf *out, const struct export *x,
 	add_text(out, "withdrawal_method", s->unsubscribe.url != NULL ?
 	    "one click or page, linked in every message" :
 	    "as told in every message");
-	add_text(out, "service", list->id);
-	add_text(out, "service_name", list->name);
-	add_text(out, "list_id", list->list_id);
+	add_circumstances(out, x, list);
+	json_add_member_str(out, "service", known->id);
+	if (list != NULL) {
+		add_text(out, "service_name", list->name);
+		add_text(out, "list_id", list->list_id);
+	}
 	buf_add_char(out, '}');
 }
 
+/* A list that has ended is asked by the plainest rules: they tell whether the
+ * person had opted out of it. */
 static void
-print_record(struct export *x, struct buf *out, size_t i)
+add_state(struct buf *out, const struct export *x, const struct known *known)
 {
-	const struct list *list = &x->settings->policy.lists[i];
-	const struct known *known = &x->lists[i];
+	const struct list ended = { .name = NULL };
+	const struct list *list = known->list != NULL ? known->list : &ended;
 	enum reason reason = consent_state(list, &known->record,
 	    x->options->now_ms);
-	int64_t last_ms = consent_last_ms(list, known->record.grant_ms);
+	bool is_over = known->list == NULL && (reason == REASON_GRANTED ||
+	    reason == REASON_NO_CONSENT);
+
+	json_add_member_str(out, "state", is_over ? "terminated" :
+	    state_word(reason));
+	json_add_member_str(out, "reason", is_over ? "list-ended" :
+	    reason_name(reason));
+	json_add_member_bool(out, "mail_allowed", known->list != NULL &&
+	    reason == REASON_GRANTED);
+}
+
+static void
+print_record(struct export *x, struct buf *out, const struct known *known)
+{
+	int64_t last_ms = known->list == NULL ? INT64_MAX :
+	    consent_last_ms(known->list, known->record.grant_ms);
 
 	buf_add_str(out, "\n{");
-	add_record_id(out, x, list);
-	json_add_member_str(out, "list", list->id);
-	json_add_member_str(out, "state", state_word(reason));
-	json_add_member_str(out, "reason", reason_name(reason));
-	json_add_member_bool(out, "mail_allowed", reason == REASON_GRANTED);
+	add_record_id(out, x, known->id);
+	json_add_member_str(out, "list", known->id);
+	add_state(out, x, known);
 	add_notice(out, x, &known->evidence);
-	add_processing(out, x, list, &known->evidence);
+	add_processing(out, x, known);
 	if (known->record.grant_ms != 0 && last_ms != INT64_MAX)
 		add_time(out, "valid_until", last_ms);
 	buf_add_char(out, '}');
@@ -552,13 +651,13 @@ print_records(struct export *x, struct buf *out)
 {
 	bool first = true;
 
-	for (size_t i = 0; i < x->settings->policy.list_count; i++) {
+	for (size_t i = 0; i < x->list_count; i++) {
 		if (!x->lists[i].any)
 			continue;
 		if (!first)
 			buf_add_char(out, ',');
 		first = false;
-		print_record(x, out, i);
+		print_record(x, out, &x->lists[i]);
 		flush(x, out);
 	}
 	buf_add_str(out, "],\n\"events\":[");
@@ -567,8 +666,7 @@ print_records(struct export *x, struct buf *out)
 
 /* A confirmation has the basis of what it confirms. */
 static const char *
-event_type(const struct export *x, const struct event *event,
-    const struct list *list)
+event_type(const struct export *x, const struct event *event)
 {
 	if (event->kind == EVENT_GRANT)
 		return basis_code(event->evidence.basis);
@@ -577,8 +675,8 @@ event_type(const struct export *x, const struct event *event,
 	for (size_t i = x->event_count; i > 0; i--) {
 		const struct event *grant = &x->events[i - 1].event;
 
-		if (grant->kind == EVENT_GRANT && list != NULL &&
-		    strcmp(grant->list, list->id) == 0 &&
+		if (grant->kind == EVENT_GRANT &&
+		    strcmp(grant->list, event->list) == 0 &&
 		    grant->at_ms <= event->at_ms)
 			return basis_code(grant->evidence.basis);
 	}
@@ -597,12 +695,20 @@ print_event(const struct export *x, struct buf *out,
 	buf_add_str(out, "\n{");
 	event_format(out, event);
 	add_time(out, "event_time", event->at_ms);
-	json_add_member_str(out, "event_type", event_type(x, event, list));
+	json_add_member_str(out, "event_type", event_type(x, event));
 	json_add_member_str(out, "event_state", event_state(event,
 	    list != NULL && list->double_opt_in));
 	json_add_member_str(out, "entity_id",
 	    event->evidence.guardian[0] != '\0' ? "guardian" :
 	    "data-subject");
+	if (list != NULL && duration_is_set(list->max_age) &&
+	    event->kind == EVENT_GRANT) {
+		struct buf length = BUF_INIT(64);
+
+		duration_format(&length, list->max_age);
+		json_add_member(out, "validity_duration", buf_span(&length));
+		buf_fini(&length);
+	}
 	add_time(out, "recorded_at", found->recorded_ms);
 	add_text(out, "recorded_by", found->actor);
 	json_add_member_str(out, "held_in", found->recorded_ms != 0 ?
@@ -780,8 +886,7 @@ export_write(const struct export_options *options, FILE *out, bool *complete,
 	subject_format(&hex, &options->subject);
 	memcpy(x.hex, buf_get(&hex), sizeof(x.hex));
 	buf_fini(&hex);
-	x.lists = xcalloc(x.settings->policy.list_count + 1,
-	    sizeof(*x.lists));
+	know_configured(&x);
 	rc = gather(&x, fail);
 	if (rc == 0)
 		rc = options->csv ? print_csv(&x, fail) :

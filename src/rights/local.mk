@@ -5,3 +5,10 @@ src_rights_librights_a_SOURCES = \
 	src/rights/notice.c src/rights/notice.h \
 	src/rights/redaction.c src/rights/redaction.h \
 	src/rights/watch.h
+
+check_PROGRAMS += tests/unit/test_redaction
+TESTS += tests/unit/test_redaction
+tests_unit_test_redaction_SOURCES = tests/unit/test_redaction.c \
+	tests/unit/check.h tests/unit/some_events.h
+tests_unit_test_redaction_LDADD = $(RIGHTS_LIBS) $(LEDGER_LIBS) \
+	$(CONSENT_LIBS)

@@ -93,7 +93,8 @@ notices_read(const struct settings *settings, struct notices *out, struct fail *
 
 	memset(out, 0, sizeof(*out));
 	path_in_store(settings, &path, "index.jsonl");
-	if (access(buf_get(&path), F_OK) == 0)
+	/* What can't be looked at is not the same as nothing. */
+	if (access(buf_get(&path), F_OK) == 0 || errno != ENOENT)
 		rc = file_read(buf_get(&path), &text, fail);
 	for (rest = buf_span(&text); rc == 0 && rest.len > 0;) {
 		ptrdiff_t end = span_index(rest, '\n');
@@ -190,7 +191,7 @@ notice_text(const struct settings *settings, const char *digest, struct buf *out
 		return 0;
 	(void)snprintf(file, sizeof(file), "%s.txt", digest);
 	path_in_store(settings, &path, file);
-	rc = access(buf_get(&path), F_OK) == 0;
+	rc = access(buf_get(&path), F_OK) == 0 || errno != ENOENT;
 	if (rc == 1 && file_read(buf_get(&path), &text, fail) == -1)
 		rc = -1;
 	if (rc == 1) {
@@ -234,6 +235,29 @@ write_text(const struct settings *settings, const char *digest, struct span text
 	return rc == -1 ? -1 : 0;
 }
 
+/* Half a line at the end is of a run that was interrupted, and nobody's notice:
+ * it was not told. */
+static int
+cut_half_line(int fd, off_t *size, struct fail *fail)
+{
+	char tail[LINE_BYTES];
+	off_t from = *size > LINE_BYTES ? *size - LINE_BYTES : 0;
+	size_t len = (size_t)(*size - from);
+	const char *end;
+
+	if (pread(fd, tail, len, from) != (ssize_t)len)
+		return fail_errno(fail, FAIL_TEMP, errno, "index.jsonl");
+	end = memrchr(tail, '\n', len);
+	if (end == NULL && from > 0)
+		return fail_set(fail, FAIL_SETUP, "notices/index.jsonl ends in "
+		    "something that is no line: look at it, and remove that");
+	from += end == NULL ? 0 : end - tail + 1;
+	if (from < *size && ftruncate(fd, from) == -1)
+		return fail_errno(fail, FAIL_TEMP, errno, "index.jsonl");
+	*size = from;
+	return 0;
+}
+
 /* Under the lock on fd, which is the index. */
 static int
 append_index(int fd, const struct notice *n, const struct notice_adder *by,
@@ -241,17 +265,11 @@ append_index(int fd, const struct notice *n, const struct notice_adder *by,
 {
 	struct buf line = BUF_INIT(LINE_BYTES), time = BUF_INIT(64);
 	struct stat st;
-	char last = '\n';
-	int rc = 0;
+	int rc;
 
 	date_format(&time, by->now_ms);
-	if (fstat(fd, &st) == 0 && st.st_size > 0 &&
-	    pread(fd, &last, 1, st.st_size - 1) != 1)
-		rc = fail_errno(fail, FAIL_TEMP, errno, "index.jsonl");
-	/* Half a line of a run that was interrupted is nobody's notice. */
-	if (rc == 0 && last != '\n')
-		rc = fail_set(fail, FAIL_SETUP, "notices/index.jsonl ends in "
-		    "half a line: remove that line");
+	rc = fstat(fd, &st) == -1 ? fail_errno(fail, FAIL_TEMP, errno,
+	    "index.jsonl") : cut_half_line(fd, &st.st_size, fail);
 	buf_addf(&line, "{\"id\":\"%s\"", n->id);
 	json_add_member_str(&line, "version", n->version);
 	json_add_member_str(&line, "language", n->language);
@@ -310,7 +328,8 @@ lock_and_store(const struct settings *settings, const struct notice *n,
 		fd = open(buf_get(&index), O_RDWR | O_CREAT | O_APPEND |
 		    O_NOFOLLOW | O_CLOEXEC, 0640);
 		if (fd == -1 || flock(fd, LOCK_EX) == -1 ||
-		    file_give_to_owner(buf_get(&index)) == -1)
+		    file_give_to_owner(buf_get(&index)) == -1 ||
+		    file_sync_directory(buf_get(&directory)) == -1)
 			rc = fail_errno(fail, FAIL_SETUP, errno, "%s",
 			    buf_get(&index));
 	}

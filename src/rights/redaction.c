@@ -4,13 +4,17 @@
  */
 #include "rights/redaction.h"
 
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/date.h"
@@ -21,6 +25,7 @@
 #define LIST_FILE_MAX	((size_t)256 * 1024 * 1024)
 #define ENTRIES_BYTES	(48 * 1024)	/* of an announcement */
 #define SUBJECT_HEX	32
+#define TURN_PAUSE_MS	50
 
 static const char *const journals[REDACT_JOURNALS] = {
 	"ledger", "decisions"
@@ -38,14 +43,16 @@ erasures_add(struct erasures *e, const struct subject *subject, int64_t at_ms,
 }
 
 static int
-by_subject(const void *a, const void *b)
+by_subject_and_time(const void *a, const void *b)
 {
 	const struct erasure *x = a, *y = b;
 	int order = memcmp(&x->subject, &y->subject, sizeof(x->subject));
 
 	if (order != 0)
 		return order;
-	return x->at_ms < y->at_ms ? -1 : x->at_ms > y->at_ms;
+	if (x->at_ms != y->at_ms)
+		return x->at_ms < y->at_ms ? -1 : 1;
+	return x->seq < y->seq ? -1 : x->seq > y->seq;
 }
 
 void
@@ -55,20 +62,16 @@ erasures_tidy(struct erasures *e)
 
 	if (e->count == 0)
 		return;
-	qsort(e->all, e->count, sizeof(*e->all), by_subject);
+	qsort(e->all, e->count, sizeof(*e->all), by_subject_and_time);
 	for (size_t i = 0; i < e->count; i++) {
 		const struct erasure *next = &e->all[i];
 		struct erasure *last = kept == 0 ? NULL : &e->all[kept - 1];
 
 		if (last == NULL || !subject_is(&last->subject,
-		    &next->subject)) {
+		    &next->subject))
 			e->all[kept++] = *next;
-			continue;
-		}
-		/* The latest time; and the last entry, which stays. */
-		last->at_ms = next->at_ms;
-		if (next->seq > last->seq)
-			last->seq = next->seq;
+		else
+			*last = *next;
 	}
 	e->count = kept;
 }
@@ -253,9 +256,11 @@ is_due_event(const struct journal_entry *entry, const struct erasure *erasure)
 	/* What can't be read can't be consent either. */
 	if (event_read(entry->object, &event, &unused) == -1)
 		return entry->seq < erasure->seq;
-	if (event.kind == EVENT_ERASE)
-		return entry->seq < erasure->seq &&
-		    event.at_ms <= erasure->at_ms;
+	/* One stays, and by an order on which all who erase agree: the latest,
+	 * of equal ones the last.  An earlier time would let opt-ins back in
+	 * that another host's ledger holds. */
+	if (event.kind == EVENT_ERASE && event.at_ms == erasure->at_ms)
+		return entry->seq < erasure->seq;
 	return event.at_ms <= erasure->at_ms;
 }
 
@@ -399,16 +404,57 @@ redact_journal(const struct redaction *r, int journal,
 	return rc;
 }
 
+/* Processes and threads take turns.  Returns the lock's file, or -1. */
+static int
+take_turn(const struct redaction *r, struct fail *fail)
+{
+	const struct timespec pause = { 0, TURN_PAUSE_MS * 1000000L };
+	struct buf path = BUF_INIT(8192);
+	int fd, rc = 0;
+
+	buf_addf(&path, "%s/.erasing.lock", r->settings->audit.ledger);
+	fd = open(buf_get(&path), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
+	    0640);
+	if (fd == -1)
+		rc = fail_errno(fail, FAIL_SETUP, errno, "%s",
+		    buf_get(&path));
+	else
+		/* That others can take it too is their concern. */
+		(void)!file_give_to_owner(buf_get(&path));
+	while (rc == 0 && flock(fd, LOCK_EX | LOCK_NB) == -1) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			rc = fail_errno(fail, FAIL_TEMP, errno, "%s",
+			    buf_get(&path));
+		else if (is_stopped(r->watch))
+			rc = fail_set(fail, FAIL_TEMP, "interrupted");
+		else
+			(void)nanosleep(&pause, NULL);
+	}
+	buf_fini(&path);
+	if (rc == 0)
+		return fd;
+	if (fd != -1)
+		(void)close(fd);
+	return -1;
+}
+
 int
 redaction_run(const struct redaction *r, const struct erasures *erasures,
     struct journal_set announced[REDACT_JOURNALS],
     uint64_t counts[REDACT_JOURNALS], struct fail *fail)
 {
-	if (redact_journal(r, REDACT_LEDGER, r->settings->audit.ledger,
-	    erasures, &announced[REDACT_LEDGER], &counts[REDACT_LEDGER],
-	    fail) == -1)
+	int lock = take_turn(r, fail), rc;
+
+	if (lock == -1)
 		return -1;
-	return redact_journal(r, REDACT_DECISIONS,
-	    r->settings->audit.directory, erasures,
-	    &announced[REDACT_DECISIONS], &counts[REDACT_DECISIONS], fail);
+	rc = redact_journal(r, REDACT_LEDGER, r->settings->audit.ledger,
+	    erasures, &announced[REDACT_LEDGER], &counts[REDACT_LEDGER],
+	    fail);
+	if (rc == 0)
+		rc = redact_journal(r, REDACT_DECISIONS,
+		    r->settings->audit.directory, erasures,
+		    &announced[REDACT_DECISIONS], &counts[REDACT_DECISIONS],
+		    fail);
+	(void)close(lock);
+	return rc;
 }

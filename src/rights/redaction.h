@@ -56,8 +56,10 @@ struct redaction {
 /*
  * Announces and blanks, on this host, all entries about the people in
  * erasures (tidy) that are not later than their erasure, and completes what
- * was announced and not done.  counts: what was blanked now.  Returns 0, or -1:
- * not everything is blanked, and has to be done again once that is mended.
+ * was announced and not done.  counts: what was blanked now.  Several processes
+ * and threads may call it: they take turns, under a lock on the file
+ * `.erasing.lock' in the ledger's directory.  Returns 0, or -1: not everything
+ * is blanked, and has to be done again once that is mended.
  */
 int	redaction_run(const struct redaction *redaction,
 	    const struct erasures *erasures,

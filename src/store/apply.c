@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/codec.h"
 #include "base/date.h"
 #include "base/xalloc.h"
@@ -112,6 +113,10 @@ add_fact(struct buf *out, const struct event *event)
 		evidence_field_format(&text, event->at_ms, &event->evidence);
 		command_add(out, buf_span(&text));
 		buf_fini(&text);
+	} else if (event->kind == EVENT_ERASE) {
+		len = snprintf(fact, sizeof(fact), "%" PRId64,
+		    clock_now_ms());
+		command_add(out, span_of(fact, (size_t)len));
 	} else {
 		command_add(out, span_of(NULL, 0));
 	}
@@ -162,6 +167,14 @@ start_window(struct link *link, struct window *w)
 	link_start(link, &w->request);
 }
 
+/* It is this person's record, and no other, that can't be merged with. */
+static bool
+is_damage(const struct reply *why)
+{
+	return span_has_prefix(reply_span(why), SPAN("BADRECORD ")) ||
+	    strstr((const char *)why->text, "WRONGTYPE") != NULL;
+}
+
 /* The answer to a call for k events: 1 when all are merged, 0 when Redis does
  * not know the script, -1 otherwise.  *applied grows by those that are. */
 static int
@@ -180,7 +193,10 @@ read_merged(const struct reply *reply, size_t k, size_t *applied,
 	}
 	if (done != reply) {
 		*applied += (size_t)done->integer;
-		return reply_fail_text(reply->elements[1], fail);
+		(void)reply_fail_text(reply->elements[1], fail);
+		if (is_damage(reply->elements[1]))
+			fail->class = FAIL_INPUT;
+		return -1;
 	}
 	if ((size_t)done->integer != k)
 		return fail_set(fail, FAIL_TEMP, "Redis merged fewer events "

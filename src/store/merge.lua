@@ -4,7 +4,8 @@
 -- KEYS[i]    the person
 -- ARGV[3i-2] list name, or "" for the person as a whole
 -- ARGV[3i-1] letter and time, "g1764000000000"
--- ARGV[3i]   the evidence field for this grant, or ""
+-- ARGV[3i]   the evidence field for this grant, or ""; for an erasure the
+--            time now, in milliseconds
 --
 -- Answers how many facts there were, or, when one could not be merged, an array
 -- of how many were before it and the reason.
@@ -17,12 +18,16 @@
 --
 -- What a fact touches is read and checked before anything is written; an
 -- erasure touches all fields.  A field that can't be read is an error and stays
--- as it is: it may be the only trace of a withdrawal.
+-- as it is: it may be the only trace of a withdrawal.  Only an erasure takes it
+-- along, for it must not fail on what it is to delete: at once there can be no
+-- later withdrawal in it; later, one with the time now takes its place, so that
+-- no opt-in of before now counts.
 local call, byte, find, match = redis.call, string.byte, string.find,
   string.match
 local sub, concat = string.sub, table.concat
 
 local TIME_MAX = 253402300799999
+local SKEW_MS = 300000 -- DECISION_CLOCK_SKEW_MS
 local LIST = { letters = 'gcwu', fact = '^[gcwu][1-9]%d*$',
   text = '^g?(%d*) ?c?(%d*) ?w?(%d*) ?u?(%d*)$' }
 local PERSON = { letters = 'woerlpa', fact = '^[woerlpa][1-9]%d*$',
@@ -163,24 +168,49 @@ local function merge_person(key, fact)
 end
 
 -- What a field of a list, or its evidence, is after an erasure.
-local function field_after(erased, name, old)
+local function read_after(erased, name, old)
   if sub(name, -2) == '.e' then
     return evidence_time(old) > erased and old or ''
   end
   return text_after(erased, parse(old, LIST), LIST)
 end
 
+-- The same, also for one that can't be read.
+local function field_after(erased, name, old, now)
+  local good, text = pcall(read_after, erased, name, old)
+  if good then
+    return text
+  end
+  if now <= erased + SKEW_MS or not find(name, '^[a-z0-9][a-z0-9-]*$') then
+    return ''
+  end
+  return format({ '', '', string.format('%.0f', now) }, LIST)
+end
+
+-- The person's own field after an erasure.  What can't be read there may be a
+-- restriction, for which nothing else would do.
+local function person_after(old, fact, now)
+  local good, digits = pcall(merge_time, old, fact, PERSON)
+  if good then
+    return digits
+  end
+  if now > tonumber(sub(fact, 2)) + SKEW_MS then
+    error(digits, 0)
+  end
+  return merge_time(nil, fact, PERSON)
+end
+
 -- Walks all fields even when the erasure is known already: so one that was
 -- recorded by a version that kept more can be finished by repeating it.
-local function merge_erasure(key, fact)
+local function merge_erasure(key, fact, now)
   local person = call('HGET', key, '*')
-  local digits = merge_time(person, fact, PERSON)
+  local digits = person_after(person, fact, now)
   local erased = erased_at(digits)
   local plan = { { '*', person, text_after(erased, digits, PERSON) } }
   for _, name in ipairs(call('HKEYS', key)) do
     if name ~= '*' then
       local old = call('HGET', key, name)
-      plan[#plan + 1] = { name, old, field_after(erased, name, old) }
+      plan[#plan + 1] = { name, old, field_after(erased, name, old, now) }
     end
   end
   for _, step in ipairs(plan) do
@@ -193,14 +223,14 @@ local function merge(key, list, fact, text)
   if not find(fact, form.fact) or tonumber(sub(fact, 2)) > TIME_MAX then
     bad('a fact')
   end
+  if byte(fact) == BYTE_E then
+    return merge_erasure(key, fact, time_of(text, 'a fact'))
+  end
   if text ~= '' then
     return merge_grant(key, list, fact, text)
   end
   if list ~= '' then
     return merge_list(key, list, fact)
-  end
-  if byte(fact) == BYTE_E then
-    return merge_erasure(key, fact)
   end
   return merge_person(key, fact)
 end

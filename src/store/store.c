@@ -211,10 +211,15 @@ int
 store_apply(struct store *store, const struct event *events, size_t n,
     size_t *applied, struct fail *fail)
 {
-	size_t ignored;
+	size_t done;
+	int rc = apply_events(store->link, &store->script, events, n, &done,
+	    fail);
 
-	return apply_events(store->link, &store->script, events, n,
-	    applied != NULL ? applied : &ignored, fail);
+	if (rc == -1 && fail->class == FAIL_INPUT)
+		(void)fail_person(fail, &events[done].subject);
+	if (applied != NULL)
+		*applied = done;
+	return rc;
 }
 
 int

@@ -97,9 +97,12 @@ int	store_visit(struct store *store, const struct subject *subject,
 /*
  * Merges events on the server (merge.lua through EVALSHA), pipelined, any
  * number of them, in any order, as often as one likes.  An erasure deletes all
- * that is known about the person and not later than it.
- * Returns 0 when Redis has confirmed all, else -1 with FAIL_TEMP (*applied,
- * may be NULL, counts those at the front that are confirmed).
+ * that is known about the person and not later than it, fields that can't be
+ * read among it (merge.lua); other events fail on those.
+ * Returns 0 when Redis has confirmed all, else -1 with FAIL_TEMP; or with
+ * FAIL_INPUT when the record of the person whom the event at *applied is about
+ * can't be read, which is no reason not to go on with the next.  (*applied, may
+ * be NULL, counts those at the front that are confirmed.)
  */
 int	store_apply(struct store *store, const struct event *events, size_t n,
 	    size_t *applied, struct fail *fail)

@@ -29,6 +29,10 @@ struct eraser {
 	pthread_mutex_t	 lock;		/* for what follows */
 	pthread_cond_t	 wakes;
 	uint64_t	 asked, done;	/* how often */
+	/* Prepared, and perhaps recorded by now: the file has to stay.  One
+	 * that is not recorded after all counts until the end, which costs a
+	 * look at the ledger at the next start. */
+	uint64_t	 prepared;
 	atomic_bool	 stopping;
 };
 
@@ -100,7 +104,7 @@ finish(struct eraser *e, uint64_t until)
 {
 	(void)pthread_mutex_lock(&e->lock);
 	e->done = until;
-	if (e->asked == until && unlink(e->marker) == 0)
+	if (e->asked == until && e->prepared == 0 && unlink(e->marker) == 0)
 		(void)!file_sync_directory(e->settings->audit.ledger);
 	(void)pthread_mutex_unlock(&e->lock);
 }
@@ -158,10 +162,13 @@ work(void *argument)
 int
 eraser_prepare(struct eraser *e, struct fail *fail)
 {
-	int fd = open(e->marker, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
-	    0640);
-	int rc = 0;
+	int fd, rc = 0;
 
+	(void)pthread_mutex_lock(&e->lock);
+	fd = open(e->marker, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
+	    0640);
+	e->prepared += fd != -1;
+	(void)pthread_mutex_unlock(&e->lock);
 	if (fd == -1 || fsync(fd) == -1 ||
 	    file_sync_directory(e->settings->audit.ledger) == -1)
 		rc = fail_errno(fail, FAIL_TEMP, errno, "%s", e->marker);
@@ -175,6 +182,7 @@ eraser_begin(struct eraser *e)
 {
 	(void)pthread_mutex_lock(&e->lock);
 	e->asked++;
+	e->prepared -= e->prepared > 0;
 	(void)pthread_cond_broadcast(&e->wakes);
 	(void)pthread_mutex_unlock(&e->lock);
 }

@@ -517,7 +517,7 @@ class Audit(TestCase):
                 f.write(broken)
             done = other.ctl("import", path, check=False)
             self.assertEqual(done.returncode, 1, done.stderr)
-            self.assertIn("export.json: ", done.stderr)
+            self.assertRegex(done.stderr, r"export\.json:(\d+:)? ")
             self.assertIn("0 events", done.stdout)
         with open(path, "w") as f:
             json.dump(json.loads(text), f, indent=4)

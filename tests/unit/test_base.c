@@ -232,6 +232,38 @@ test_dates(void)
 }
 
 static void
+test_duration_format(void)
+{
+	static const struct {
+		const char *length, *want;
+	} cases[] = {
+		{ "3 years", "P3Y" }, { "24 months", "P2Y" },
+		{ "18 months", "P18M" }, { "30 days", "P30D" },
+		{ "2 weeks", "P14D" }, { "36 hours", "P1DT43200S" },
+		{ "90 seconds", "PT90S" },
+	};
+	const struct duration both = { 1, 86400000 }, none = { 0, 0 };
+	struct buf out = BUF_INIT(64);
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct duration d = { 0, 0 };
+
+		check_case((long)i);
+		CHECK_INT(duration_parse(span_str(cases[i].length), &d), 0);
+		duration_format(&out, d);
+		CHECK_STR(buf_get(&out), cases[i].want);
+		buf_clear(&out);
+	}
+	check_case(-1);
+	duration_format(&out, both);
+	CHECK_STR(buf_get(&out), "P1M1D");
+	buf_clear(&out);
+	duration_format(&out, none);
+	CHECK_STR(buf_get(&out), "PT0S");
+	buf_fini(&out);
+}
+
+static void
 test_durations(void)
 {
 	static const struct {
@@ -288,6 +320,36 @@ test_utf8(void)
 }
 
 static void
+test_json_lines(void)
+{
+	static const char text[] = "{\"a\":{\"e\":[1,\n2]},\"x\":\"e\",\n"
+	    "\"y\":[\"e\",[3]],\"s\":\"\\\"e\\\":[\",\n\"e\" :\n"
+	    "[{\"e\":[7,8]},\n\n {\"t\":\"]},{\"},{\"u\":[[],[1,2]]}\n"
+	    ", 5 ]}";
+	static const struct {
+		const char *name;
+		size_t i;
+		uint64_t want;
+	} cases[] = {
+		{ "e", 0, 5 }, { "e", 1, 7 }, { "e", 2, 7 }, { "e", 3, 8 },
+		{ "e", 4, 0 }, { "y", 0, 3 }, { "y", 1, 3 }, { "a", 0, 0 },
+		{ "x", 0, 0 }, { "z", 0, 0 }, { "", 0, 0 },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		check_case((long)i);
+		CHECK_INT(json_element_line(span_str(text), cases[i].name,
+		    cases[i].i), cases[i].want);
+	}
+	/* Whatever is cut off, it ends. */
+	for (size_t len = 0; len < sizeof(text); len++) {
+		check_case((long)len);
+		CHECK(json_element_line(span_of(text, len), "e", 3) <= 8);
+	}
+	check_case(-1);
+}
+
+static void
 test_json(void)
 {
 	struct buf b = BUF_INIT(1000);
@@ -336,8 +398,10 @@ static const struct check_test tests[] = {
 	{ "hmac", test_hmac },
 	{ "dates", test_dates },
 	{ "durations", test_durations },
+	{ "duration_format", test_duration_format },
 	{ "utf8", test_utf8 },
 	{ "json", test_json },
+	{ "json_lines", test_json_lines },
 	{ "closest", test_closest },
 };
 

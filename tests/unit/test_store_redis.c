@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "check.h"
 #include "redis_server.h"
 
@@ -80,7 +81,7 @@ apply_one(struct store *store, struct event e)
 	int rc = store_apply(store, &e, 1, NULL, &fail);
 
 	if (rc == -1)
-		CHECK_INT(fail.class, FAIL_TEMP);
+		CHECK(fail.class == FAIL_TEMP || fail.class == FAIL_INPUT);
 	return rc;
 }
 
@@ -252,32 +253,64 @@ test_erasure_of_old(void)
 	store_close(&store);
 }
 
-/* What an erasure can't read stays, and all the rest with it. */
+/* What an erasure can't read goes with the rest; long after the fact, when
+ * there may be a withdrawal in it, one takes its place. */
 static void
-test_erasure_refuses(void)
+test_erasure_of_unreadable(void)
 {
 	static const struct {
 		const char *field, *value;
+		bool stays;		/* as a withdrawal, long after */
 	} cases[] = {
-		{ "daily", "x" }, { "daily", "" }, { "daily.e", "x" },
-		{ "*", "x" },
+		{ "daily", "x", true }, { "daily", "", true },
+		{ "daily", "g01", true }, { "daily.e", "x", false },
+		{ "No List", "x", false },
 	};
 	struct store *store = open_as(NULL, NULL);
+	int64_t now = clock_now_ms();
 
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+	for (size_t i = 0; i < 2 * sizeof(cases) / sizeof(cases[0]); i++) {
+		size_t c = i / 2;
+		bool late = i % 2 == 1;
+		const char *left;
+
 		check_case((long)i);
 		(void)SERVER_ASK(&server, "FLUSHALL");
 		(void)SERVER_ASK(&server, "HSET", key_of(1), "a", "g1",
 		    "weekly", "g1", "weekly.e", "g1 source=x", "x", "g1");
-		(void)SERVER_ASK(&server, "HSET", key_of(1), cases[i].field,
-		    cases[i].value);
-		CHECK_INT(apply_one(store, event_of(1, EVENT_ERASE, "", 5)),
-		    -1);
-		CHECK_STR(SERVER_ASK(&server, "HLEN", key_of(1)), "5");
-		CHECK_STR(SERVER_ASK(&server, "HGET", key_of(1), "a"), "g1");
-		CHECK_STR(SERVER_ASK(&server, "HGET", key_of(1),
-		    cases[i].field), cases[i].value);
+		(void)SERVER_ASK(&server, "HSET", key_of(1), cases[c].field,
+		    cases[c].value);
+		CHECK_INT(apply_one(store, event_of(1, EVENT_ERASE, "",
+		    late ? 5 : now)), 0);
+		CHECK_STR(SERVER_ASK(&server, "HLEN", key_of(1)),
+		    late && cases[c].stays ? "2" : "1");
+		left = SERVER_ASK(&server, "HGET", key_of(1), cases[c].field);
+		CHECK_INT(left[0] == 'w', late && cases[c].stays);
+		if (left[0] == 'w')
+			CHECK(strtoll(left + 1, NULL, 10) >= now);
 	}
+	check_case(-1);
+	store_close(&store);
+}
+
+/* In the field of the person only what is later than the erasure would
+ * count, and at once there is none. */
+static void
+test_erasure_of_unreadable_person(void)
+{
+	struct store *store = open_as(NULL, NULL);
+	int64_t now = clock_now_ms();
+	char want[32];
+
+	(void)SERVER_ASK(&server, "FLUSHALL");
+	(void)SERVER_ASK(&server, "HSET", key_of(1), "a", "g1", "*", "x");
+	CHECK_INT(apply_one(store, event_of(1, EVENT_ERASE, "", 5)), -1);
+	CHECK_STR(SERVER_ASK(&server, "HGET", key_of(1), "*"), "x");
+	CHECK_STR(SERVER_ASK(&server, "HGET", key_of(1), "a"), "g1");
+	CHECK_INT(apply_one(store, event_of(1, EVENT_ERASE, "", now)), 0);
+	(void)snprintf(want, sizeof(want), "e%" PRId64, now);
+	CHECK_STR(SERVER_ASK(&server, "HGET", key_of(1), "*"), want);
+	CHECK_STR(SERVER_ASK(&server, "HLEN", key_of(1)), "1");
 	store_close(&store);
 }
 
@@ -517,8 +550,9 @@ test_merge_refuses(void)
 		strcpy(events[1].evidence.source, "shop");
 		events[2] = event_of(5, EVENT_OBJECT, "", 5);
 		CHECK_INT(store_apply(store, events, 3, &applied, &fail), -1);
-		CHECK_INT(fail.class, FAIL_TEMP);
+		CHECK_INT(fail.class, FAIL_INPUT);
 		CHECK(strstr(fail.text, "can't be read") != NULL);
+		CHECK(strstr(fail.text, key_of(5) + 2) != NULL);
 		CHECK_INT(applied, 1);
 		CHECK_STR(SERVER_ASK(&server, "HGET", key_of(5),
 		    cases[i].field), cases[i].value);
@@ -1174,7 +1208,9 @@ main(void)
 		{ "visit", test_visit },
 		{ "erasure", test_erasure },
 		{ "erasure of old fields", test_erasure_of_old },
-		{ "erasure refuses", test_erasure_refuses },
+		{ "erasure of unreadable", test_erasure_of_unreadable },
+		{ "erasure of unreadable person",
+		  test_erasure_of_unreadable_person },
 		{ "erasure of many", test_erasure_of_many },
 		{ "merge as model", test_merge_as_model },
 		{ "merge refuses", test_merge_refuses },
