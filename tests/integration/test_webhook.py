@@ -59,6 +59,9 @@ class Told(TestCase):
                      "ca_file": self.authority.path}
         self.filter.settings["webhooks"] = [self.hook]
         self.web = Web(self.rig, self.filter)
+        # Its socket is there a moment before; what is recorded until then is
+        # not for a new one.
+        self.wait_log("webhook crm is new")
 
     def tearDown(self):
         self.receiver.released.set()
