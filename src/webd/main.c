@@ -253,9 +253,9 @@ serve(const struct sockets *sockets, struct settings *settings,
 		stop_on(&fail);
 	warn_of_gaps(settings, &languages);
 	if (recorder_open(settings, &metrics, &recorder, &fail) == -1 ||
-	    (sockets->metrics != -1 && monitor_start(sockets->metrics,
-	    &metrics, recorder, &monitor, &fail) == -1) ||
 	    webhooks_open(settings, &webhooks, &fail) == -1 ||
+	    (sockets->metrics != -1 && monitor_start(sockets->metrics,
+	    &metrics, recorder, webhooks, &monitor, &fail) == -1) ||
 	    server_start(sockets->links, settings, &languages, recorder,
 	    &metrics, &server, &fail) == -1)
 		stop_on(&fail);

@@ -6,6 +6,8 @@
 
 #include <inttypes.h>
 
+#include "webd/webhook.h"
+
 static const unsigned statuses[METRICS_STATUSES - 1] = {
 	200, 202, 400, 401, 404, 405, 410, 413, 415, 429, 503
 };
@@ -75,6 +77,14 @@ add_number(struct buf *out, const char *name, const char *type,
 
 /* Prometheus counts in seconds. */
 static void
+add_seconds(struct buf *out, int64_t ms)
+{
+	if (ms < 0)
+		ms = 0;
+	buf_addf(out, " %" PRId64 ".%03d\n", ms / 1000, (int)(ms % 1000));
+}
+
+static void
 add_behind(struct buf *out, int64_t since_ms)
 {
 	static const char name[] =
@@ -82,10 +92,57 @@ add_behind(struct buf *out, int64_t since_ms)
 
 	add_head(out, name, "gauge", "Since when Redis has not confirmed all "
 	    "that is in the ledger; 0 when it has.");
-	if (since_ms < 0)
-		since_ms = 0;
-	buf_addf(out, "%s %" PRId64 ".%03d\n", name, since_ms / 1000,
-	    (int)(since_ms % 1000));
+	buf_add_str(out, name);
+	add_seconds(out, since_ms);
+}
+
+/* A name is letters, digits and -, so it needs no escape. */
+static void
+add_of_webhook(struct buf *out, const char *metric,
+    const struct webhook_status *status)
+{
+	buf_addf(out, "%s{webhook=\"%s\"}", metric, status->name);
+}
+
+static void
+add_backlogs(struct buf *out, const struct metrics_state *state)
+{
+	static const char name[] = "consent_web_webhook_backlog_entries";
+
+	add_head(out, name, "gauge",
+	    "Entries of the ledger that were not told yet.");
+	for (size_t i = 0; i < state->webhook_count; i++) {
+		add_of_webhook(out, name, &state->webhooks[i]);
+		if (state->webhooks[i].backlog == -1)
+			buf_add_str(out, " NaN\n");
+		else
+			buf_addf(out, " %" PRId64 "\n",
+			    state->webhooks[i].backlog);
+	}
+}
+
+static void
+add_webhooks(struct buf *out, const struct metrics_state *state)
+{
+	static const char failures[] = "consent_web_webhook_failures_total";
+	static const char success[] =
+	    "consent_web_webhook_last_success_timestamp_seconds";
+
+	if (state->webhook_count == 0)
+		return;
+	add_backlogs(out, state);
+	add_head(out, failures, "counter",
+	    "Times that a webhook could not be told.");
+	for (size_t i = 0; i < state->webhook_count; i++) {
+		add_of_webhook(out, failures, &state->webhooks[i]);
+		buf_addf(out, " %" PRIu64 "\n", state->webhooks[i].failures);
+	}
+	add_head(out, success, "gauge", "When a webhook was told last; 0 "
+	    "when not since the start.");
+	for (size_t i = 0; i < state->webhook_count; i++) {
+		add_of_webhook(out, success, &state->webhooks[i]);
+		add_seconds(out, state->webhooks[i].last_success_ms);
+	}
 }
 
 void
@@ -102,4 +159,5 @@ metrics_format(struct buf *out, const struct metrics *metrics,
 	add_number(out, "consent_web_ledger_writable", "gauge",
 	    "Whether opt-outs can be recorded now: 1 yes, 0 no.",
 	    state->ledger_is_writable ? 1 : 0);
+	add_webhooks(out, state);
 }

@@ -19,6 +19,8 @@
 #include "base/buf.h"
 #include "consent/event.h"
 
+struct webhook_status;
+
 #define METRICS_STATUSES	12	/* the last: all others */
 #define METRICS_TYPE		"text/plain; version=0.0.4; charset=utf-8"
 
@@ -33,6 +35,8 @@ struct metrics {
 struct metrics_state {
 	bool	 ledger_is_writable;
 	int64_t	 behind_since_ms;	/* 0: Redis has everything */
+	const struct webhook_status *webhooks;	/* borrowed */
+	size_t	 webhook_count;
 };
 
 void	metrics_count_answer(struct metrics *metrics, unsigned status);

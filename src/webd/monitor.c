@@ -20,6 +20,7 @@ struct monitor {
 	struct MHD_Daemon *daemon;
 	const struct metrics *metrics;
 	struct recorder	*recorder;
+	struct webhooks	*webhooks;
 };
 
 static enum MHD_Result
@@ -57,15 +58,22 @@ answer_word(struct MHD_Connection *connection, unsigned status,
 static enum MHD_Result
 answer_metrics(const struct monitor *m, struct MHD_Connection *connection)
 {
+	size_t count = webhooks_count(m->webhooks);
+	struct webhook_status *webhooks = xcalloc(count + 1,
+	    sizeof(*webhooks));
 	const struct metrics_state state = {
 		.ledger_is_writable = recorder_fault(m->recorder) == NULL,
 		.behind_since_ms = recorder_behind_since_ms(m->recorder),
+		.webhooks = webhooks, .webhook_count = count,
 	};
 	struct buf body = BUF_INIT(TEXT_MAX);
 	enum MHD_Result rc;
 
+	for (size_t i = 0; i < count; i++)
+		webhooks_status(m->webhooks, i, &webhooks[i]);
 	metrics_format(&body, m->metrics, &state);
 	rc = answer(connection, MHD_HTTP_OK, METRICS_TYPE, &body);
+	free(webhooks);
 	buf_fini(&body);
 	return rc;
 }
@@ -93,12 +101,14 @@ on_request(void *context, struct MHD_Connection *connection, const char *url,
 
 int
 monitor_start(int fd, const struct metrics *metrics,
-    struct recorder *recorder, struct monitor **out, struct fail *fail)
+    struct recorder *recorder, struct webhooks *webhooks,
+    struct monitor **out, struct fail *fail)
 {
 	struct monitor *m = xcalloc(1, sizeof(*m));
 
 	m->metrics = metrics;
 	m->recorder = recorder;
+	m->webhooks = webhooks;
 	m->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL,
 	    NULL, on_request, m,
 	    MHD_OPTION_LISTEN_SOCKET, fd,

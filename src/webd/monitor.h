@@ -12,13 +12,15 @@
 #include "base/fail.h"
 #include "webd/metrics.h"
 #include "webd/recorder.h"
+#include "webd/webhook.h"
 
 struct monitor;
-/* Takes the socket over; metrics and recorder are borrowed until _stop.
- * Returns 0, or -1 with FAIL_SETUP. */
+/* Takes the socket over; the others are borrowed until _stop.  Returns 0, or -1
+ * with FAIL_SETUP. */
 int	monitor_start(int fd, const struct metrics *metrics,
-	    struct recorder *recorder, struct monitor **out,
-	    struct fail *fail) __attribute__((warn_unused_result));
+	    struct recorder *recorder, struct webhooks *webhooks,
+	    struct monitor **out, struct fail *fail)
+	    __attribute__((warn_unused_result));
 /* NULL is none. */
 void	monitor_stop(struct monitor **monitor);
 

@@ -29,7 +29,7 @@
 
 #define POLL_MS		500	/* for the ledger's next entry */
 #define REQUEST_MS	20000
-#define ENTRIES_MAX	5000	/* read at once; kept at least so often */
+#define ENTRIES_MAX	5000	/* read between two looks whether to stop */
 
 struct receiver {
 	struct webhooks	*all;
@@ -39,16 +39,15 @@ struct receiver {
 	/* The thread's own. */
 	char		*cursor_path;
 	bool		 is_placed;	/* done holds where to go on */
-	struct webhook_cursor done;
-	uint64_t	 kept_seq;	/* what the file has */
+	struct webhook_cursor done;	/* the end of the last request */
 	bool		 keeping_fails;
 	struct journal_reader *reader;
-	struct webhook_batch batch;	/* what is being told */
+	struct webhook_batch batch;	/* behind done: what is to be told */
 	unsigned	 failed_in_row;
 	bool		 is_gone;	/* it answered 410 */
 
 	/* For all, under all->lock. */
-	uint64_t	 told_seq;
+	uint64_t	 looked_seq;	/* nothing to tell up to here */
 	uint64_t	 failures;
 	bool		 is_failing;
 	int64_t		 last_success_ms;
@@ -66,12 +65,19 @@ struct webhooks {
 /* -- how far it was told -- */
 
 static void
+note_looked(struct receiver *r, uint64_t seq)
+{
+	(void)pthread_mutex_lock(&r->all->lock);
+	r->looked_seq = seq;
+	(void)pthread_mutex_unlock(&r->all->lock);
+}
+
+static void
 set_done(struct receiver *r, const struct webhook_cursor *cursor)
 {
 	r->done = *cursor;
-	(void)pthread_mutex_lock(&r->all->lock);
-	r->told_seq = cursor->seq;
-	(void)pthread_mutex_unlock(&r->all->lock);
+	webhook_batch_clear(&r->batch);
+	note_looked(r, cursor->seq);
 }
 
 /* A disk that is full keeps nobody from being told; a crash then costs a
@@ -91,8 +97,6 @@ keep_cursor(struct receiver *r)
 		log_warn("webhook %s: how far it was told can't be kept, so it "
 		    "may be told again: %s", r->config->name, fail.text);
 	r->keeping_fails = failed;
-	if (!failed)
-		r->kept_seq = r->done.seq;
 }
 
 static int
@@ -152,7 +156,6 @@ place(struct receiver *r, struct fail *fail)
 		return -1;
 	set_done(r, &cursor);
 	r->is_placed = true;
-	r->kept_seq = cursor.seq;
 	if (is_new) {
 		keep_cursor(r);
 		log_info("webhook %s is new, and told what comes after entry "
@@ -232,7 +235,8 @@ take_entry(struct receiver *r, const struct journal_entry *entry)
 	int64_t recorded_ms = 0;
 	int rc;
 
-	if (r->batch.from == 0)
+	/* The ledger's end may have been taken back and written anew. */
+	if (entry->seq < r->batch.from)
 		r->batch.from = entry->seq;
 	r->batch.end.seq = entry->seq;
 	memcpy(r->batch.end.chain, entry->chain, sizeof(entry->chain));
@@ -253,39 +257,54 @@ take_entry(struct receiver *r, const struct journal_entry *entry)
 		webhook_batch_add(&r->batch, entry->seq, &event, recorded_ms);
 }
 
+/* Reads on until there is enough to tell.  Returns how many entries, or -1 with
+ * *fail. */
 static int
-fill(struct receiver *r, struct fail *fail)
+read_on(struct receiver *r, struct fail *fail)
 {
 	struct journal_entry entry;
+	int n = 0;
 
-	webhook_batch_clear(&r->batch);
-	r->batch.end = r->done;
-	for (int n = 0; n < ENTRIES_MAX &&
-	    r->batch.count < WEBHOOK_EVENTS_MAX; n++) {
+	while (n < ENTRIES_MAX && r->batch.count < WEBHOOK_EVENTS_MAX) {
 		int rc = journal_reader_next(r->reader, &entry, fail);
 
 		if (rc == 0)
 			break;
+		if (rc == -1 && fail->class != FAIL_INPUT)
+			return -1;
+		n++;
 		if (rc == 1)
 			take_entry(r, &entry);
-		else if (fail->class == FAIL_INPUT)
+		else
 			log_warn("webhook %s: %s: passed over",
 			    r->config->name, fail->text);
-		else {
-			journal_reader_close(&r->reader);
-			return -1;
-		}
 	}
-	if (r->batch.count == 0)
-		return 0;
+	return n;
+}
+
+/* The same; what can't be read is read again from where it was told last. */
+static int
+fill(struct receiver *r, struct fail *fail)
+{
+	int n;
+
+	if (r->batch.from == 0) {
+		r->batch.from = r->done.seq + 1;
+		r->batch.end = r->done;
+	}
+	n = read_on(r, fail);
 	/* Where the ledger was empty before, this is the time to know it. */
-	if (identify(r, &r->batch.end, fail) == -1) {
+	if (n == -1 || (r->batch.count > 0 && identify(r, &r->batch.end,
+	    fail) == -1)) {
 		webhook_batch_clear(&r->batch);
 		journal_reader_close(&r->reader);
 		return -1;
 	}
-	webhook_batch_finish(&r->batch);
-	return 0;
+	if (r->batch.count > 0)
+		webhook_batch_finish(&r->batch);
+	else
+		note_looked(r, r->batch.end.seq);
+	return n;
 }
 
 /* -- telling -- */
@@ -385,37 +404,34 @@ post(struct receiver *r, struct fail *fail)
 	return rc;
 }
 
-/* What is in the batch has been told, or was nothing to tell. */
 static void
 finish(struct receiver *r)
 {
-	bool told = r->batch.count > 0;
+	const struct webhook_cursor end = r->batch.end;
 
-	set_done(r, &r->batch.end);
-	webhook_batch_clear(&r->batch);
-	if (told) {
-		(void)pthread_mutex_lock(&r->all->lock);
-		r->last_success_ms = clock_now_ms();
-		(void)pthread_mutex_unlock(&r->all->lock);
-	}
-	if (told || r->done.seq - r->kept_seq >= ENTRIES_MAX)
-		keep_cursor(r);
+	set_done(r, &end);
+	keep_cursor(r);
+	(void)pthread_mutex_lock(&r->all->lock);
+	r->last_success_ms = clock_now_ms();
+	(void)pthread_mutex_unlock(&r->all->lock);
 }
 
 /* Returns 1 when there may be more at once, 0 at the ledger's end, or -1 with
- * *fail; then the batch stays as it is. */
+ * *fail; then what is to be told stays as it is. */
 static int
 step(struct receiver *r, struct fail *fail)
 {
+	int n = 0;
+
 	if (!r->is_placed && place(r, fail) == -1)
 		return -1;
 	if (r->reader == NULL && open_reader(r, fail) == -1)
 		return -1;
-	if (r->batch.count == 0 && fill(r, fail) == -1)
+	if (r->batch.count == 0 && (n = fill(r, fail)) == -1)
 		return -1;
-	if (r->batch.from == 0)
-		return 0;
-	if (r->batch.count > 0 && post(r, fail) == -1)
+	if (r->batch.count == 0)
+		return n > 0;
+	if (post(r, fail) == -1)
 		return -1;
 	finish(r);
 	return 1;
@@ -481,8 +497,6 @@ keep_telling(void *argument)
 			pause_for(r->all, rc == 0 ? POLL_MS :
 			    webhook_pause_ms(r->failed_in_row, random));
 	}
-	if (r->is_placed && r->done.seq != r->kept_seq)
-		keep_cursor(r);
 	return NULL;
 }
 
@@ -574,7 +588,7 @@ webhooks_status(struct webhooks *w, size_t i, struct webhook_status *out)
 {
 	struct receiver *r = &w->receivers[i];
 	unsigned char chain[JOURNAL_CHAIN_BYTES];
-	uint64_t head = 0, told;
+	uint64_t head = 0, looked;
 	struct fail unused;
 	int rc = journal_head(w->settings->audit.ledger, "ledger", &head,
 	    chain, &unused);
@@ -583,10 +597,10 @@ webhooks_status(struct webhooks *w, size_t i, struct webhook_status *out)
 	*out = (struct webhook_status){ .name = r->config->name,
 	    .failures = r->failures, .is_failing = r->is_failing,
 	    .last_success_ms = r->last_success_ms };
-	told = r->told_seq;
+	looked = r->looked_seq;
 	(void)pthread_mutex_unlock(&w->lock);
-	out->backlog = rc == -1 ? -1 : head > told ? (int64_t)(head - told) :
-	    0;
+	out->backlog = rc == -1 ? -1 : head <= looked ? 0 :
+	    (int64_t)(head - looked);
 }
 
 int

@@ -53,7 +53,7 @@ int	webhook_cursor_parse(struct span text, struct webhook_cursor *out)
  */
 struct webhook_batch {
 	struct webhook_cursor end;	/* seq and chain of the last entry */
-	uint64_t	 from;		/* 0: nothing was read */
+	uint64_t	 from;		/* 0: it is not begun */
 	size_t		 count;		/* of events */
 	int64_t		 last_ms;	/* when the last was recorded */
 	struct buf	 events;

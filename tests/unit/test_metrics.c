@@ -7,6 +7,7 @@
 #include <pthread.h>
 
 #include "check.h"
+#include "webd/webhook.h"
 
 #define THREADS	4
 #define ROUNDS	10000
@@ -40,7 +41,7 @@ test_zero(void)
 		"consent_web_ledger_writable 0",
 	};
 	static struct metrics metrics;
-	const struct metrics_state state = { false, 0 };
+	const struct metrics_state state = { false, 0, NULL, 0 };
 
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
 		check_case((long)i);
@@ -66,7 +67,7 @@ test_state(void)
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		const struct metrics_state state = { true,
-		    cases[i].behind_since_ms };
+		    cases[i].behind_since_ms, NULL, 0 };
 
 		check_case((long)i);
 		CHECK(has(&metrics, &state, cases[i].line));
@@ -84,7 +85,7 @@ test_events(void)
 		{ .kind = EVENT_WITHDRAW },
 	};
 	static struct metrics metrics;
-	const struct metrics_state state = { true, 0 };
+	const struct metrics_state state = { true, 0, NULL, 0 };
 
 	metrics_count_events(&metrics, events, 5, true);
 	metrics_count_events(&metrics, events, 1, true);
@@ -109,7 +110,7 @@ static void
 test_threads(void)
 {
 	static struct metrics metrics;
-	const struct metrics_state state = { true, 0 };
+	const struct metrics_state state = { true, 0, NULL, 0 };
 	pthread_t threads[THREADS];
 
 	for (int i = 0; i < THREADS; i++)
@@ -127,11 +128,44 @@ test_threads(void)
 	    "consent_web_requests_total{status=\"404\"} 0"));
 }
 
+static void
+test_webhooks(void)
+{
+	static const struct webhook_status webhooks[] = {
+		{ .name = "crm", .backlog = 7, .failures = 3,
+		  .last_success_ms = 1795000000042 },
+		{ .name = "shop-2", .backlog = -1 },
+	};
+	static const char *const lines[] = {
+		"consent_web_webhook_backlog_entries{webhook=\"crm\"} 7",
+		"consent_web_webhook_backlog_entries{webhook=\"shop-2\"} NaN",
+		"consent_web_webhook_failures_total{webhook=\"crm\"} 3",
+		"consent_web_webhook_failures_total{webhook=\"shop-2\"} 0",
+		"consent_web_webhook_last_success_timestamp_seconds"
+		"{webhook=\"crm\"} 1795000000.042",
+		"consent_web_webhook_last_success_timestamp_seconds"
+		"{webhook=\"shop-2\"} 0.000",
+	};
+	static struct metrics metrics;
+	const struct metrics_state none = { true, 0, NULL, 0 };
+	const struct metrics_state state = { true, 0, webhooks, 2 };
+	const char *head = "# TYPE consent_web_webhook_failures_total counter";
+
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		check_case((long)i);
+		CHECK(has(&metrics, &state, lines[i]));
+	}
+	check_case(-1);
+	CHECK(has(&metrics, &state, head));
+	CHECK(!has(&metrics, &none, head));
+}
+
 static const struct check_test tests[] = {
 	{ "zero", test_zero },
 	{ "state", test_state },
 	{ "events", test_events },
 	{ "threads", test_threads },
+	{ "webhooks", test_webhooks },
 };
 
 CHECK_MAIN("metrics", tests)
