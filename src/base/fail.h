@@ -22,8 +22,8 @@ enum fail_class {
 
 struct fail {
 	enum fail_class	class;
-	int		error;		/* of errno, or 0 */
 	char		text[256];
+	int		error;		/* of errno, or 0 */
 };
 
 /* Fills *fail and returns -1, so that one can write `return fail_set(...)'. */

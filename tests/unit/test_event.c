@@ -123,7 +123,7 @@ test_evidence_set(void)
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct evidence evidence = { .source = "before" };
-		struct fail fail = { FAIL_BUG, "" };
+		struct fail fail = { .class = FAIL_BUG };
 
 		check_case((long)i);
 		CHECK_INT(evidence_set(&evidence, cases[i].name,
@@ -322,7 +322,7 @@ test_parse(void)
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct event event = { .at_ms = -7 };
-		struct fail fail = { FAIL_BUG, "" };
+		struct fail fail = { .class = FAIL_BUG };
 
 		check_case((long)i);
 		CHECK_INT(parse(cases[i].json, &event, &fail), cases[i].rc);

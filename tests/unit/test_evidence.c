@@ -14,7 +14,7 @@ test_basis(void)
 	static const char *const names[BASES] = { "consent",
 	    "explicit-consent", "soft-opt-in", "charity-soft-opt-in",
 	    "casl-implied", "legitimate-interest" };
-	struct fail fail = { FAIL_BUG, "" };
+	struct fail fail = { .class = FAIL_BUG };
 	enum basis basis;
 
 	for (int i = 0; i < BASES; i++) {
@@ -88,7 +88,7 @@ test_check(void)
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct evidence e = { .source = "shop" };
-		struct fail fail = { FAIL_BUG, "" };
+		struct fail fail = { .class = FAIL_BUG };
 		unsigned field = 0;
 
 		check_case((long)i);

@@ -71,7 +71,7 @@ static void
 check_made(const struct settings *settings, const char *want)
 {
 	struct buf made = BUF_INIT(1000);
-	struct fail fail = { FAIL_BUG, "" };
+	struct fail fail = { .class = FAIL_BUG };
 
 	CHECK_INT(settings_make_keys(settings, add_name, &made, &fail), 0);
 	CHECK_STR(fail.text, "");
@@ -99,7 +99,7 @@ static void
 test_make(void)
 {
 	struct settings *s = load("");
-	struct fail fail = { FAIL_BUG, "" };
+	struct fail fail = { .class = FAIL_BUG };
 	struct buf before = BUF_INIT(100), after = BUF_INIT(100);
 	struct stat st;
 
@@ -146,7 +146,7 @@ static void
 test_load(void)
 {
 	struct settings *s = load("");
-	struct fail fail = { FAIL_BUG, "" };
+	struct fail fail = { .class = FAIL_BUG };
 	unsigned char bytes[CRYPTO_KEY_BYTES], got[CRYPTO_DIGEST_BYTES],
 	    want[CRYPTO_DIGEST_BYTES];
 	struct crypto_hmac *hmac;
@@ -187,7 +187,7 @@ static void
 test_missing(void)
 {
 	struct settings *s = load("");
-	struct fail fail = { FAIL_BUG, "" };
+	struct fail fail = { .class = FAIL_BUG };
 
 	check_made(s, "pseudonym.key checkpoint.key "
 	    "checkpoint.pub link.key token-0.key ");
@@ -242,7 +242,7 @@ test_refused(void)
 	for (size_t i = 0; i < N(cases) * N(names); i++) {
 		const char *name = names[i % N(names)];
 		const char *word = cases[i / N(names)].word;
-		struct fail fail = { FAIL_BUG, "" };
+		struct fail fail = { .class = FAIL_BUG };
 
 		check_case((long)i);
 		put(name, cases[i / N(names)].content,
@@ -255,7 +255,7 @@ test_refused(void)
 	}
 	check_case(-1);
 	/* no file at all */
-	struct fail fail = { FAIL_BUG, "" };
+	struct fail fail = { .class = FAIL_BUG };
 	(void)unlink(path_of("a/keys/token-0.key"));
 	CHECK_INT(mkdir(path_of("a/keys/token-0.key"), 0700), 0);
 	CHECK_INT(settings_load_keys(s, &fail), -1);
@@ -317,7 +317,7 @@ static void
 test_no_directory(void)
 {
 	struct settings *s = load("");
-	struct fail fail = { FAIL_BUG, "" };
+	struct fail fail = { .class = FAIL_BUG };
 
 	put("a", "a file\n", 0600);
 	CHECK_INT(settings_make_keys(s, NULL, NULL, &fail), -1);

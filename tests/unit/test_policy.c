@@ -56,7 +56,7 @@ test_network_parse(void)
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct network network = { { 0 }, 999 };
-		struct fail fail = { FAIL_BUG, "" };
+		struct fail fail = { .class = FAIL_BUG };
 		int rc = network_parse(cases[i].text, &network, &fail);
 
 		check_case((long)i);

@@ -361,7 +361,7 @@ test_parse(void)
 			.object_profiling_ms = 910, .allow_profiling_ms = 911,
 		};
 		struct record list = before, person = before;
-		struct fail fail = { FAIL_BUG, "" };
+		struct fail fail = { .class = FAIL_BUG };
 
 		check_case((long)i);
 		CHECK_INT(record_list_parse(cases[i].text, &list, &fail),
@@ -465,7 +465,7 @@ test_evidence_parse(void)
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct evidence evidence = { .source = "before" };
-		struct fail fail = { FAIL_BUG, "" };
+		struct fail fail = { .class = FAIL_BUG };
 		int64_t ms = -7;
 
 		check_case((long)i);

@@ -43,7 +43,7 @@ static int
 check_text(const struct token_keys *keys, struct span text,
     struct token *out)
 {
-	struct fail fail = { FAIL_BUG, "" };
+	struct fail fail = { .class = FAIL_BUG };
 	int rc = token_check(keys, text, out, &fail);
 
 	if (rc == -1)
@@ -267,7 +267,7 @@ test_rotation(void)
 {
 	struct token_keys keys = { { NULL } };
 	unsigned char old[TOKEN_BYTES], new[TOKEN_BYTES];
-	struct fail fail = { FAIL_BUG, "" };
+	struct fail fail = { .class = FAIL_BUG };
 
 	CHECK_INT(token_make(&keys, SPAN("weekly"), &jane, NOW, old, &fail),
 	    -1);
