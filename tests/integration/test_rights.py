@@ -13,6 +13,7 @@ import os
 import re
 import subprocess
 import time
+from random import Random
 
 from rig import Filter, Redis, TestCase, WEEKLY, program, read_text, wait_for
 from rig.filter import in_threads
@@ -653,3 +654,124 @@ class Disks(Rights):
             self.assertTrue(read_text(index).startswith(whole + "{"))
             shown = self.ctl("notice", "show", "torn", str(len(half)), "en")
             self.assertEqual(shown.stdout, "Torn\n")
+
+
+class Rebuilding(Rights):
+    """Random histories on several hosts, rebuilt into an empty and into a
+    stale Redis, and killed on the way: record by record as before."""
+
+    hosts, people, events = 3, 6, 400
+    kinds = {"grant": "g", "confirm": "c", "withdraw": "w", "unproven": "u",
+             "withdraw-all": "w", "object": "o", "erase": "e",
+             "restrict": "r", "unrestrict": "l", "object-profiling": "p",
+             "allow-profiling": "a"}
+    on_list = ("grant", "confirm", "withdraw", "unproven")
+
+    @classmethod
+    def set_up_rig(cls):
+        cls.redis = Redis(cls.rig)
+        cls.filter = Filter(cls.rig, cls.redis, start=False, lists=LISTS)
+        cls.others = [Filter(cls.rig, cls.redis, start=False, lists=LISTS,
+                             keygen=False, keys=cls.filter.keys_dir)
+                      for _ in range(cls.hosts - 1)]
+        cls.ledgers = [os.path.join(f.audit_dir, "ledger")
+                       for f in cls.others]
+
+    def history(self, random):
+        """Times from a short range, so that equal ones are common."""
+        for _ in range(self.events):
+            kind = random.choice(list(self.kinds))
+            if kind == "erase" and random.random() < 0.7:
+                continue
+            ms = 1767603600000 + 1000 * random.randrange(200)
+            event = {"event": kind.removesuffix("-all"), "subject": "0" * 32,
+                     "at": time.strftime("%Y-%m-%dT%H:%M:%S.000Z",
+                                         time.gmtime(ms // 1000))}
+            if kind in self.on_list:
+                event["list"] = random.choice(("weekly", "second", "gone"))
+            if kind == "grant" and random.random() < 0.8:
+                event["source"] = f"form{random.randrange(9)}"
+            yield kind, ms, event
+
+    def model(self, told):
+        """What Redis has to hold of a person, from nothing but the words of
+        consent/record.h."""
+        erased = max([ms for kind, ms, _ in told if kind == "erase"],
+                     default=0)
+        fields = {}
+        for kind, ms, event in told:
+            if ms <= erased and kind != "erase":
+                continue
+            name, letter = event.get("list", "*"), self.kinds[kind]
+            times = fields.setdefault(name, {})
+            times[letter] = max(times.get(letter, 0), ms)
+            if event.get("source"):
+                e = fields.setdefault(name + ".e", {})
+                e["e"] = max(e.get("e", ""),
+                             f"g{ms} source={event['source']}")
+        return {name.encode(): (times["e"] if name.endswith(".e") else
+                                " ".join(f"{l}{times[l]}" for l in
+                                         ("gcwu" if name != "*" else
+                                          "woerlpa") if l in times)).encode()
+                for name, times in fields.items()}
+
+    def state(self):
+        found = {}
+        for key in self.redis.call("KEYS", "c:*"):
+            if key != b"c:applied":
+                flat = self.redis.call("HGETALL", key)
+                found[key] = dict(zip(flat[::2], flat[1::2]))
+        return found
+
+    def import_all(self, random, told, n):
+        """n documents of random people, each into a random host's ledger."""
+        for _ in range(n):
+            who = random.randrange(self.people)
+            events = list(self.history(random))
+            document = {"schema_version": "cm-27560-1",
+                        "pii_principal_id": f"p{who}@example.org",
+                        "events": [e for _, _, e in events]}
+            host = random.choice([self.filter, *self.others])
+            path = os.path.join(host.dir, "history.json")
+            with open(path, "w") as f:
+                json.dump(document, f)
+            self.ctl("import", path, filter_=host)
+            told.setdefault(who, []).extend(events)
+
+    def rebuild_killed(self, random):
+        """Killed some times at any point, then left in peace."""
+        for _ in range(random.randrange(1, 5)):
+            process = subprocess.Popen(
+                [program("consentctl"), "-c", self.filter.config_path,
+                 "rebuild", *random.sample(self.ledgers,
+                                           len(self.ledgers))],
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            time.sleep(random.random() * 0.5)
+            process.kill()
+            process.wait()
+            if random.random() < 0.2:
+                self.redis.call("FLUSHALL")
+        self.ctl("rebuild", *random.sample(self.ledgers, len(self.ledgers)))
+
+    def test_random_histories(self):
+        seed = int(os.environ.get("SEED", 20260125))
+        random = Random(seed)
+        told = {}
+        keys = {who: b"c:" + self.subject(f"p{who}@example.org").encode()
+                for who in range(self.people)}
+        self.import_all(random, told, 8)
+        self.redis.call("SAVE")
+        stale = {key: self.redis.call("DUMP", key)
+                 for key in self.redis.call("KEYS", "*")}
+        self.import_all(random, told, 8)
+        want = {keys[who]: self.model(events)
+                for who, events in told.items()}
+        self.assertEqual(self.state(), want, f"SEED={seed}")
+        for round_ in range(6):
+            with self.subTest(seed=seed, round=round_):
+                self.redis.call("FLUSHALL")
+                if round_ % 2 == 1:
+                    for key, data in stale.items():
+                        self.redis.call("RESTORE", key, 0, data)
+                self.rebuild_killed(random)
+                self.assertEqual(self.state(), want)
