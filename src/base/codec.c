@@ -2,7 +2,7 @@
  * Copyright the consent-milter authors.
  * SPDX-License-Identifier: BSD-2-Clause
  *
- * All three codecs are the same walk over bits; they differ in the alphabet
+ * All these codecs are the same walk over bits; they differ in the alphabet
  * and in how many bits a character holds.
  */
 #include "base/codec.h"
@@ -14,6 +14,8 @@ static const char hex_alphabet[] = "0123456789abcdef";
 static const char base32_alphabet[] = "abcdefghijklmnopqrstuvwxyz234567";
 static const char base64url_alphabet[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+static const char base64_alphabet[] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 static void
 encode(struct buf *out, const void *p, size_t len, const char *alphabet,
@@ -127,4 +129,30 @@ int
 base64url_parse(struct span text, void *out, size_t len)
 {
 	return decode(text, out, len, base64url_alphabet, 6);
+}
+
+void
+base64_format(struct buf *out, const void *p, size_t len)
+{
+	encode(out, p, len, base64_alphabet, 6);
+	for (; len % 3 != 0; len++)
+		buf_add_char(out, '=');
+}
+
+int
+base64_parse(struct span text, void *out, size_t max, size_t *len)
+{
+	size_t padding = 0, n;
+
+	if (text.len % 4 != 0)
+		return -1;
+	while (padding < 2 && padding < text.len &&
+	    text.p[text.len - 1 - padding] == '=')
+		padding++;
+	n = text.len / 4 * 3 - padding;
+	if (n > max || decode(span_head(text, text.len - padding), out, n,
+	    base64_alphabet, 6) == -1)
+		return -1;
+	*len = n;
+	return 0;
 }

@@ -22,6 +22,9 @@
 
 #define SHA256_BLOCK_BYTES	64
 
+_Static_assert(CRYPTO_HMAC_KEY_MAX <= SHA256_BLOCK_BYTES,
+    "a longer key is hashed first (RFC 2104 section 2)");
+
 struct crypto_hmac {
 	EVP_MD_CTX *inner;
 	EVP_MD_CTX *outer;
@@ -118,14 +121,14 @@ crypto_hash_sum(struct crypto_hash *hash, const struct span *pieces, size_t n,
 }
 
 static EVP_MD_CTX *
-keyed_state(const unsigned char key[CRYPTO_KEY_BYTES], unsigned char pad)
+keyed_state(struct span key, unsigned char pad)
 {
 	unsigned char block[SHA256_BLOCK_BYTES];
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 
 	memset(block, pad, sizeof(block));
-	for (size_t i = 0; i < CRYPTO_KEY_BYTES; i++)
-		block[i] ^= key[i];
+	for (size_t i = 0; i < key.len; i++)
+		block[i] ^= key.p[i];
 	must(ctx != NULL);
 	must(EVP_DigestInit_ex(ctx, sha256(), NULL));
 	must(EVP_DigestUpdate(ctx, block, sizeof(block)));
@@ -136,8 +139,15 @@ keyed_state(const unsigned char key[CRYPTO_KEY_BYTES], unsigned char pad)
 struct crypto_hmac *
 crypto_hmac_new(const unsigned char key[CRYPTO_KEY_BYTES])
 {
+	return crypto_hmac_new_sized(span_of(key, CRYPTO_KEY_BYTES));
+}
+
+struct crypto_hmac *
+crypto_hmac_new_sized(struct span key)
+{
 	struct crypto_hmac *hmac = xcalloc(1, sizeof(*hmac));
 
+	must(key.len > 0 && key.len <= CRYPTO_HMAC_KEY_MAX);
 	hmac->inner = keyed_state(key, 0x36);
 	hmac->outer = keyed_state(key, 0x5c);
 	return hmac;

@@ -40,6 +40,10 @@ struct crypto_hmac;
 struct crypto_hmac *crypto_hmac_new(
 	    const unsigned char key[CRYPTO_KEY_BYTES])
 	    __attribute__((returns_nonnull));
+/* The same with a key of 1 to 64 bytes, for keys that others make. */
+#define CRYPTO_HMAC_KEY_MAX	64
+struct crypto_hmac *crypto_hmac_new_sized(struct span key)
+	    __attribute__((returns_nonnull));
 void	crypto_hmac_free(struct crypto_hmac **hmac);
 void	crypto_hmac_sum(const struct crypto_hmac *hmac,
 	    const struct span *pieces, size_t n,

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -125,6 +126,24 @@ make_one(const char *path)
 	if (mkdir(path, 0750) == -1)
 		return errno == EEXIST ? 0 : -1;
 	return file_give_to_owner(path);
+}
+
+int
+file_replace(const char *path, struct span content, mode_t mode,
+    struct fail *fail)
+{
+	struct buf fresh = BUF_INIT(8192);
+	int rc;
+
+	buf_addf(&fresh, "%s.new", path);
+	(void)unlink(buf_get(&fresh));
+	rc = file_create(buf_get(&fresh), content, mode, fail);
+	if (rc == 0 && (file_give_to_owner(buf_get(&fresh)) == -1 ||
+	    rename(buf_get(&fresh), path) == -1))
+		rc = fail_errno(fail, FAIL_SETUP, errno, "%s",
+		    buf_get(&fresh));
+	buf_fini(&fresh);
+	return rc;
 }
 
 int

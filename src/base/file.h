@@ -25,6 +25,11 @@ int	file_read_secret(const char *path, struct buf *out, struct fail *fail)
  * directory.  Returns 0, or -1 with FAIL_SETUP (errno EEXIST stays visible). */
 int	file_create(const char *path, struct span content, mode_t mode,
 	    struct fail *fail) __attribute__((warn_unused_result));
+/* Puts the file in the place of the one that has this name, at once or not at
+ * all: first as path + ".new", synced, and given to the owner of the directory.
+ * One writer at a time.  Returns 0, or -1 with FAIL_SETUP. */
+int	file_replace(const char *path, struct span content, mode_t mode,
+	    struct fail *fail) __attribute__((warn_unused_result));
 /* Writes all of it, over short writes and EINTR.  0 or -1 with errno. */
 int	file_write_all(int fd, struct span content)
 	    __attribute__((warn_unused_result));

@@ -27,6 +27,7 @@ src_ctl_consentctl_SOURCES = \
 	src/ctl/ropa.c \
 	src/ctl/row.c src/ctl/row.h \
 	src/ctl/stale.c \
+	src/ctl/subject.c \
 	src/ctl/unsubscribe.c \
 	src/ctl/verify.c
 src_ctl_consentctl_LDADD = $(RIGHTS_LIBS) src/settings/libsettings.a \

@@ -69,6 +69,8 @@ static const struct command {
 	{ "changes", command_changes, "[--after SEQ] [--since T] [--list L] "
 	    "[--json] [ADDRESSES|-]", "what was recorded since, for systems "
 	    "that keep a list of their own" },
+	{ "subject", command_subject, "[--json] ADDR...|-", "the pseudonyms of "
+	    "addresses, which changes and webhooks name" },
 	{ "log", command_log, "[--list L] [--address A] [--action X] "
 	    "[--reason R] [--ref REF]\n           [--since T] [--until T] "
 	    "[--dir DIR]... [--json]", "find decisions" },

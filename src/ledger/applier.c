@@ -137,23 +137,13 @@ read_cursor(const struct applier *a, uint64_t *seq, struct fail *fail)
 static int
 write_cursor(const struct applier *a, uint64_t seq, struct fail *fail)
 {
-	struct buf path = BUF_INIT(8192), fresh = BUF_INIT(8192);
-	struct buf text = BUF_INIT(64);
+	struct buf path = BUF_INIT(8192), text = BUF_INIT(64);
 	int rc;
 
 	path_in_ledger(a, &path, ".applied");
-	path_in_ledger(a, &fresh, ".applied.new");
 	buf_addf(&text, "%" PRIu64 "\n", seq);
-	(void)unlink(buf_get(&fresh));
-	rc = file_create(buf_get(&fresh), buf_span(&text), 0640, fail);
-	if (rc == 0 && file_give_to_owner(buf_get(&fresh)) == -1)
-		rc = fail_errno(fail, FAIL_SETUP, errno, "%s",
-		    buf_get(&fresh));
-	if (rc == 0 && rename(buf_get(&fresh), buf_get(&path)) == -1)
-		rc = fail_errno(fail, FAIL_SETUP, errno, "%s",
-		    buf_get(&path));
+	rc = file_replace(buf_get(&path), buf_span(&text), 0640, fail);
 	buf_fini(&path);
-	buf_fini(&fresh);
 	buf_fini(&text);
 	return rc;
 }

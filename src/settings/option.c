@@ -25,6 +25,7 @@
 #define URL_MAX		900	/* a token and "<>" fit FIELD_LINE_MAX */
 #define LISTS_MAX	1000
 #define RULES_MAX	100
+#define WEBHOOKS_MAX	16
 #define MIB		(UINT64_C(1024) * 1024)
 
 /* Where a field is. */
@@ -34,6 +35,7 @@
 #define TOP(field)	AT(struct settings, field)
 #define LIST(field)	AT(struct list, field)
 #define RULE(field)	AT(struct rule, field)
+#define WEBHOOK(field)	AT(struct webhook, field)
 #define TEXT(bytes)	.kind = OPTION_TEXT, .min = 1, .max = (bytes)
 
 /* The order of the words is that of the enums, or false and true. */
@@ -103,6 +105,10 @@ const struct option option_table[] = {
 	  TOP(policy.exempt), .max = RULES_MAX,
 	  .extra = offsetof(struct settings, policy.exempt_count),
 	  .help = "mail that is never touched" },
+	{ SCOPE_TOP, "webhooks", .kind = OPTION_WEBHOOKS,
+	  .members = SCOPE_WEBHOOK, TOP(webhooks), .max = WEBHOOKS_MAX,
+	  .extra = offsetof(struct settings, webhook_count),
+	  .help = "who is told of each change" },
 	{ SCOPE_TOP, "bulk", .kind = OPTION_GROUP, .members = SCOPE_BULK,
 	  .help = "bulk mail outside the lists" },
 
@@ -292,6 +298,24 @@ const struct option option_table[] = {
 	{ SCOPE_RULE, "without", TEXT(SHORT_MAX), RULE(without),
 	  .check = value_check_field_name,
 	  .help = "header field that is not there" },
+
+	{ SCOPE_WEBHOOK, "name", TEXT(LIST_NAME_MAX), WEBHOOK(name),
+	  .required = true, .check = value_check_webhook_name,
+	  .help = "what logs and its cursor call it" },
+	{ SCOPE_WEBHOOK, "url", TEXT(URL_MAX), WEBHOOK(url),
+	  .required = true, .check = value_check_webhook_url,
+	  .help = "what the changes are posted to" },
+	{ SCOPE_WEBHOOK, "secret_file", TEXT(PATH_BYTES_MAX),
+	  WEBHOOK(secret_file), .required = true, .check = value_check_path,
+	  .help = "file of the secrets that they are signed with" },
+	{ SCOPE_WEBHOOK, "ca_file", TEXT(PATH_BYTES_MAX), WEBHOOK(ca_file),
+	  .check = value_check_path,
+	  .help = "authorities that its certificate may come from" },
+	{ SCOPE_WEBHOOK, "events", .kind = OPTION_EVENTS, WEBHOOK(events),
+	  .help = "which kinds of change it is told" },
+	{ SCOPE_WEBHOOK, "from_start", .kind = OPTION_FLAG,
+	  WEBHOOK(from_start), .fallback = "false",
+	  .help = "a new one is told the whole ledger first" },
 };
 const size_t option_count = sizeof(option_table) / sizeof(option_table[0]);
 
@@ -321,6 +345,8 @@ option_scope_prefix(enum option_scope scope)
 		return "lists.";
 	case SCOPE_RULE:
 		return "rule.";
+	case SCOPE_WEBHOOK:
+		return "webhooks.";
 	}
 	return "";
 }
@@ -520,6 +546,50 @@ set_bases(const struct option *option, void *base, const char *text,
 }
 
 static int
+refuse_event(struct span word, struct fail *fail)
+{
+	const char *names[EVENT_KINDS], *near;
+	struct buf text = BUF_INIT(60);
+
+	for (unsigned i = 0; i < EVENT_KINDS; i++)
+		names[i] = event_kind_name((enum event_kind)i);
+	buf_add_span(&text, span_head(word, 60));
+	near = closest_name(buf_get(&text), names, EVENT_KINDS);
+	(void)fail_set(fail, FAIL_SETUP, "\"%s\" is no kind of event%s%s%s",
+	    buf_get(&text), near != NULL ? ", did you mean \"" : "",
+	    near != NULL ? near : "", near != NULL ? "\"?" : "");
+	buf_fini(&text);
+	return -1;
+}
+
+/* Words with blanks between. */
+static int
+set_events(const struct option *option, void *base, const char *text,
+    struct fail *fail)
+{
+	unsigned events = 0;
+
+	for (;;) {
+		enum event_kind kind;
+		size_t len;
+
+		text += strspn(text, " ");
+		len = strcspn(text, " ");
+		if (len == 0)
+			break;
+		if (event_kind_parse(span_of(text, len), &kind) == 0)
+			return refuse_event(span_of(text, len), fail);
+		events |= 1u << kind;
+		text += len;
+	}
+	if (events == 0)
+		return fail_set(fail, FAIL_SETUP, "is empty; give it a value, "
+		    "or leave it out");
+	store_number(option, base, events);
+	return 0;
+}
+
+static int
 set_time(const struct option *option, void *base, const char *text,
     struct fail *fail)
 {
@@ -583,6 +653,8 @@ option_set_text(const struct option *option, void *base, const char *text,
 		return set_duration(option, base, text, fail);
 	case OPTION_BASES:
 		return set_bases(option, base, text, fail);
+	case OPTION_EVENTS:
+		return set_events(option, base, text, fail);
 	case OPTION_TIME:
 		return set_time(option, base, text, fail);
 	case OPTION_OCTAL:
@@ -594,6 +666,7 @@ option_set_text(const struct option *option, void *base, const char *text,
 	case OPTION_GROUP:
 	case OPTION_LISTS:
 	case OPTION_RULES:
+	case OPTION_WEBHOOKS:
 	case OPTION_REFUSED:
 		break;
 	}
@@ -717,6 +790,21 @@ add_bases(struct buf *out, unsigned bases)
 }
 
 static bool
+add_events(struct buf *out, unsigned events)
+{
+	const char *separator = "\"";
+
+	for (unsigned i = 0; i < EVENT_KINDS; i++)
+		if ((events & 1u << i) != 0) {
+			buf_addf(out, "%s%s", separator,
+			    event_kind_name((enum event_kind)i));
+			separator = " ";
+		}
+	buf_add_str(out, events != 0 ? "\"" : "");
+	return events != 0;
+}
+
+static bool
 add_time(struct buf *out, int64_t ms)
 {
 	if (ms == 0)
@@ -759,6 +847,8 @@ option_format(struct buf *out, const struct option *option, const void *base)
 		return add_duration(out, field);
 	case OPTION_BASES:
 		return add_bases(out, (unsigned)fetch_number(option, base));
+	case OPTION_EVENTS:
+		return add_events(out, (unsigned)fetch_number(option, base));
 	case OPTION_TIME:
 		return add_time(out, (int64_t)fetch_number(option, base));
 	case OPTION_OCTAL:
@@ -773,6 +863,7 @@ option_format(struct buf *out, const struct option *option, const void *base)
 	case OPTION_GROUP:
 	case OPTION_LISTS:
 	case OPTION_RULES:
+	case OPTION_WEBHOOKS:
 	case OPTION_REFUSED:
 		break;
 	}

@@ -18,7 +18,7 @@
 #include "base/fail.h"
 
 /* Where a key may stand.  Those before SCOPE_LIST are fields of struct
- * settings, then come struct list and struct rule. */
+ * settings, then come struct list, struct rule and struct webhook. */
 enum option_scope {
 	SCOPE_TOP,
 	SCOPE_REDIS,
@@ -30,7 +30,8 @@ enum option_scope {
 	SCOPE_CONTROLLER,
 	SCOPE_BULK,
 	SCOPE_LIST,
-	SCOPE_RULE
+	SCOPE_RULE,
+	SCOPE_WEBHOOK
 };
 
 enum option_kind {
@@ -42,12 +43,14 @@ enum option_kind {
 	OPTION_CHOICE,		/* enum or bool: the index of the word */
 	OPTION_DURATION,	/* struct duration, from text */
 	OPTION_BASES,		/* unsigned: 1 << enum basis each */
+	OPTION_EVENTS,		/* unsigned: 1 << enum event_kind each */
 	OPTION_TIME,		/* int64_t Unix milliseconds, from text */
 	OPTION_OCTAL,		/* int, from text; -1 when not set */
 	OPTION_NETWORK,		/* struct network, from text */
 	OPTION_GROUP,		/* { keys of scope `members' } */
 	OPTION_LISTS,		/* ( { }, … ): struct list array */
 	OPTION_RULES,		/* ( { }, … ): struct rule array */
+	OPTION_WEBHOOKS,	/* ( { }, … ): struct webhook array */
 	OPTION_REFUSED		/* known, and not in this version */
 };
 
@@ -55,7 +58,7 @@ struct option {
 	enum option_scope	 scope;
 	const char		*name;
 	enum option_kind	 kind;
-	enum option_scope	 members;	/* GROUP, LISTS, RULES */
+	enum option_scope	 members;	/* GROUP, arrays */
 	bool			 required;
 	size_t			 offset;
 	size_t			 size;
@@ -84,7 +87,7 @@ const struct option *option_find(enum option_scope scope, const char *name);
 const char *option_closest(enum option_scope scope, const char *typed);
 
 /*
- * Stores a value in its field of *base (struct settings, list or rule),
+ * Stores a value in its field of *base (struct settings, list, rule or webhook),
  * freeing what was there.  Returns 0, or -1 with FAIL_SETUP, the text saying
  * what is wrong with the value and what would be right.
  */

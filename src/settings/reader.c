@@ -120,6 +120,7 @@ want_of(const struct option *option)
 		return "a group, { key = value; ... }";
 	case OPTION_LISTS:
 	case OPTION_RULES:
+	case OPTION_WEBHOOKS:
 		return "a list of groups, ( { ... }, { ... } )";
 	case OPTION_TEXT:
 	case OPTION_OPTIONAL_TEXT:
@@ -127,6 +128,7 @@ want_of(const struct option *option)
 	case OPTION_CHOICE:
 	case OPTION_DURATION:
 	case OPTION_BASES:
+	case OPTION_EVENTS:
 	case OPTION_TIME:
 	case OPTION_OCTAL:
 	case OPTION_NETWORK:
@@ -150,6 +152,7 @@ has_type_of(const config_setting_t *setting, const struct option *option)
 		return type == CONFIG_TYPE_GROUP;
 	case OPTION_LISTS:
 	case OPTION_RULES:
+	case OPTION_WEBHOOKS:
 		return type == CONFIG_TYPE_LIST;
 	case OPTION_TEXT:
 	case OPTION_OPTIONAL_TEXT:
@@ -157,6 +160,7 @@ has_type_of(const config_setting_t *setting, const struct option *option)
 	case OPTION_CHOICE:
 	case OPTION_DURATION:
 	case OPTION_BASES:
+	case OPTION_EVENTS:
 	case OPTION_TIME:
 	case OPTION_OCTAL:
 	case OPTION_NETWORK:
@@ -280,6 +284,9 @@ read_option(struct reader *reader, const struct option *option,
 	else if (option->kind == OPTION_RULES)
 		read_array(reader, option, setting, base,
 		    sizeof(struct rule));
+	else if (option->kind == OPTION_WEBHOOKS)
+		read_array(reader, option, setting, base,
+		    sizeof(struct webhook));
 	else
 		read_value(reader, option, setting, base);
 }
@@ -524,6 +531,26 @@ check_pages(struct reader *reader)
 		    "own");
 }
 
+/* Each has a cursor of its own, by its name. */
+static void
+check_webhooks(struct reader *reader)
+{
+	const struct settings *s = reader->settings;
+
+	for (size_t i = 0; i < s->webhook_count; i++)
+		for (size_t j = 0; j < i; j++)
+			if (s->webhooks[i].name != NULL &&
+			    s->webhooks[j].name != NULL &&
+			    strcmp(s->webhooks[i].name,
+			    s->webhooks[j].name) == 0) {
+				mistake(reader, element_of(reader->root,
+				    "webhooks", i), "the name \"%s\" is that "
+				    "of webhooks[%zu] already, each needs its "
+				    "own", s->webhooks[i].name, j + 1);
+				break;
+			}
+}
+
 static void
 complete(struct settings *settings)
 {
@@ -565,6 +592,7 @@ read_root(struct reader *reader, const config_t *config)
 	check_accounts(reader);
 	check_redis(reader);
 	check_pages(reader);
+	check_webhooks(reader);
 	complete(reader->settings);
 }
 

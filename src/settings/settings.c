@@ -71,6 +71,9 @@ settings_free(struct settings *settings)
 	crypto_signer_free(&settings->checkpoint_key);
 	crypto_hmac_free(&settings->link_key);
 	free_policy(&settings->policy);
+	for (size_t i = 0; i < settings->webhook_count; i++)
+		option_fini_scope(SCOPE_WEBHOOK, &settings->webhooks[i]);
+	free(settings->webhooks);
 	for (enum option_scope s = SCOPE_TOP; s < SCOPE_LIST; s++)
 		option_fini_scope(s, settings);
 	free(settings);
@@ -192,6 +195,12 @@ settings_dump(struct buf *out, const struct settings *settings)
 		    list->confirmation, list->confirmation_count);
 	}
 	dump_rules(out, "", "exempt", policy->exempt, policy->exempt_count);
+	for (size_t i = 0; i < settings->webhook_count; i++) {
+		buf_clear(&path);
+		buf_addf(&path, "webhooks[%zu].", i + 1);
+		dump_scope(out, buf_get(&path), SCOPE_WEBHOOK,
+		    &settings->webhooks[i]);
+	}
 	buf_fini(&path);
 }
 

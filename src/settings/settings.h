@@ -26,6 +26,16 @@ enum recipients_form {		/* audit.recipients */
 	RECIPIENTS_CLEAR
 };
 
+/* Who is told of each change, by consent-web. */
+struct webhook {
+	char	*name;		/* [a-z0-9][a-z0-9-]{0,31} */
+	char	*url;
+	char	*secret_file;
+	char	*ca_file;	/* NULL: those of the system */
+	unsigned events;	/* 1 << enum event_kind each; 0: all */
+	bool	 from_start;	/* a new one is told the whole ledger */
+};
+
 struct settings {
 	char	*socket;		/* "unix:/path", "inet:port@host", … */
 	char	*socket_group;		/* NULL: left as made */
@@ -82,6 +92,8 @@ struct settings {
 	} controller;
 
 	struct policy policy;
+	struct webhook *webhooks;
+	size_t	 webhook_count;
 
 	/* Filled by settings_load_keys(), otherwise NULL and empty. */
 	struct crypto_hmac *pseudonym_key;

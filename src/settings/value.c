@@ -405,6 +405,70 @@ value_check_list_name(const char *text, struct fail *fail)
 	return 0;
 }
 
+/* It becomes part of a file's name. */
+int
+value_check_webhook_name(const char *text, struct fail *fail)
+{
+	if (!list_name_is_valid(span_str(text)))
+		return fail_set(fail, FAIL_SETUP, "\"%.80s\" is no name of a "
+		    "webhook: 1 to %d of a-z, 0-9 and -, the first not a -",
+		    text, LIST_NAME_MAX);
+	return 0;
+}
+
+/* Does http:// lead to this machine?  What is behind // . */
+static bool
+is_loopback(struct span authority)
+{
+	static const char *const hosts[] = { "127.0.0.1", "localhost",
+	    "[::1]" };
+
+	for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
+		struct span host = span_str(hosts[i]);
+		struct span rest = span_from(authority, host.len);
+
+		if (span_has_prefix_nocase(authority, host) &&
+		    (rest.len == 0 || rest.p[0] == ':'))
+			return true;
+	}
+	return false;
+}
+
+int
+value_check_webhook_url(const char *text, struct fail *fail)
+{
+	struct span s = span_str(text), authority;
+	bool tls = span_has_prefix_nocase(s, SPAN("https://"));
+	size_t len = 0;
+
+	if (!tls && !span_has_prefix_nocase(s, SPAN("http://")))
+		return fail_set(fail, FAIL_SETUP, "\"%.80s\" must start with "
+		    "https://", text);
+	for (size_t i = 0; i < s.len; i++)
+		if (s.p[i] <= ' ' || s.p[i] >= 0x7f || s.p[i] == '#')
+			return fail_set(fail, FAIL_SETUP, "byte 0x%02X can't "
+			    "stand in this URL; write it as %%%02X", s.p[i],
+			    s.p[i]);
+	authority = span_from(s, tls ? 8 : 7);
+	while (len < authority.len && authority.p[len] != '/' &&
+	    authority.p[len] != '?')
+		len++;
+	authority = span_head(authority, len);
+	if (authority.len == 0)
+		return fail_set(fail, FAIL_SETUP, "there is no host in this "
+		    "URL, want one such as "
+		    "\"https://crm.example.com/hooks/consent\"");
+	/* Security: a secret in the file is soon in a backup, too. */
+	if (span_index(authority, '@') != -1)
+		return fail_set(fail, FAIL_SETUP, "user and password don't "
+		    "belong in the URL: the signature tells who is calling");
+	if (!tls && !is_loopback(authority))
+		return fail_set(fail, FAIL_SETUP, "\"%.80s\" must start with "
+		    "https://, for http:// goes to 127.0.0.1, [::1] or "
+		    "localhost only", text);
+	return 0;
+}
+
 int
 value_check_list_id(const char *text, struct fail *fail)
 {

@@ -27,6 +27,8 @@ int	value_check_server(const char *text, struct fail *fail);
 int	value_check_list_name(const char *text, struct fail *fail);
 int	value_check_list_id(const char *text, struct fail *fail);
 int	value_check_field_name(const char *text, struct fail *fail);
+int	value_check_webhook_name(const char *text, struct fail *fail);
+int	value_check_webhook_url(const char *text, struct fail *fail);
 int	value_check_notice(const char *text, struct fail *fail);
 
 /* Reads a secret of one line from a file that others can't read.  *out is

@@ -19,6 +19,8 @@ src_webd_consent_web_SOURCES = \
 	src/webd/site.c src/webd/site.h \
 	src/webd/target.c src/webd/target.h \
 	src/webd/unsubscribe.c \
+	src/webd/webhook.c src/webd/webhook.h \
+	src/webd/webhook_body.c src/webd/webhook_body.h \
 	src/webd/wording.c src/webd/wording.h \
 	src/webd/words.c src/webd/words.h
 src_webd_consent_web_LDADD = $(RIGHTS_LIBS) src/settings/libsettings.a \
@@ -97,3 +99,15 @@ tests_fuzz_fuzz_program_LDADD = $(FUZZMAIN) $(RIGHTS_LIBS) \
 	$(LIBCONFIG_LIBS) $(HIREDIS_LIBS)
 tests_fuzz_fuzz_program_LDFLAGS = $(FUZZLINK)
 EXTRA_DIST += tests/fuzz/corpus/program
+
+check_PROGRAMS += tests/unit/test_webhook
+TESTS += tests/unit/test_webhook
+tests_unit_test_webhook_SOURCES = tests/unit/test_webhook.c \
+	tests/unit/check.h src/webd/webhook_body.c src/webd/webhook_body.h
+tests_unit_test_webhook_LDADD = $(CONSENT_LIBS)
+FUZZ_TARGETS += tests/fuzz/fuzz_webhook
+tests_fuzz_fuzz_webhook_SOURCES = tests/fuzz/fuzz_webhook.c \
+	src/webd/webhook_body.c src/webd/webhook_body.h
+tests_fuzz_fuzz_webhook_LDADD = $(FUZZMAIN) $(CONSENT_LIBS)
+tests_fuzz_fuzz_webhook_LDFLAGS = $(FUZZLINK)
+EXTRA_DIST += tests/fuzz/corpus/webhook

@@ -25,6 +25,7 @@
 #include "store/store.h"
 #include "webd/monitor.h"
 #include "webd/server.h"
+#include "webd/webhook.h"
 
 struct options {
 	const char *path;
@@ -169,7 +170,7 @@ wait_for_stop(struct server *server, const char *path)
 
 /* The configuration is good when we come here. */
 static int
-test_languages(struct settings *settings)
+test_languages(const struct settings *settings)
 {
 	struct languages languages;
 	struct fail fail;
@@ -185,8 +186,19 @@ test_languages(struct settings *settings)
 			    languages.all[i].missing);
 	if (rc == 0)
 		words_free(&languages);
-	settings_put(&settings);
-	return rc == 0 ? EX_OK : EX_CONFIG;
+	return rc;
+}
+
+/* The secrets of webhooks, which whoever tests may not be allowed to read. */
+static int
+test_secrets(const struct settings *settings)
+{
+	struct fail fail;
+	int rc = webhooks_check(settings, &fail);
+
+	if (rc == -1)
+		fprintf(stderr, "consent-web: %s\n", fail.text);
+	return rc;
 }
 
 /* What is answered all the same, only not as well. */
@@ -232,6 +244,7 @@ serve(const struct sockets *sockets, struct settings *settings,
 	struct languages languages;
 	struct recorder *recorder;
 	struct monitor *monitor = NULL;
+	struct webhooks *webhooks;
 	struct server *server;
 	struct fail fail;
 
@@ -242,6 +255,7 @@ serve(const struct sockets *sockets, struct settings *settings,
 	if (recorder_open(settings, &metrics, &recorder, &fail) == -1 ||
 	    (sockets->metrics != -1 && monitor_start(sockets->metrics,
 	    &metrics, recorder, &monitor, &fail) == -1) ||
+	    webhooks_open(settings, &webhooks, &fail) == -1 ||
 	    server_start(sockets->links, settings, &languages, recorder,
 	    &metrics, &server, &fail) == -1)
 		stop_on(&fail);
@@ -252,6 +266,7 @@ serve(const struct sockets *sockets, struct settings *settings,
 	(void)sd_notify(0, "STOPPING=1");
 	server_stop(&server);
 	monitor_stop(&monitor);
+	webhooks_close(&webhooks);
 	recorder_close(&recorder);
 	words_free(&languages);
 	log_info("stopped");
@@ -269,8 +284,11 @@ main(int argc, char **argv)
 
 	parse_options(argc, argv, &options);
 	settings = load_settings(options.path);
-	if (options.test)
-		return test_languages(settings);
+	if (options.test) {
+		rc = test_languages(settings) | test_secrets(settings);
+		settings_put(&settings);
+		return rc == 0 ? EX_OK : EX_CONFIG;
+	}
 	log_open("consent-web", true);
 	(void)privilege_raise_files();
 	if (settings_load_keys(settings, &fail) == -1 ||

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "settings/load.h"
 
@@ -65,6 +66,15 @@ check_settings(const struct settings *s)
 		check_rules(s, list->confirmation, list->confirmation_count);
 	}
 	check_rules(s, s->policy.exempt, s->policy.exempt_count);
+	for (size_t i = 0; i < s->webhook_count; i++) {
+		const struct webhook *w = &s->webhooks[i];
+
+		/* Part of a file's name, and what libcurl gets. */
+		require(list_name_is_valid(span_str(w->name)));
+		require(strncasecmp(w->url, "https://", 8) == 0 ||
+		    strncasecmp(w->url, "http://", 7) == 0);
+		require(w->secret_file != NULL && w->secret_file[0] == '/');
+	}
 }
 
 int

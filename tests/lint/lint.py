@@ -43,13 +43,14 @@ OTHER_PREFIXES = {
     "src/ctl/": ["command_"],
     "src/ctl/report_csv.c": ["report_"],
     "src/ctl/report_sum.c": ["report_"],
-    "src/base/codec.c": ["hex_", "base32_", "base64url_"],
+    "src/base/codec.c": ["hex_", "base32_", "base64_", "base64url_"],
     "src/base/span.c": ["ascii_"],
     "src/base/xalloc.c": ["x"],
     "src/consent/decision.c": ["decide_"],
     "src/consent/event.c": ["list_name_"],
     "src/consent/record.c": ["evidence_"],
     "src/mail/list_field.c": ["list_id_"],
+    "src/webd/webhook_body.c": ["webhook_"],
 }
 
 # The variables that outlive a call and can change.

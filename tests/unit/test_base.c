@@ -121,6 +121,44 @@ test_codecs(void)
 }
 
 static void
+test_base64(void)
+{
+	/* RFC 4648 section 10, and what has two letters of its own */
+	static const struct {
+		const char *bytes, *text;
+	} good[] = {
+		{ "", "" }, { "f", "Zg==" }, { "fo", "Zm8=" },
+		{ "foo", "Zm9v" }, { "foob", "Zm9vYg==" },
+		{ "fooba", "Zm9vYmE=" }, { "foobar", "Zm9vYmFy" },
+		{ "\xfb\xef\xff", "++//" },
+	};
+	static const char *const bad[] = {
+		"Z", "Zg", "Zg=", "Zg===", "=", "====", "Z===", "Zh==",
+		"Zm9=", "Zm9v=", "Z=g=", "Zm 9", "Zm9-", "Zm9_", "Zm9v\n",
+		"Zm9vYmFyYg==",		/* seven bytes */
+	};
+	char back[6];
+	size_t len;
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		struct buf b = BUF_INIT(100);
+
+		check_case((long)i);
+		base64_format(&b, good[i].bytes, strlen(good[i].bytes));
+		CHECK_STR(buf_get(&b), good[i].text);
+		CHECK_INT(base64_parse(buf_span(&b), back, sizeof(back),
+		    &len), 0);
+		CHECK_BYTES(back, len, good[i].bytes, strlen(good[i].bytes));
+		buf_fini(&b);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		check_case((long)i);
+		CHECK_INT(base64_parse(span_str(bad[i]), back, sizeof(back),
+		    &len), -1);
+	}
+}
+
+static void
 test_hmac(void)
 {
 	/* RFC 4231 test case 2, its key padded with zeroes as HMAC does */
@@ -356,6 +394,7 @@ static const struct check_test tests[] = {
 	{ "numbers", test_numbers },
 	{ "buf_maximum", test_buf_maximum },
 	{ "codecs", test_codecs },
+	{ "base64", test_base64 },
 	{ "hmac", test_hmac },
 	{ "dates", test_dates },
 	{ "durations", test_durations },

@@ -25,6 +25,9 @@
 /* What every test here needs: users of the build machine don't matter. */
 #define HEAD	"user = \"\"; "
 #define URL	"unsubscribe = { url = \"https://n.example/u/\"; }; "
+#define HOOK(name, url, more)						\
+	"webhooks = ( { name = \"" name "\"; url = \"" url "\"; "		\
+	"secret_file = \"/s\"; " more "} );"
 #define RULE	"match = ( { sender = \"*@n.example\"; } ); "
 
 static char directory[] = "/tmp/test_settings.XXXXXX";
@@ -141,6 +144,10 @@ static const char full[] =
     "    max_age = \"36 hours\";\n"
     "    basis = \"soft-opt-in  consent\"; multiple_recipients = \"reject\"; } );\n"
     "exempt = ( { without = \"X-A\"; }, { header = \"X-B\"; } );\n"
+    "webhooks = ( { name = \"crm\"; url = \"https://c.example/h?a=b\";\n"
+    "    secret_file = \"/c\"; ca_file = \"/ca\";\n"
+    "    events = \" withdraw  object-profiling\"; from_start = true; },\n"
+    "  { name = \"0-b\"; url = \"http://[::1]:80/\"; secret_file = \"/b\"; } );\n"
     "bulk = { unlisted = \"accept\"; };\n";
 
 static const char full_dump[] =
@@ -211,7 +218,17 @@ static const char full_dump[] =
     "lists[2].multiple_recipients = \"reject\"\n"
     "lists[2].match[1].client = \"2001:db8::/32\"\n"
     "exempt[1].without = \"X-A\"\n"
-    "exempt[2].header = \"X-B\"\n";
+    "exempt[2].header = \"X-B\"\n"
+    "webhooks[1].name = \"crm\"\n"
+    "webhooks[1].url = \"https://c.example/h?a=b\"\n"
+    "webhooks[1].secret_file = \"/c\"\n"
+    "webhooks[1].ca_file = \"/ca\"\n"
+    "webhooks[1].events = \"withdraw object-profiling\"\n"
+    "webhooks[1].from_start = true\n"
+    "webhooks[2].name = \"0-b\"\n"
+    "webhooks[2].url = \"http://[::1]:80/\"\n"
+    "webhooks[2].secret_file = \"/b\"\n"
+    "webhooks[2].from_start = false\n";
 
 static void
 test_everything(void)
@@ -313,6 +330,41 @@ test_mistakes(void)
 		  "list of groups, ( { ... }, { ... } )\n" },
 		{ HEAD "exempt = ( 1 );", "c:1: exempt[1]: is a number, want a "
 		  "group, { key = value; ... }\n" },
+		/* webhooks */
+		{ HEAD "webhooks = ( { } );", "c:1: webhooks[1]: has no name, "
+		  "which must be given: what logs and its cursor call it\n"
+		  "c:1: webhooks[1]: has no url, which must be given: what the "
+		  "changes are posted to\n"
+		  "c:1: webhooks[1]: has no secret_file, which must be given: "
+		  "file of the secrets that they are signed with\n" },
+		{ HEAD HOOK("../a", "https://h/", ""), "c:1: webhooks[1].name: "
+		  "\"../a\" is no name of a webhook: 1 to 32 of a-z, 0-9 and "
+		  "-, the first not a -\n" },
+		{ HEAD HOOK("a", "ftp://h/", ""), "c:1: webhooks[1].url: "
+		  "\"ftp://h/\" must start with https://\n" },
+		{ HEAD HOOK("a", "https://", ""), "c:1: webhooks[1].url: there "
+		  "is no host in this URL, want one such as "
+		  "\"https://crm.example.com/hooks/consent\"\n" },
+		{ HEAD HOOK("a", "https://u:p@h/", ""), "c:1: webhooks[1].url: "
+		  "user and password don't belong in the URL: the signature "
+		  "tells who is calling\n" },
+		{ HEAD HOOK("a", "https://h/a b", ""), "c:1: webhooks[1].url: "
+		  "byte 0x20 can't stand in this URL; write it as %20\n" },
+		{ HEAD HOOK("a", "http://127.0.0.1.example/", ""), "c:1: "
+		  "webhooks[1].url: \"http://127.0.0.1.example/\" must start "
+		  "with https://, for http:// goes to 127.0.0.1, [::1] or "
+		  "localhost only\n" },
+		{ HEAD HOOK("a", "https://h/", "events = \"withdrawn\"; "),
+		  "c:1: webhooks[1].events: \"withdrawn\" is no kind of "
+		  "event, did you mean \"withdraw\"?\n" },
+		{ HEAD HOOK("a", "https://h/", "events = \" \"; "),
+		  "c:1: webhooks[1].events: is empty; give it a value, or "
+		  "leave it out\n" },
+		{ HEAD "webhooks = ( { name = \"a\"; url = \"https://h/\"; "
+		  "secret_file = \"/s\"; },\n { name = \"a\"; url = "
+		  "\"https://i/\"; secret_file = \"/s\"; } );", "c:2: "
+		  "webhooks[2]: the name \"a\" is that of webhooks[1] "
+		  "already, each needs its own\n" },
 		/* unknown keys */
 		{ HEAD "sokcet = 1;", "c:1: sokcet: unknown key, did you mean "
 		  "\"socket\"?\n" },
@@ -929,7 +981,7 @@ check_sample_has(const config_setting_t *group, enum option_scope scope)
 		}
 		if (o->kind == OPTION_GROUP)
 			check_sample_has(member, o->members);
-		if (o->kind == OPTION_LISTS)
+		if (o->kind == OPTION_LISTS || o->kind == OPTION_WEBHOOKS)
 			check_sample_has(config_setting_get_elem(member, 0),
 			    o->members);
 	}
@@ -947,7 +999,7 @@ check_sample_defaults(const char *active, const char *uncommented)
 		"web.metrics", "mail.from", "mail.envelope_sender",
 		"lists[1].purpose", "lists[1].list_id", "lists[1].max_age",
 		"lists[1].notice", "lists[1].match[",
-		"lists[1].confirmation[", "exempt[",
+		"lists[1].confirmation[", "exempt[", "webhooks[",
 		"keys = ",	/* depends on SYSCONFDIR */
 		"web.languages",	/* and on DATADIR */
 		"socket = ",	/* is changed for the group */
@@ -1034,6 +1086,8 @@ section_of(enum option_scope scope)
 		return "\n.Ss Lists\n";
 	case SCOPE_RULE:
 		return "\n.Ss Rules\n";
+	case SCOPE_WEBHOOK:
+		return "\n.Ss Webhooks\n";
 	}
 	return "";
 }
