@@ -775,3 +775,55 @@ class Rebuilding(Rights):
                         self.redis.call("RESTORE", key, 0, data)
                 self.rebuild_killed(random)
                 self.assertEqual(self.state(), want)
+
+
+class ClockAhead(Rights):
+    """Another host's clock, or ours until somebody set it back, was ahead when
+    the opt-in was recorded: whoever opts out now is out all the same."""
+
+    def opt_in_ahead(self, address, ahead_sec, list_id="weekly"):
+        """As a ledger has it whose host was that far ahead."""
+        at = time.time() + ahead_sec
+        self.redis.call("HSET", "c:" + self.subject(address), list_id,
+                        f"g{int(at * 1000)}")
+
+    def out_for_ever(self, address, list_id="weekly"):
+        """Nothing lets them in later, when the clock has come that far."""
+        fields = self.redis.call("HGETALL", "c:" + self.subject(address))
+        fields = dict(zip(fields[::2], fields[1::2]))
+
+        def latest(name, letters):
+            return max([int(w[1:]) for w in fields.get(name, b"").decode()
+                        .split() if w[0] in letters], default=0)
+        out = max(latest(list_id.encode(), "w"), latest(b"*", "woe"))
+        self.assertLessEqual(latest(list_id.encode(), "g"), out)
+        self.assertNotEqual(self.check(address, list_id), "granted")
+
+    def test_each_way_out(self):
+        url = self.filter.settings["unsubscribe"]["mailto"]
+        for i, ahead in enumerate((120, 86400)):
+            for j, way in enumerate((
+                    ("withdraw", "--list", "weekly"), ("withdraw", "--all"),
+                    ("object",), ("erase",), ("mail",))):
+                a = f"ahead{i}-{j}@example.org"
+                with self.subTest(ahead=ahead, way=way):
+                    self.opt_in_ahead(a, ahead)
+                    self.opt_in_ahead(a, ahead - 60, "second")
+                    if way[0] == "mail":
+                        to = self.ctl("token", "--list", "weekly",
+                                      "--mailto", a).stdout.strip()
+                        self.ctl("unsubscribe-mail",
+                                 to.removeprefix("mailto:"),
+                                 input=f"From: <{a}>\nTo: <{url}>\n\n")
+                    else:
+                        self.ctl(*way, a)
+                    self.out_for_ever(a)
+                    if way[-1] in ("--all", "object", "erase"):
+                        self.out_for_ever(a, "second")
+
+    def test_a_given_time_is_kept(self):
+        a = "given@example.org"
+        self.filter.grant(a)
+        self.ctl("withdraw", "--list", "weekly", "--at",
+                 "2026-01-05T09:00:00Z", a)
+        self.assertEqual(self.check(a), "granted")
