@@ -655,6 +655,26 @@ class Disks(Rights):
             shown = self.ctl("notice", "show", "torn", str(len(half)), "en")
             self.assertEqual(shown.stdout, "Torn\n")
 
+    def test_lost_words_can_be_brought_back(self):
+        """By adding the same again, and by nothing else."""
+        path = self.text("lost.txt", "Lost\n")
+        args = ("--id", "lost", "--version", "1", "--language", "en")
+        digest = self.ctl("notice", "add", path, *args).stdout.split()[0]
+        kept = os.path.join(self.filter.audit_dir, "notices",
+                            f"{digest}.txt")
+        for damage in (lambda: os.unlink(kept),
+                       lambda: self.text(kept, "Changed\n")):
+            damage()
+            self.assertNotEqual(self.filter.ctl(
+                "notice", "show", digest, check=False).returncode, 0)
+            self.ctl("notice", "add", self.text("x.txt", "Other\n"), *args,
+                     code=1)
+            self.ctl("notice", "add", path, *args)
+            self.assertEqual(self.ctl("notice", "show", digest).stdout,
+                             "Lost\n")
+        told = self.ctl("notice", "add", path, *args)
+        self.assertIn("stored already", told.stdout)
+
 
 class Rebuilding(Rights):
     """Random histories on several hosts, rebuilt into an empty and into a
@@ -827,3 +847,46 @@ class ClockAhead(Rights):
         self.ctl("withdraw", "--list", "weekly", "--at",
                  "2026-01-05T09:00:00Z", a)
         self.assertEqual(self.check(a), "granted")
+
+
+class Stale(Rights):
+    """Asking again whose consent expires, and nobody who opted out."""
+
+    @classmethod
+    def set_up_rig(cls):
+        cls.redis = Redis(cls.rig)
+        lists = [{"id": "aged", "name": "Aged", "max_age": "24 months",
+                  "match": [{"sender": "*@aged.example.com"}]}, *LISTS]
+        cls.filter = Filter(cls.rig, cls.redis, start=False, lists=lists)
+        cls.other = Filter(cls.rig, cls.redis, start=False, lists=lists,
+                           keygen=False, keys=cls.filter.keys_dir)
+
+    def expiring(self):
+        told = json.loads(self.ctl("stale", "--subjects", "--json").stdout)
+        [aged] = [e for e in told["lists"] if e["list"] == "aged"]
+        self.assertEqual(aged["expiring"], len(told["subjects"]))
+        return aged["granted"], {e["subject"] for e in told["subjects"]}
+
+    def test_opted_out_on_another_host(self):
+        people = [f"host{i}@example.org" for i in range(6)]
+        soon = time.strftime("%Y-%m-%dT%H:%M:%SZ",
+                             time.gmtime(time.time() - 720 * 86400))
+        self.filter.grant(*people, list_id="aged", at=soon)
+        names = [self.subject(a) for a in people]
+        self.assertEqual(self.expiring(), (6, set(names)))
+        for i, step in enumerate((("withdraw", "--list", "aged"),
+                                  ("withdraw", "--all"), ("object",),
+                                  ("erase",),
+                                  ("grant", "--list", "aged"))):
+            self.ctl(*step, people[i], filter_=self.other)
+        self.assertEqual(self.expiring(), (2, {names[5]}))
+        text = self.ctl("stale", "--list", "aged", "--subjects").stdout
+        self.assertEqual([line.split()[1] for line in text.splitlines()],
+                         [names[5]])
+        self.redis.sigstop()
+        try:
+            told = self.ctl("stale", "--subjects", code=69)
+        finally:
+            self.redis.cont()
+        self.assertEqual(told.stdout, "")
+        self.assertIn("not everybody is told", told.stderr)
