@@ -19,3 +19,9 @@ check_PROGRAMS += tests/unit/test_base
 TESTS += tests/unit/test_base
 tests_unit_test_base_SOURCES = tests/unit/test_base.c tests/unit/check.h
 tests_unit_test_base_LDADD = $(BASE_LIBS)
+
+FUZZ_TARGETS += tests/fuzz/fuzz_document
+tests_fuzz_fuzz_document_SOURCES = tests/fuzz/fuzz_document.c
+tests_fuzz_fuzz_document_LDADD = $(FUZZMAIN) $(BASE_LIBS)
+tests_fuzz_fuzz_document_LDFLAGS = $(FUZZLINK)
+EXTRA_DIST += tests/fuzz/corpus/document

@@ -24,6 +24,7 @@ struct change {
 	bool		 all;
 	bool		 profiling, lift;	/* object */
 	int64_t		 at_ms;
+	bool		 is_given;	/* at_ms, by --at */
 	struct evidence	 evidence;
 };
 
@@ -73,6 +74,7 @@ set_time(const struct ctl *ctl, struct change *c, const char *text)
 		    "2026-01-05T09:00:00Z, not \"%s\"", text);
 	if (c->at_ms > ctl->now_ms + DECISION_CLOCK_SKEW_MS)
 		return ctl_usage(c->command, "--at %s is in the future", text);
+	c->is_given = true;
 	return EX_OK;
 }
 
@@ -188,13 +190,18 @@ say_state(struct ctl *ctl, const struct change *c, const char *address,
 }
 
 static struct event
-make_event(const struct change *c, const struct subject *subject)
+make_event(struct ctl *ctl, const struct change *c,
+    const struct subject *subject)
 {
 	struct event event = { .kind = c->kind, .subject = *subject,
 	    .at_ms = c->at_ms, .evidence = c->evidence };
 
 	if (c->list != NULL)
 		memcpy(event.list, c->list->id, sizeof(event.list));
+	if (!c->is_given && (c->kind == EVENT_WITHDRAW ||
+	    c->kind == EVENT_OBJECT))
+		event.at_ms = ledger_opt_out_ms(ctl, subject,
+		    c->list != NULL ? c->list->id : NULL);
 	if (c->kind == EVENT_GRANT)
 		event.kind = policy_grant_kind(c->list, c->at_ms,
 		    &c->evidence);
@@ -257,7 +264,7 @@ command_change(struct ctl *ctl, int argc, char **argv)
 			continue;
 		}
 		given[n] = argv[i];
-		events[n++] = make_event(&c, &subject);
+		events[n++] = make_event(ctl, &c, &subject);
 	}
 	rc = n == 0 ? EX_OK : ledger_record(ctl, events, n, &recorded);
 	for (size_t i = 0; rc == EX_OK && i < n; i++)

@@ -87,6 +87,10 @@ int	ctl_time(const struct ctl *ctl, const char *text, int64_t *ms);
  */
 int	ledger_record(struct ctl *ctl, const struct event *events, size_t n,
 	    bool *recorded);
+/* The time of an opt-out that is made now (when_opted_out()); list NULL: of all
+ * lists. */
+int64_t	ledger_opt_out_ms(struct ctl *ctl, const struct subject *subject,
+	    const char *list);
 /* What redaction_run() does for the same arguments, with progress on a
  * terminal.  Returns 0, or an exit code after saying why. */
 int	ctl_redact(struct ctl *ctl, const struct erasures *erasures,

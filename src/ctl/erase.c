@@ -103,7 +103,8 @@ take_addresses(struct erase *e, char **addresses, size_t n)
 
 		rc = ctl_subject(e->ctl, addresses[i], &address, &subject);
 		if (rc == EX_OK)
-			erasures_add(&e->wanted, &subject, e->ctl->now_ms, 0);
+			erasures_add(&e->wanted, &subject,
+			    ledger_opt_out_ms(e->ctl, &subject, NULL), 0);
 	}
 	return rc;
 }

@@ -19,6 +19,7 @@
 #include "ctl/progress.h"
 #include "ledger/append.h"
 #include "ledger/applier.h"
+#include "ledger/when.h"
 
 #define PROGRESS_MS	100
 
@@ -168,6 +169,21 @@ ledger_record(struct ctl *ctl, const struct event *events, size_t n,
 	if (rc == EX_OK && applier_unreadable(ctl->applier) > 0)
 		rc = EX_DATAERR;
 	return rc;
+}
+
+int64_t
+ledger_opt_out_ms(struct ctl *ctl, const struct subject *subject,
+    const char *list)
+{
+	struct fail unused;
+	int64_t at_ms;
+
+	/* What is wrong with Redis is told when the event is applied. */
+	if (ctl_need_store(ctl) != EX_OK)
+		return ctl->now_ms;
+	(void)!when_opted_out(ctl->store, subject, list, ctl->now_ms, &at_ms,
+	    &unused);
+	return at_ms;
 }
 
 struct rate {

@@ -3,8 +3,9 @@
  * SPDX-License-Identifier: BSD-2-Clause
  *
  * Which consents are about to expire, for asking again while that is allowed.
- * The answer comes from the ledger and the function that decides about mail, so
- * nobody who opted out is in it: those are not granted now.
+ * The answer comes from the ledger and the function that decides about mail, and
+ * then from Redis, which knows what other hosts recorded: so nobody who opted
+ * out is in it.
  */
 #include <getopt.h>
 #include <inttypes.h>
@@ -21,6 +22,14 @@
 
 #define DAY_MS		INT64_C(86400000)
 #define DAYS_MAX	36500
+#define CHUNK		1000	/* looked up at once */
+
+/* A consent that expires soon, by our ledger. */
+struct soon {
+	struct subject	 subject;
+	int32_t		 list;		/* its number in the policy */
+	int64_t		 ends_ms;
+};
 
 struct stale {
 	struct ctl	*ctl;
@@ -28,6 +37,8 @@ struct stale {
 	int64_t		 days;
 	bool		 json, subjects;
 	uint64_t	*granted, *expiring;	/* by list */
+	struct soon	*soon;
+	size_t		 soon_count, soon_room;
 	struct buf	 out;		/* JSON: the subjects */
 };
 
@@ -44,13 +55,13 @@ apply(const struct fact *fact, const struct list *list,
 }
 
 static void
-tell_subject(struct stale *s, const struct fact *fact,
-    const struct list *list, int64_t ends_ms)
+tell_subject(struct stale *s, const struct soon *soon,
+    const struct list *list)
 {
 	struct buf subject = BUF_INIT(64), ends = BUF_INIT(64);
 
-	subject_format(&subject, &fact->subject);
-	date_format(&ends, ends_ms);
+	subject_format(&subject, &soon->subject);
+	date_format(&ends, soon->ends_ms);
 	if (s->json) {
 		if (s->out.len > 0)
 			buf_add_char(&s->out, ',');
@@ -64,6 +75,17 @@ tell_subject(struct stale *s, const struct fact *fact,
 		    buf_get(&ends));
 	buf_fini(&subject);
 	buf_fini(&ends);
+}
+
+static void
+add_soon(struct stale *s, const struct fact *fact, int64_t ends_ms)
+{
+	if (s->soon_count == s->soon_room) {
+		s->soon_room = s->soon_room ? s->soon_room * 2 : 1024;
+		s->soon = xrealloc(s->soon, s->soon_room, sizeof(*s->soon));
+	}
+	s->soon[s->soon_count++] = (struct soon){ fact->subject, fact->list,
+	    ends_ms };
 }
 
 /* The facts of one person about one list, on top of those about the person. */
@@ -86,10 +108,7 @@ judge(struct stale *s, const struct fact *facts, size_t n,
 	if (consent_state(list, &record, now_ms + s->days * DAY_MS) !=
 	    REASON_EXPIRED)
 		return;
-	s->expiring[number]++;
-	if (s->subjects)
-		tell_subject(s, &facts[0], list,
-		    consent_last_ms(list, record.grant_ms));
+	add_soon(s, &facts[0], consent_last_ms(list, record.grant_ms));
 }
 
 static void
@@ -110,6 +129,83 @@ judge_all(struct stale *s, const struct facts *facts)
 		for (size_t k = 0; first->list == FACT_PERSON && k < n; k++)
 			apply(&first[k], NULL, &person);
 	}
+}
+
+/* What Redis says of it: an opt-out, or a new consent, that another host has
+ * recorded. */
+static void
+judge_again(struct stale *s, const struct soon *soon,
+    const struct record *record, bool is_known)
+{
+	const struct list *list = &s->ctl->settings->policy.lists[soon->list];
+	int64_t now_ms = s->ctl->now_ms;
+
+	if (is_known && consent_state(list, record, now_ms) !=
+	    REASON_GRANTED) {
+		s->granted[soon->list]--;
+		return;
+	}
+	if (is_known && consent_state(list, record, now_ms + s->days *
+	    DAY_MS) == REASON_GRANTED)
+		return;
+	s->expiring[soon->list]++;
+	if (s->subjects)
+		tell_subject(s, soon, list);
+}
+
+/* The people of n that are about this list.  results[] of others stay. */
+static int
+look_up(struct stale *s, const struct soon *soon, size_t n, int32_t list,
+    struct record *records, int *results, struct fail *fail)
+{
+	const char *id = s->ctl->settings->policy.lists[list].id;
+	struct subject subjects[CHUNK];
+	struct record found[CHUNK];
+	int is_there[CHUNK];
+	size_t from[CHUNK], k = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (soon[i].list == list) {
+			from[k] = i;
+			subjects[k++] = soon[i].subject;
+		}
+	if (k > 0 && store_lookup_many(s->ctl->store, subjects, k, id, found,
+	    is_there, fail) == -1)
+		return -1;
+	for (size_t i = 0; i < k; i++) {
+		records[from[i]] = found[i];
+		results[from[i]] = is_there[i];
+	}
+	return 0;
+}
+
+static int
+judge_soon(struct stale *s)
+{
+	int32_t lists = (int32_t)s->ctl->settings->policy.list_count;
+	struct record records[CHUNK];
+	int results[CHUNK];
+	struct fail fail;
+	int rc = s->soon_count > 0 ? ctl_need_store(s->ctl) : EX_OK;
+
+	for (size_t at = 0; rc == EX_OK && at < s->soon_count; at += CHUNK) {
+		const struct soon *soon = &s->soon[at];
+		size_t n = s->soon_count - at < CHUNK ? s->soon_count - at :
+		    CHUNK;
+
+		for (int32_t list = 0; rc == EX_OK && list < lists; list++)
+			if (look_up(s, soon, n, list, records, results,
+			    &fail) == -1) {
+				ctl_warn("not everybody is told, for who "
+				    "opted out on another host is not "
+				    "known: %s", fail.text);
+				rc = EX_UNAVAILABLE;
+			}
+		for (size_t i = 0; rc == EX_OK && i < n; i++)
+			judge_again(s, &soon[i], &records[i], results[i] ==
+			    1);
+	}
+	return rc;
 }
 
 static void
@@ -216,12 +312,14 @@ command_stale(struct ctl *ctl, int argc, char **argv)
 		rc = ctl_error(&fail);
 	else {
 		judge_all(&s, &facts);
-		if (s.json || !s.subjects)
-			print_counts(&s);
+		rc = judge_soon(&s);
 	}
+	if (rc == EX_OK && (s.json || !s.subjects))
+		print_counts(&s);
 	facts_fini(&facts);
 	free(s.granted);
 	free(s.expiring);
+	free(s.soon);
 	buf_fini(&s.out);
 	return rc;
 }

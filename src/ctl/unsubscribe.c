@@ -38,16 +38,18 @@ read_message(struct buf *message, struct fail *fail)
 }
 
 static struct event
-make_event(const struct ctl *ctl, const struct token *token)
+make_event(struct ctl *ctl, const struct token *token)
 {
 	struct event event = { .kind = EVENT_WITHDRAW,
-	    .subject = token->subject, .at_ms = ctl->now_ms };
+	    .subject = token->subject };
 	const struct list *list = policy_list_of_token(
 	    &ctl->settings->policy, token->list);
 
 	/* A list that is gone may come back: then it is out of all. */
 	if (list != NULL)
 		memcpy(event.list, list->id, sizeof(event.list));
+	event.at_ms = ledger_opt_out_ms(ctl, &token->subject,
+	    list != NULL ? list->id : NULL);
 	return event;
 }
 

@@ -306,6 +306,9 @@ store_notice(const struct settings *settings, int fd, const struct notice *n,
 		    "with another text and can't be changed: give the new text "
 		    "a new version", n->id, n->version, n->language);
 	notices_fini(&notices);
+	/* Its words may have been lost since. */
+	if (rc == 0 && write_text(settings, n->digest, text, fail) == -1)
+		return -1;
 	if (rc != 1)
 		return rc;
 	if (write_text(settings, n->digest, text, fail) == -1 ||

@@ -584,6 +584,10 @@ events_of(struct site *site, const struct request *r,
 		if (actions[i].of_list)
 			memcpy(events[0].list, list->id,
 			    sizeof(events[0].list));
+		if (actions[i].kind == EVENT_WITHDRAW ||
+		    actions[i].kind == EVENT_OBJECT)
+			events[0].at_ms = recorder_opt_out_ms(site->recorder,
+			    subject, actions[i].of_list ? list : NULL);
 		return 1;
 	}
 	return 0;
@@ -711,7 +715,8 @@ erase(struct site *site, const struct request *r,
     const struct subject *subject, struct answer *answer)
 {
 	const struct event event = { .kind = EVENT_ERASE,
-	    .subject = *subject, .at_ms = clock_now_ms() };
+	    .subject = *subject, .at_ms = recorder_opt_out_ms(site->recorder,
+	    subject, NULL) };
 	unsigned char bytes[RECEIPT_BYTES];
 	struct buf receipt = BUF_INIT(64);
 	struct buf *out = &answer->body;

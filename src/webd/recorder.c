@@ -21,9 +21,9 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/xalloc.h"
-#include "consent/decision.h"
 #include "ledger/append.h"
 #include "ledger/applier.h"
+#include "ledger/when.h"
 
 #define LEDGER_SEGMENT_BYTES	(UINT64_C(64) * 1024 * 1024)
 #define RETRY_MS	500	/* while Redis is away */
@@ -159,30 +159,23 @@ keep_applying(void *argument)
 
 /* -- recording -- */
 
-/*
- * When it happened: now; or, where a host whose clock is ahead recorded a
- * grant `later', at that grant, for whoever clicks now is out.
- */
-static int64_t
-time_of(struct recorder *r, const struct subject *subject,
+int64_t
+recorder_opt_out_ms(struct recorder *r, const struct subject *subject,
     const struct list *list)
 {
 	int64_t now_ms = clock_now_ms(), monotonic = clock_monotonic_ms();
-	struct record record;
+	int64_t at_ms;
 	struct fail unused;
-	int rc;
 
-	if (list == NULL || r->reader == NULL || monotonic <
+	/* Nobody who clicks waits for a Redis that is away. */
+	if (r->reader == NULL || monotonic <
 	    atomic_load(&r->lookups_from_ms) || !store_is_reachable(r->reader))
 		return now_ms;
-	rc = store_lookup(r->reader, subject, list->id, &record, &unused);
-	if (rc == -1)
+	if (when_opted_out(r->reader, subject, list != NULL ? list->id : NULL,
+	    now_ms, &at_ms, &unused) == -1)
 		atomic_store(&r->lookups_from_ms, monotonic +
 		    LOOKUP_PAUSE_MS);
-	if (rc != 1)
-		return now_ms;
-	return record.grant_ms > now_ms && record.grant_ms <= now_ms +
-	    DECISION_CLOCK_SKEW_MS ? record.grant_ms : now_ms;
+	return at_ms;
 }
 
 int
@@ -191,7 +184,7 @@ recorder_opt_out(struct recorder *r, const struct subject *subject,
 {
 	struct event event = { .kind = EVENT_WITHDRAW, .subject = *subject };
 
-	event.at_ms = time_of(r, subject, list);
+	event.at_ms = recorder_opt_out_ms(r, subject, list);
 	if (list != NULL)
 		memcpy(event.list, list->id, sizeof(event.list));
 	return recorder_append(r, &event, 1, actor, fail);

@@ -37,6 +37,9 @@ int	recorder_opt_out(struct recorder *recorder,
 	    const char *actor, struct fail *fail)
 	    __attribute__((warn_unused_result));
 
+/* The time of an opt-out that is made now (when_opted_out()). */
+int64_t	recorder_opt_out_ms(struct recorder *recorder,
+	    const struct subject *subject, const struct list *list);
 /* Records n events, all or none.  Returns 0, or -1 with FAIL_TEMP. */
 int	recorder_append(struct recorder *recorder, const struct event *events,
 	    size_t n, const char *actor, struct fail *fail)

@@ -13,6 +13,7 @@ import os
 import re
 import subprocess
 import time
+from random import Random
 
 from rig import Filter, Redis, TestCase, WEEKLY, program, read_text, wait_for
 from rig.filter import in_threads
@@ -653,3 +654,239 @@ class Disks(Rights):
             self.assertTrue(read_text(index).startswith(whole + "{"))
             shown = self.ctl("notice", "show", "torn", str(len(half)), "en")
             self.assertEqual(shown.stdout, "Torn\n")
+
+    def test_lost_words_can_be_brought_back(self):
+        """By adding the same again, and by nothing else."""
+        path = self.text("lost.txt", "Lost\n")
+        args = ("--id", "lost", "--version", "1", "--language", "en")
+        digest = self.ctl("notice", "add", path, *args).stdout.split()[0]
+        kept = os.path.join(self.filter.audit_dir, "notices",
+                            f"{digest}.txt")
+        for damage in (lambda: os.unlink(kept),
+                       lambda: self.text(kept, "Changed\n")):
+            damage()
+            self.assertNotEqual(self.filter.ctl(
+                "notice", "show", digest, check=False).returncode, 0)
+            self.ctl("notice", "add", self.text("x.txt", "Other\n"), *args,
+                     code=1)
+            self.ctl("notice", "add", path, *args)
+            self.assertEqual(self.ctl("notice", "show", digest).stdout,
+                             "Lost\n")
+        told = self.ctl("notice", "add", path, *args)
+        self.assertIn("stored already", told.stdout)
+
+
+class Rebuilding(Rights):
+    """Random histories on several hosts, rebuilt into an empty and into a
+    stale Redis, and killed on the way: record by record as before."""
+
+    hosts, people, events = 3, 6, 400
+    kinds = {"grant": "g", "confirm": "c", "withdraw": "w", "unproven": "u",
+             "withdraw-all": "w", "object": "o", "erase": "e",
+             "restrict": "r", "unrestrict": "l", "object-profiling": "p",
+             "allow-profiling": "a"}
+    on_list = ("grant", "confirm", "withdraw", "unproven")
+
+    @classmethod
+    def set_up_rig(cls):
+        cls.redis = Redis(cls.rig)
+        cls.filter = Filter(cls.rig, cls.redis, start=False, lists=LISTS)
+        cls.others = [Filter(cls.rig, cls.redis, start=False, lists=LISTS,
+                             keygen=False, keys=cls.filter.keys_dir)
+                      for _ in range(cls.hosts - 1)]
+        cls.ledgers = [os.path.join(f.audit_dir, "ledger")
+                       for f in cls.others]
+
+    def history(self, random):
+        """Times from a short range, so that equal ones are common."""
+        for _ in range(self.events):
+            kind = random.choice(list(self.kinds))
+            if kind == "erase" and random.random() < 0.7:
+                continue
+            ms = 1767603600000 + 1000 * random.randrange(200)
+            event = {"event": kind.removesuffix("-all"), "subject": "0" * 32,
+                     "at": time.strftime("%Y-%m-%dT%H:%M:%S.000Z",
+                                         time.gmtime(ms // 1000))}
+            if kind in self.on_list:
+                event["list"] = random.choice(("weekly", "second", "gone"))
+            if kind == "grant" and random.random() < 0.8:
+                event["source"] = f"form{random.randrange(9)}"
+            yield kind, ms, event
+
+    def model(self, told):
+        """What Redis has to hold of a person, from nothing but the words of
+        consent/record.h."""
+        erased = max([ms for kind, ms, _ in told if kind == "erase"],
+                     default=0)
+        fields = {}
+        for kind, ms, event in told:
+            if ms <= erased and kind != "erase":
+                continue
+            name, letter = event.get("list", "*"), self.kinds[kind]
+            times = fields.setdefault(name, {})
+            times[letter] = max(times.get(letter, 0), ms)
+            if event.get("source"):
+                e = fields.setdefault(name + ".e", {})
+                e["e"] = max(e.get("e", ""),
+                             f"g{ms} source={event['source']}")
+        return {name.encode(): (times["e"] if name.endswith(".e") else
+                                " ".join(f"{l}{times[l]}" for l in
+                                         ("gcwu" if name != "*" else
+                                          "woerlpa") if l in times)).encode()
+                for name, times in fields.items()}
+
+    def state(self):
+        found = {}
+        for key in self.redis.call("KEYS", "c:*"):
+            if key != b"c:applied":
+                flat = self.redis.call("HGETALL", key)
+                found[key] = dict(zip(flat[::2], flat[1::2]))
+        return found
+
+    def import_all(self, random, told, n):
+        """n documents of random people, each into a random host's ledger."""
+        for _ in range(n):
+            who = random.randrange(self.people)
+            events = list(self.history(random))
+            document = {"schema_version": "cm-27560-1",
+                        "pii_principal_id": f"p{who}@example.org",
+                        "events": [e for _, _, e in events]}
+            host = random.choice([self.filter, *self.others])
+            path = os.path.join(host.dir, "history.json")
+            with open(path, "w") as f:
+                json.dump(document, f)
+            self.ctl("import", path, filter_=host)
+            told.setdefault(who, []).extend(events)
+
+    def rebuild_killed(self, random):
+        """Killed some times at any point, then left in peace."""
+        for _ in range(random.randrange(1, 5)):
+            process = subprocess.Popen(
+                [program("consentctl"), "-c", self.filter.config_path,
+                 "rebuild", *random.sample(self.ledgers,
+                                           len(self.ledgers))],
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            time.sleep(random.random() * 0.5)
+            process.kill()
+            process.wait()
+            if random.random() < 0.2:
+                self.redis.call("FLUSHALL")
+        self.ctl("rebuild", *random.sample(self.ledgers, len(self.ledgers)))
+
+    def test_random_histories(self):
+        seed = int(os.environ.get("SEED", 20260125))
+        random = Random(seed)
+        told = {}
+        keys = {who: b"c:" + self.subject(f"p{who}@example.org").encode()
+                for who in range(self.people)}
+        self.import_all(random, told, 8)
+        self.redis.call("SAVE")
+        stale = {key: self.redis.call("DUMP", key)
+                 for key in self.redis.call("KEYS", "*")}
+        self.import_all(random, told, 8)
+        want = {keys[who]: self.model(events)
+                for who, events in told.items()}
+        self.assertEqual(self.state(), want, f"SEED={seed}")
+        for round_ in range(6):
+            with self.subTest(seed=seed, round=round_):
+                self.redis.call("FLUSHALL")
+                if round_ % 2 == 1:
+                    for key, data in stale.items():
+                        self.redis.call("RESTORE", key, 0, data)
+                self.rebuild_killed(random)
+                self.assertEqual(self.state(), want)
+
+
+class ClockAhead(Rights):
+    """Another host's clock, or ours until somebody set it back, was ahead when
+    the opt-in was recorded: whoever opts out now is out all the same."""
+
+    def opt_in_ahead(self, address, ahead_sec, list_id="weekly"):
+        """As a ledger has it whose host was that far ahead."""
+        at = time.time() + ahead_sec
+        self.redis.call("HSET", "c:" + self.subject(address), list_id,
+                        f"g{int(at * 1000)}")
+
+    def out_for_ever(self, address, list_id="weekly"):
+        """Nothing lets them in later, when the clock has come that far."""
+        fields = self.redis.call("HGETALL", "c:" + self.subject(address))
+        fields = dict(zip(fields[::2], fields[1::2]))
+
+        def latest(name, letters):
+            return max([int(w[1:]) for w in fields.get(name, b"").decode()
+                        .split() if w[0] in letters], default=0)
+        out = max(latest(list_id.encode(), "w"), latest(b"*", "woe"))
+        self.assertLessEqual(latest(list_id.encode(), "g"), out)
+        self.assertNotEqual(self.check(address, list_id), "granted")
+
+    def test_each_way_out(self):
+        url = self.filter.settings["unsubscribe"]["mailto"]
+        for i, ahead in enumerate((120, 86400)):
+            for j, way in enumerate((
+                    ("withdraw", "--list", "weekly"), ("withdraw", "--all"),
+                    ("object",), ("erase",), ("mail",))):
+                a = f"ahead{i}-{j}@example.org"
+                with self.subTest(ahead=ahead, way=way):
+                    self.opt_in_ahead(a, ahead)
+                    self.opt_in_ahead(a, ahead - 60, "second")
+                    if way[0] == "mail":
+                        to = self.ctl("token", "--list", "weekly",
+                                      "--mailto", a).stdout.strip()
+                        self.ctl("unsubscribe-mail",
+                                 to.removeprefix("mailto:"),
+                                 input=f"From: <{a}>\nTo: <{url}>\n\n")
+                    else:
+                        self.ctl(*way, a)
+                    self.out_for_ever(a)
+                    if way[-1] in ("--all", "object", "erase"):
+                        self.out_for_ever(a, "second")
+
+    def test_a_given_time_is_kept(self):
+        a = "given@example.org"
+        self.filter.grant(a)
+        self.ctl("withdraw", "--list", "weekly", "--at",
+                 "2026-01-05T09:00:00Z", a)
+        self.assertEqual(self.check(a), "granted")
+
+
+class Stale(Rights):
+    """Asking again whose consent expires, and nobody who opted out."""
+
+    @classmethod
+    def set_up_rig(cls):
+        cls.redis = Redis(cls.rig)
+        lists = [{"id": "aged", "name": "Aged", "max_age": "24 months",
+                  "match": [{"sender": "*@aged.example.com"}]}, *LISTS]
+        cls.filter = Filter(cls.rig, cls.redis, start=False, lists=lists)
+        cls.other = Filter(cls.rig, cls.redis, start=False, lists=lists,
+                           keygen=False, keys=cls.filter.keys_dir)
+
+    def expiring(self):
+        told = json.loads(self.ctl("stale", "--subjects", "--json").stdout)
+        [aged] = [e for e in told["lists"] if e["list"] == "aged"]
+        self.assertEqual(aged["expiring"], len(told["subjects"]))
+        return aged["granted"], {e["subject"] for e in told["subjects"]}
+
+    def test_opted_out_on_another_host(self):
+        people = [f"host{i}@example.org" for i in range(6)]
+        soon = time.strftime("%Y-%m-%dT%H:%M:%SZ",
+                             time.gmtime(time.time() - 720 * 86400))
+        self.filter.grant(*people, list_id="aged", at=soon)
+        names = [self.subject(a) for a in people]
+        self.assertEqual(self.expiring(), (6, set(names)))
+        for i, step in enumerate((("withdraw", "--list", "aged"),
+                                  ("withdraw", "--all"), ("object",),
+                                  ("erase",),
+                                  ("grant", "--list", "aged"))):
+            self.ctl(*step, people[i], filter_=self.other)
+        self.assertEqual(self.expiring(), (2, {names[5]}))
+        text = self.ctl("stale", "--list", "aged", "--subjects").stdout
+        self.assertEqual([line.split()[1] for line in text.splitlines()],
+                         [names[5]])
+        self.redis.sigstop()
+        try:
+            told = self.ctl("stale", "--subjects", code=69)
+        finally:
+            self.redis.cont()
+        self.assertEqual(told.stdout, "")
+        self.assertIn("not everybody is told", told.stderr)
