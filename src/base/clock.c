@@ -4,8 +4,6 @@
  */
 #include "base/clock.h"
 
-#include <time.h>
-
 static int64_t
 read_ms(clockid_t id)
 {
@@ -26,4 +24,22 @@ int64_t
 clock_monotonic_ms(void)
 {
 	return read_ms(CLOCK_MONOTONIC);
+}
+
+void
+clock_cond_init(pthread_cond_t *cond)
+{
+	pthread_condattr_t monotonic;
+
+	(void)pthread_condattr_init(&monotonic);
+	(void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(cond, &monotonic);
+	(void)pthread_condattr_destroy(&monotonic);
+}
+
+struct timespec
+clock_deadline(int64_t monotonic_ms)
+{
+	return (struct timespec){ .tv_sec = (time_t)(monotonic_ms / 1000),
+	    .tv_nsec = (long)(monotonic_ms % 1000) * 1000000L };
 }

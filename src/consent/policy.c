@@ -71,6 +71,19 @@ policy_notice_is_valid(struct span wanted)
 }
 
 bool
+policy_takes_consent(const struct list *list)
+{
+	return (policy_bases(list) & (1u << BASIS_CONSENT |
+	    1u << BASIS_EXPLICIT_CONSENT)) != 0;
+}
+
+bool
+policy_takes_explicit_only(const struct list *list)
+{
+	return (policy_bases(list) & 1u << BASIS_CONSENT) == 0;
+}
+
+bool
 policy_notice_suffices(struct span wanted, struct span notice)
 {
 	int64_t wanted_major, major;

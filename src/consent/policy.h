@@ -91,6 +91,10 @@ const struct list *policy_list_of_token(const struct policy *policy,
 /* The bases that suffice for the list: as configured, otherwise consent and
  * explicit consent, or for a special category only the latter. */
 unsigned policy_bases(const struct list *list);
+/* Can a person opt in by a form: is consent, or explicit consent, among them?
+ * And is it the explicit one alone, so that a box has to be ticked? */
+bool	policy_takes_consent(const struct list *list);
+bool	policy_takes_explicit_only(const struct list *list);
 /* Has a notice ("ID VERSION") the ID that is wanted and at least the major
  * version ("ID MAJOR")?  The major version is the number that VERSION starts
  * with, before its end or a dot: 3 of "3", "3.1". */

@@ -46,6 +46,10 @@ int	ctl_error(const struct fail *fail);
 /* The exit code for its class; 77 where a permission is missing, and 75 where
  * the disk is full or read-only, for that needs no change of ours. */
 int	ctl_exit_code(const struct fail *fail);
+/* For callbacks: ctl_warn(), and whether SIGINT was seen (context is the struct
+ * ctl). */
+void	ctl_on_warning(const char *text, void *context);
+bool	ctl_is_interrupted(void *context);
 /* Says it on stderr, as "consentctl: ...". */
 void	ctl_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* The same for a mistake on the command line; returns EX_USAGE. */

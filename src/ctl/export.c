@@ -72,26 +72,11 @@ parse(struct request *q, int argc, char **argv)
 	    "wants one address");
 }
 
-static void
-on_warning(const char *text, void *context)
-{
-	(void)context;
-	ctl_warn("%s", text);
-}
-
-static bool
-is_interrupted(void *context)
-{
-	const struct ctl *ctl = context;
-
-	return ctl->interrupted != 0;
-}
-
 static int
 run(struct ctl *ctl, struct request *q)
 {
-	const struct watch watch = { .warn = on_warning,
-	    .is_stopped = is_interrupted, .context = ctl };
+	const struct watch watch = { .warn = ctl_on_warning,
+	    .is_stopped = ctl_is_interrupted, .context = ctl };
 	struct address address;
 	struct fail fail;
 	bool complete;

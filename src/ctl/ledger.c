@@ -53,21 +53,6 @@ ledger_add_actor(struct buf *out)
 }
 
 static void
-on_warning(const char *text, void *context)
-{
-	(void)context;
-	ctl_warn("%s", text);
-}
-
-static bool
-is_interrupted(void *context)
-{
-	const struct ctl *ctl = context;
-
-	return ctl->interrupted != 0;
-}
-
-static void
 on_progress(const char *what, uint64_t bytes, void *context)
 {
 	struct progress *progress = context;
@@ -84,7 +69,7 @@ int
 ctl_read_erasures(const char *path, bool own, struct erasures *out,
     struct journal_set announced[REDACT_JOURNALS])
 {
-	const struct watch watch = { .warn = on_warning };
+	const struct watch watch = { .warn = ctl_on_warning };
 	struct fail fail;
 
 	return erasures_read(path, own, out, announced, &watch, &fail) == 0 ?
@@ -97,7 +82,7 @@ ctl_redact(struct ctl *ctl, const struct erasures *erasures,
     uint64_t counts[REDACT_JOURNALS])
 {
 	struct progress progress = { .terminal = ctl_is_terminal(2) };
-	const struct watch watch = { .warn = on_warning,
+	const struct watch watch = { .warn = ctl_on_warning,
 	    .progress = on_progress, .context = &progress };
 	char actor[CTL_ACTOR_ROOM];
 	const struct redaction redaction = { .settings = ctl->settings,
@@ -121,8 +106,8 @@ need_applier(struct ctl *ctl, struct fail *fail)
 {
 	const struct applier_options options = {
 		.directory = ctl->settings->audit.ledger,
-		.store = ctl->store, .warn = on_warning,
-		.is_stopped = is_interrupted, .context = ctl };
+		.store = ctl->store, .warn = ctl_on_warning,
+		.is_stopped = ctl_is_interrupted, .context = ctl };
 
 	return ctl->applier != NULL ? 0 :
 	    applier_open(&options, &ctl->applier, fail);

@@ -146,6 +146,21 @@ ctl_warn(const char *fmt, ...)
 	fputc('\n', stderr);
 }
 
+void
+ctl_on_warning(const char *text, void *context)
+{
+	(void)context;
+	ctl_warn("%s", text);
+}
+
+bool
+ctl_is_interrupted(void *context)
+{
+	const struct ctl *c = context;
+
+	return c->interrupted != 0;
+}
+
 int
 ctl_usage(const char *command, const char *fmt, ...)
 {

@@ -351,19 +351,15 @@ static struct journal *
 new_journal(const struct journal_options *options)
 {
 	struct journal *j = xcalloc(1, sizeof(*j));
-	pthread_condattr_t monotonic;
 	pthread_mutexattr_t adaptive;
 
-	(void)pthread_condattr_init(&monotonic);
-	(void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	(void)pthread_mutexattr_init(&adaptive);
 	(void)pthread_mutexattr_settype(&adaptive, PTHREAD_MUTEX_ADAPTIVE_NP);
 	(void)pthread_mutex_init(&j->lock, &adaptive);
 	(void)pthread_mutexattr_destroy(&adaptive);
 	(void)pthread_cond_init(&j->over[0], NULL);
 	(void)pthread_cond_init(&j->over[1], NULL);
-	(void)pthread_cond_init(&j->close, &monotonic);
-	(void)pthread_condattr_destroy(&monotonic);
+	clock_cond_init(&j->close);
 	j->last = &j->first;
 	j->batch = 1;
 	j->sync_interval_ms = options->sync_interval_ms;

@@ -20,9 +20,9 @@
 #include "base/file.h"
 #include "base/xalloc.h"
 #include "journal/journal.h"
+#include "ledger/identity.h"
 
 #define BATCH		512	/* events applied between two steps */
-#define LEDGER_ID_BYTES	8
 #define LEDGER_ID_ROOM	32
 #define STUCK_MS	60000	/* between two tries */
 
@@ -195,29 +195,20 @@ read_batch(struct applier *a, struct source *source, uint64_t skip,
 	return (ptrdiff_t)n;
 }
 
-/*
- * What tells this ledger from all others, wherever a copy of it is: the start
- * of its first chain, which has a random salt in it.
- */
 static int
 identify(struct source *source, struct fail *fail)
 {
-	struct journal_reader *reader;
-	struct journal_entry entry;
+	unsigned char bytes[LEDGER_ID_BYTES];
 	struct buf id = BUF_INIT(64);
 	int rc;
 
 	if (source->id[0] != '\0')
 		return 0;
-	if (journal_reader_open(source->directory, "ledger", 1, &reader,
-	    fail) == -1)
-		return -1;
-	rc = journal_reader_next(reader, &entry, fail);
+	rc = ledger_identity(source->directory, bytes, fail);
 	if (rc == 1) {
-		hex_format(&id, entry.chain, LEDGER_ID_BYTES);
+		hex_format(&id, bytes, sizeof(bytes));
 		memcpy(source->id, buf_get(&id), sizeof(source->id));
 	}
-	journal_reader_close(&reader);
 	buf_fini(&id);
 	return rc == -1 ? -1 : 0;
 }

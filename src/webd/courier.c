@@ -147,8 +147,7 @@ next_errand(struct courier *c)
 		if (c->first != NULL && c->first->due_ms <= now_ms)
 			break;
 		ms = c->first != NULL ? c->first->due_ms : now_ms + 60000;
-		until.tv_sec = (time_t)(ms / 1000);
-		until.tv_nsec = (long)(ms % 1000) * 1000000L;
+		until = clock_deadline(ms);
 		(void)pthread_cond_timedwait(&c->wakes, &c->lock, &until);
 	}
 	e = c->first;
@@ -205,15 +204,11 @@ courier_open(struct recorder *recorder, struct courier **out,
     struct fail *fail)
 {
 	struct courier *c = xcalloc(1, sizeof(*c));
-	pthread_condattr_t monotonic;
 	int err;
 
 	c->recorder = recorder;
 	(void)pthread_mutex_init(&c->lock, NULL);
-	(void)pthread_condattr_init(&monotonic);
-	(void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&c->wakes, &monotonic);
-	(void)pthread_condattr_destroy(&monotonic);
+	clock_cond_init(&c->wakes);
 	err = pthread_create(&c->thread, NULL, work, c);
 	if (err != 0) {
 		free(c);

@@ -19,7 +19,7 @@
 #include "base/xalloc.h"
 #include "rights/redaction.h"
 
-#define RETRY_SECONDS	60
+#define RETRY_MS	60000
 
 struct eraser {
 	const struct settings *settings;
@@ -112,10 +112,9 @@ finish(struct eraser *e, uint64_t until)
 static void
 pause_before_retry(struct eraser *e)
 {
-	struct timespec until;
+	struct timespec until = clock_deadline(clock_monotonic_ms() +
+	    RETRY_MS);
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += RETRY_SECONDS;
 	(void)pthread_mutex_lock(&e->lock);
 	while (!atomic_load(&e->stopping) && pthread_cond_timedwait(&e->wakes,
 	    &e->lock, &until) != ETIMEDOUT)
@@ -193,7 +192,6 @@ eraser_open(const struct settings *settings, struct recorder *recorder,
 {
 	struct eraser *e = xcalloc(1, sizeof(*e));
 	struct buf marker = BUF_INIT(8192);
-	pthread_condattr_t monotonic;
 	int err;
 
 	e->settings = settings;
@@ -201,10 +199,7 @@ eraser_open(const struct settings *settings, struct recorder *recorder,
 	buf_addf(&marker, "%s/.erasing", settings->audit.ledger);
 	e->marker = buf_take(&marker);
 	(void)pthread_mutex_init(&e->lock, NULL);
-	(void)pthread_condattr_init(&monotonic);
-	(void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&e->wakes, &monotonic);
-	(void)pthread_condattr_destroy(&monotonic);
+	clock_cond_init(&e->wakes);
 	if (access(e->marker, F_OK) == 0)
 		e->asked = 1;
 	err = pthread_create(&e->thread, NULL, work, e);

@@ -375,8 +375,7 @@ add_switch(struct buf *out, const struct request *r, const struct known *k,
 static bool
 can_opt_in(const struct known *k)
 {
-	return (policy_bases(k->list) & (1u << BASIS_CONSENT |
-	    1u << BASIS_EXPLICIT_CONSENT)) != 0 && k->list->sign_up;
+	return k->list->sign_up && policy_takes_consent(k->list);
 }
 
 static void
@@ -532,7 +531,7 @@ make_opt_in(struct site *site, const struct request *r,
 	(void)snprintf(e->language, sizeof(e->language), "%s",
 	    r->words->tag);
 	(void)snprintf(e->ip, sizeof(e->ip), "%s", r->client);
-	if ((policy_bases(list) & 1u << BASIS_CONSENT) == 0)
+	if (policy_takes_explicit_only(list))
 		(void)snprintf(e->basis, sizeof(e->basis), "%s",
 		    evidence_basis_name(BASIS_EXPLICIT_CONSENT));
 	wording_init(&wording);

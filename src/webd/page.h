@@ -78,7 +78,7 @@ void	page_add(struct answer *answer, const struct request *r,
 	    unsigned status, enum page page, const struct list *list);
 
 /* The Content-Security-Policy that fits these pages, with the digest of their
- * style; ancestors are the sites that may frame them, NULL for none. */
-void	page_add_policy(struct buf *out, const char *ancestors);
+ * style, up to the sites that may frame them: `frame-ancestors' is open. */
+void	page_add_policy(struct buf *out);
 
 #endif

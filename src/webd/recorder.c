@@ -81,13 +81,7 @@ wait_for_work(struct recorder *r, bool failed)
 	int64_t ms = failed ? RETRY_MS : IDLE_MS;
 	bool go_on;
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += (time_t)(ms / 1000);
-	until.tv_nsec += (long)(ms % 1000) * 1000000L;
-	if (until.tv_nsec >= 1000000000L) {
-		until.tv_nsec -= 1000000000L;
-		until.tv_sec++;
-	}
+	until = clock_deadline(clock_monotonic_ms() + ms);
 	(void)pthread_mutex_lock(&r->lock);
 	/* After a failure a new click is no reason to try at once. */
 	while (!r->stopping && (failed || !r->is_due) &&
@@ -117,22 +111,31 @@ note_result(struct recorder *r, int rc, const struct fail *fail)
 		log_info("Redis has all opt-outs again");
 }
 
+/* As who writes, where there is one. */
+static struct store_options
+store_options_of(const struct recorder *r, int timeout_ms)
+{
+	const struct settings *s = r->settings;
+	struct store_options options = { .url = s->redis.url,
+	    .username = s->redis.username, .password = s->redis.password,
+	    .timeout_ms = timeout_ms };
+
+	if (r->password != NULL) {
+		options.username = s->redis.writer_username;
+		options.password = r->password;
+	}
+	return options;
+}
+
 /* A Redis that must not be used now may be put right later. */
 static int
 open_applier(struct recorder *r, struct fail *fail)
 {
-	const struct settings *s = r->settings;
-	struct store_options store = { .url = s->redis.url,
-	    .username = s->redis.username, .password = s->redis.password,
-	    .timeout_ms = APPLY_MS };
+	const struct store_options store = store_options_of(r, APPLY_MS);
 	struct applier_options options = {
-		.directory = s->audit.ledger, .warn = on_warning,
+		.directory = r->settings->audit.ledger, .warn = on_warning,
 		.is_stopped = is_stopped, .context = r };
 
-	if (r->password != NULL) {
-		store.username = s->redis.writer_username;
-		store.password = r->password;
-	}
 	if (r->writer == NULL && store_open(&store, &r->writer, fail) == -1)
 		return -1;
 	options.store = r->writer;
@@ -349,16 +352,9 @@ open_ledger(struct recorder *r, struct fail *fail)
 static void
 open_reader(struct recorder *r)
 {
-	const struct settings *s = r->settings;
-	struct store_options options = { .url = s->redis.url,
-	    .username = s->redis.username, .password = s->redis.password,
-	    .timeout_ms = s->redis.timeout_ms };
+	const struct store_options options = store_options_of(r,
+	    r->settings->redis.timeout_ms);
 	struct fail fail;
-
-	if (r->password != NULL) {
-		options.username = s->redis.writer_username;
-		options.password = r->password;
-	}
 
 	if (store_open(&options, &r->reader, &fail) == -1)
 		log_error("%s (opt-outs are recorded all the same)",
@@ -368,14 +364,10 @@ open_reader(struct recorder *r)
 static int
 start_thread(struct recorder *r, struct fail *fail)
 {
-	pthread_condattr_t monotonic;
 	int err;
 
 	(void)pthread_mutex_init(&r->lock, NULL);
-	(void)pthread_condattr_init(&monotonic);
-	(void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&r->wakes, &monotonic);
-	(void)pthread_condattr_destroy(&monotonic);
+	clock_cond_init(&r->wakes);
 	r->is_due = true;	/* what waited while we were not there */
 	err = pthread_create(&r->thread, NULL, keep_applying, r);
 	return err == 0 ? 0 : fail_errno(fail, FAIL_SETUP, err,

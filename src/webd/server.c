@@ -47,6 +47,7 @@ struct server {
 	struct recorder	*recorder;
 	struct metrics	*metrics;
 	struct site	*site;
+	char		*policy;	/* Content-Security-Policy, open */
 };
 
 /* A request under way. */
@@ -296,10 +297,11 @@ add_header(struct MHD_Response *response, const char *name,
 static void
 add_policy(struct MHD_Response *response, const struct pending *p)
 {
+	const char *embed = p->request.settings->web.embed;
 	struct buf policy = BUF_INIT(POLICY_MAX);
 
-	page_add_policy(&policy, p->answer.may_be_framed ?
-	    p->request.settings->web.embed : NULL);
+	buf_addf(&policy, "%s%s", p->server->policy,
+	    p->answer.may_be_framed && embed != NULL ? embed : "'none'");
 	add_header(response, "Content-Security-Policy", buf_get(&policy));
 	buf_fini(&policy);
 }
@@ -521,6 +523,7 @@ free_server(struct server *s)
 	site_close(&s->site);
 	settings_put(&s->settings);
 	(void)pthread_mutex_destroy(&s->lock);
+	free(s->policy);
 	free(s);
 }
 
@@ -545,12 +548,15 @@ server_start(int fd, struct settings *settings,
     struct metrics *metrics, struct server **out, struct fail *fail)
 {
 	struct server *s = xcalloc(1, sizeof(*s));
+	struct buf policy = BUF_INIT(POLICY_MAX);
 
 	(void)pthread_mutex_init(&s->lock, NULL);
 	s->settings = settings_get(settings);
 	s->languages = languages;
 	s->recorder = recorder;
 	s->metrics = metrics;
+	page_add_policy(&policy);
+	s->policy = buf_take(&policy);
 	if (site_open(settings, languages, recorder, &s->site, fail) == -1 ||
 	    jobs_open(SLOW_THREADS, SLOW_WAITING, &s->slow, fail) == -1) {
 		free_server(s);

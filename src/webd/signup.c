@@ -50,19 +50,11 @@ struct wish {
 
 /* -- what a list takes -- */
 
-/* Consents alone come by a form; explicit ones by a box that is ticked. */
-static bool
-takes_explicit_only(const struct list *list)
-{
-	return (policy_bases(list) & 1u << BASIS_CONSENT) == 0;
-}
-
 static bool
 is_open(const struct request *r, const struct list *list)
 {
 	return list != NULL && list->sign_up &&
-	    r->settings->link_key != NULL && (policy_bases(list) &
-	    (1u << BASIS_CONSENT | 1u << BASIS_EXPLICIT_CONSENT)) != 0;
+	    r->settings->link_key != NULL && policy_takes_consent(list);
 }
 
 /* When the link of a request of that time can't be confirmed any more. */
@@ -207,7 +199,7 @@ add_form(struct buf *out, const struct request *r, const struct list *list,
 	page_address_field(out, r);
 	if (wording->notice.digest[0] != '\0')
 		page_hidden(out, "notice", wording->notice.digest);
-	if (takes_explicit_only(list)) {
+	if (policy_takes_explicit_only(list)) {
 		buf_add_str(out, "<label class=\"box\"><input "
 		    "type=\"checkbox\" name=\"agree\" value=\"yes\" "
 		    "required>");
@@ -300,7 +292,7 @@ prove(const struct request *r, struct wish *w, struct fail *fail)
 	struct evidence *e = &w->evidence;
 
 	wording_prove(&w->wording, e);
-	if (takes_explicit_only(w->list))
+	if (policy_takes_explicit_only(w->list))
 		(void)snprintf(e->basis, sizeof(e->basis), "%s",
 		    evidence_basis_name(BASIS_EXPLICIT_CONSENT));
 	if (e->purpose[0] == '\0' && w->list->purpose != NULL)
@@ -321,7 +313,7 @@ take_form(struct site *site, const struct request *r, struct wish *w,
 		    answer);
 		return;
 	}
-	if (takes_explicit_only(w->list) &&
+	if (policy_takes_explicit_only(w->list) &&
 	    strcmp(r->form.agree, "yes") != 0) {
 		show_form(r, w->list, &w->wording, 400, WORD_AGREE_MISSING,
 		    answer);

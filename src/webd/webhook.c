@@ -24,6 +24,7 @@
 #include "base/log.h"
 #include "base/xalloc.h"
 #include "journal/journal.h"
+#include "ledger/identity.h"
 #include "net/http.h"
 #include "webd/webhook_body.h"
 
@@ -103,21 +104,12 @@ static int
 identify(const struct receiver *r, struct webhook_cursor *cursor,
     struct fail *fail)
 {
-	static const unsigned char none[WEBHOOK_LEDGER_BYTES];
-	struct journal_reader *reader;
-	struct journal_entry entry;
-	int rc;
+	static const unsigned char none[LEDGER_ID_BYTES];
 
 	if (memcmp(cursor->ledger, none, sizeof(none)) != 0)
 		return 0;
-	if (journal_reader_open(r->all->settings->audit.ledger, "ledger", 1,
-	    &reader, fail) == -1)
-		return -1;
-	rc = journal_reader_next(reader, &entry, fail);
-	if (rc == 1)
-		memcpy(cursor->ledger, entry.chain, sizeof(cursor->ledger));
-	journal_reader_close(&reader);
-	return rc == -1 ? -1 : 0;
+	return ledger_identity(r->all->settings->audit.ledger, cursor->ledger,
+	    fail) == -1 ? -1 : 0;
 }
 
 /* Returns 1, or 0 when it was never told, or -1 with *fail. */
@@ -466,13 +458,7 @@ pause_for(struct webhooks *w, int64_t ms)
 {
 	struct timespec until;
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += (time_t)(ms / 1000);
-	until.tv_nsec += (long)(ms % 1000) * 1000000L;
-	if (until.tv_nsec >= 1000000000L) {
-		until.tv_nsec -= 1000000000L;
-		until.tv_sec++;
-	}
+	until = clock_deadline(clock_monotonic_ms() + ms);
 	(void)pthread_mutex_lock(&w->lock);
 	while (!atomic_load(&w->stopping) && pthread_cond_timedwait(&w->wakes,
 	    &w->lock, &until) != ETIMEDOUT)
@@ -530,14 +516,10 @@ webhooks_open(struct settings *settings, struct webhooks **out,
     struct fail *fail)
 {
 	struct webhooks *w = xcalloc(1, sizeof(*w));
-	pthread_condattr_t monotonic;
 
 	w->settings = settings_get(settings);
 	(void)pthread_mutex_init(&w->lock, NULL);
-	(void)pthread_condattr_init(&monotonic);
-	(void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&w->wakes, &monotonic);
-	(void)pthread_condattr_destroy(&monotonic);
+	clock_cond_init(&w->wakes);
 	w->receivers = xcalloc(settings->webhook_count + 1,
 	    sizeof(*w->receivers));
 	for (size_t i = 0; i < settings->webhook_count; i++)

@@ -15,18 +15,16 @@
 #include "base/fail.h"
 #include "consent/event.h"
 #include "journal/journal.h"
+#include "ledger/identity.h"
 
 /* -- how far a receiver was told -- */
-
-#define WEBHOOK_LEDGER_BYTES	8
 
 /* All zeroes: nothing yet. */
 struct webhook_cursor {
 	uint64_t	seq;		/* the last entry that was told */
 	/* Its chain, which no other ledger has there. */
 	unsigned char	chain[JOURNAL_CHAIN_BYTES];
-	/* What tells the ledger from others: see webhook.c. */
-	unsigned char	ledger[WEBHOOK_LEDGER_BYTES];
+	unsigned char	ledger[LEDGER_ID_BYTES];
 };
 
 /* One line: "7 64-hex 16-hex". */

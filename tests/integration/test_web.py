@@ -8,15 +8,12 @@ import os
 import re
 import signal
 import socket
-import ssl
 import subprocess
 import time
 
-from rig.web import Answer
-from rig import (Browser, Filter, Postfix, Redis, Service, Sink, TestCase,
-                 WEEKLY, Web,
-                 find_program, free_ports, in_threads, make_message, program,
-                 read_text, run, wait_for, write_file)
+from rig import (Browser, Filter, Nginx, Postfix, Redis, Sink, TestCase,
+                 WEEKLY, Web, in_threads, make_message, program, read_text,
+                 run, wait_for, write_file)
 
 LISTS = [copy.deepcopy(WEEKLY),
          {"id": "other", "name": "Other <b>&</b>",
@@ -504,70 +501,7 @@ class BehindNginx(TestCase):
         cls.rig.on_close(cls.filter.kill9)
         cls.sink = Sink(cls.rig)
         cls.postfix = Postfix(cls.rig, cls.sink, [cls.filter])
-        cls.port = free_ports(1)[0]
-        cls.start_nginx()
-
-    @classmethod
-    def start_nginx(cls):
-        top = cls.rig.subdir("nginx")
-        key, pem = os.path.join(top, "key"), os.path.join(top, "pem")
-        run([find_program("openssl"), "req", "-x509", "-newkey", "rsa:2048",
-             "-nodes", "-keyout", key, "-out", pem, "-days", "2", "-subj",
-             "/CN=news.example.com", "-addext",
-             "subjectAltName=DNS:news.example.com"])
-        contrib = os.path.join(os.path.dirname(__file__), "..", "..",
-                               "contrib", "proxy", "nginx.conf")
-        site = read_text(contrib)
-        for old, new in (
-                ("127.0.0.1:8092", "%s:%d" % cls.web.address),
-                ("listen 443 ssl", f"listen 127.0.0.1:{cls.port} ssl"),
-                ("\tlisten [::]:443 ssl;\n", ""),
-                ("/etc/ssl/news.example.com.pem", pem),
-                ("/etc/ssl/news.example.com.key", key)):
-            assert old in site, old
-            site = site.replace(old, new)
-        conf = os.path.join(top, "nginx.conf")
-        write_file(conf, f"""daemon off; user root; pid {top}/pid;
-error_log {top}/error.log;
-events {{}}
-http {{
-    access_log {top}/access.log;
-    client_body_temp_path {top}/body; proxy_temp_path {top}/proxy;
-    fastcgi_temp_path {top}/f; uwsgi_temp_path {top}/u;
-    scgi_temp_path {top}/s;
-{site}
-}}
-""")
-        cls.top, cls.pem = top, pem
-        service = Service([find_program("nginx"), "-c", conf, "-p", top],
-                          os.path.join(top, "out.log"))
-        cls.rig.on_close(service.stop)
-        cls.context = ssl.create_default_context(cafile=pem)
-        service.wait_ready(lambda: cls.reaches_nginx(), 15)
-
-    @classmethod
-    def reaches_nginx(cls):
-        try:
-            socket.create_connection(("127.0.0.1", cls.port), 1).close()
-        except OSError:
-            return False
-        return True
-
-    def fetch(self, method, target, body=None):
-        raw = socket.create_connection(("127.0.0.1", self.port), 20)
-        with self.context.wrap_socket(
-                raw, server_hostname="news.example.com") as s:
-            head = (f"{method} {target} HTTP/1.1\r\nHost: "
-                    "news.example.com\r\nConnection: close\r\n")
-            if body is not None:
-                head += f"{FORM}\r\nContent-Length: {len(body)}\r\n"
-            s.sendall(head.encode() + b"\r\n" + (body or b""))
-            answer = b""
-            while True:
-                more = s.recv(65536)
-                if not more:
-                    return Answer(answer)
-                answer += more
+        cls.proxy = Nginx(cls.rig, "%s:%d" % cls.web.address)
 
     def test_from_the_message_to_the_click(self):
         a = "reader@example.org"
@@ -578,12 +512,13 @@ http {{
         message = self.sink.wait(1)[0]
         link = re.match(r"<https://news\.example\.com(/[^>]+)>",
                         message.one("List-Unsubscribe")).group(1)
-        page = self.fetch("GET", link)
+        page = self.proxy.fetch("GET", link)
         self.assertEqual(page.status, 200)
         self.assertIn(b"Weekly news", page.body)
         self.assertEqual(page.headers["cache-control"], ["no-store"])
-        self.assertEqual(self.fetch("GET", link[:-2]).status, 404)
-        done = self.fetch("POST", link, b"List-Unsubscribe=One-Click")
+        self.assertEqual(self.proxy.fetch("GET", link[:-2]).status, 404)
+        done = self.proxy.fetch(
+            "POST", link, b"List-Unsubscribe=One-Click", [FORM])
         self.assertEqual(done.status, 200)
         self.assertNotIn("location", done.headers)
         self.assertNotIn("set-cookie", done.headers)
@@ -591,7 +526,7 @@ http {{
             "check", "--list", "weekly", a, check=False).returncode == 1, 1)
         sent = self.postfix.send("n@news.example.com", a, make_message(to=a))
         self.assertEqual(sent.rcpt[a].code, 550)
-        for log in glob.glob(os.path.join(self.top, "*.log")):
+        for log in glob.glob(os.path.join(self.proxy.top, "*.log")):
             self.assertNotIn(link[3:], read_text(log), log)
 
 

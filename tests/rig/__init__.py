@@ -65,6 +65,8 @@ What there is (each class says more):
     Sendmail(rig, sink, milters, flag)
                            ports .smtp .submission; .send() .wait_idle()
     OpenDkim(rig)          .milter (behind the filter) .verify(raw)
+    Nginx(rig, upstream)   and Caddy, Haproxy, as contrib/ shows them:
+                           .fetch() .top .logs()
     Authority(rig)         a CA: .path .issue(host, not_after)
     Receiver(rig, pem)     a web server: .url .requests .wait(n) .behave
     Smtp(address)          one SMTP session, step by step; .transcript
@@ -88,6 +90,7 @@ from .opendkim import OpenDkim
 from .postfix import Postfix
 from .process import (Rig, RigError, Service, find_program, free_ports,
                       read_text, run, wait_for, write_file)
+from .proxy import Caddy, Haproxy, Nginx
 from .receiver import Authority, Receiver
 from .redis import Redis, RedisError, RespClient
 from .sendmail import Sendmail
