@@ -47,6 +47,13 @@ struct found {
 	char		 actor[64];
 };
 
+/* Somebody opened the person's page: the entry, and what rows show of it. */
+struct seen {
+	uint64_t	 seq;
+	char		*body;		/* owned */
+	char		 time[32], what[64];
+};
+
 struct export {
 	const struct export_options *options;
 	const struct settings *settings;
@@ -58,7 +65,9 @@ struct export {
 	struct record	 person;
 	struct found	*events;
 	size_t		 event_count, event_room;
-	bool		 has_entries;	/* of an array: printed already */
+	struct seen	*accesses;
+	size_t		 access_count, access_room;
+	bool		 has_decisions;	/* printed already */
 	bool		 incomplete;	/* something could not be read */
 };
 
@@ -191,15 +200,13 @@ is_about(const struct export *x, const struct json_object *object)
 }
 
 static void
-take_event(struct export *x, const struct journal_entry *entry,
-    const struct json_object *object)
+take_event(struct export *x, const struct json_object *object)
 {
 	struct found *found;
 	struct event event;
 	struct fail fail;
 	struct span text;
 
-	(void)entry;
 	if (event_parse(object, &event, &fail) == 0 &&
 	    subject_is(&event.subject, &x->options->subject)) {
 		note_event(x, &event);
@@ -212,6 +219,47 @@ take_event(struct export *x, const struct journal_entry *entry,
 		}
 	} else
 		x->incomplete = true;
+}
+
+static void
+copy_member(char *to, size_t room, const struct json_object *object,
+    const char *name)
+{
+	struct span text = span_of(NULL, 0);
+
+	if (json_object_string(object, name, &text) == 1)
+		text = span_head(text, room - 1);
+	if (text.len > 0)
+		memcpy(to, text.p, text.len);
+	to[text.len] = '\0';
+}
+
+static void
+take_access(struct export *x, const struct journal_entry *entry,
+    const struct json_object *object)
+{
+	struct seen *seen;
+
+	if (x->access_count == x->access_room) {
+		x->access_room = x->access_room ? x->access_room * 2 : 16;
+		x->accesses = xrealloc(x->accesses, x->access_room,
+		    sizeof(*x->accesses));
+	}
+	seen = &x->accesses[x->access_count++];
+	seen->seq = entry->seq;
+	seen->body = xmemdupz(entry->body.p, entry->body.len);
+	copy_member(seen->time, sizeof(seen->time), object, "time");
+	copy_member(seen->what, sizeof(seen->what), object, "what");
+}
+
+static void
+take_ledger_entry(struct export *x, const struct journal_entry *entry,
+    const struct json_object *object)
+{
+	if (span_is(entry->type, SPAN("access")))
+		take_access(x, entry, object);
+	else
+		take_event(x, object);
 }
 
 typedef void (*take_entry)(struct export *x,
@@ -234,10 +282,18 @@ offer(struct export *x, const struct journal_entry *entry, take_entry take)
 	json_object_free(&object);
 }
 
-/* Calls take for each entry of a type that is about the person. */
+static bool
+tells_of_people(const struct journal_entry *entry)
+{
+	return span_is(entry->type, SPAN("event")) ||
+	    span_is(entry->type, SPAN("access")) ||
+	    span_is(entry->type, SPAN("decision"));
+}
+
+/* Calls take for each entry that is about the person. */
 static int
 read_journal(struct export *x, const char *directory, const char *name,
-    const char *type, take_entry take, struct fail *fail)
+    take_entry take, struct fail *fail)
 {
 	struct journal_reader *reader;
 	struct journal_entry entry;
@@ -257,7 +313,7 @@ read_journal(struct export *x, const char *directory, const char *name,
 			warn(x, "%s", fail->text);
 			if (fail->class != FAIL_INPUT)
 				break;
-		} else if (span_is(entry.type, span_str(type)))
+		} else if (tells_of_people(&entry))
 			offer(x, &entry, take);
 	}
 	if (rc == 1)
@@ -350,8 +406,8 @@ gather(struct export *x, struct fail *fail)
 	const struct export_options *o = x->options;
 
 	for (size_t i = 0; i < o->ledger_count; i++)
-		if (read_journal(x, o->ledgers[i], "ledger", "event",
-		    take_event, fail) == -1)
+		if (read_journal(x, o->ledgers[i], "ledger",
+		    take_ledger_entry, fail) == -1)
 			return -1;
 	if (store_visit(o->store, &o->subject, visit, x, fail) == -1)
 		warn(x, "the consent store is not in the export: %s",
@@ -729,29 +785,24 @@ print_events(const struct export *x, struct buf *out)
 	flush(x, out);
 }
 
-/* The entry as it stands in the journal, without what secures it there. */
+/* The entry as it stands in its journal, without what secures it there. */
 static void
-print_entry(struct export *x, const struct journal_entry *entry,
+print_entry(const struct export *x, bool is_first, uint64_t seq,
+    struct span body)
+{
+	fprintf(x->out, "%s\n{\"log_index\":%" PRIu64 ",", is_first ? "" : ",",
+	    seq);
+	(void)fwrite(body.p, 1, body.len, x->out);
+	putc('}', x->out);
+}
+
+static void
+print_decision(struct export *x, const struct journal_entry *entry,
     const struct json_object *object)
 {
 	(void)object;
-	fprintf(x->out, "%s\n{\"log_index\":%" PRIu64 ",",
-	    x->has_entries ? "," : "", entry->seq);
-	(void)fwrite(entry->body.p, 1, entry->body.len, x->out);
-	putc('}', x->out);
-	x->has_entries = true;
-}
-
-static int
-read_accesses(struct export *x, take_entry take, struct fail *fail)
-{
-	const struct export_options *o = x->options;
-
-	for (size_t i = 0; i < o->ledger_count; i++)
-		if (read_journal(x, o->ledgers[i], "ledger", "access", take,
-		    fail) == -1)
-			return -1;
-	return 0;
+	print_entry(x, !x->has_decisions, entry->seq, entry->body);
+	x->has_decisions = true;
 }
 
 static int
@@ -760,7 +811,7 @@ read_decisions(struct export *x, take_entry take, struct fail *fail)
 	const struct export_options *o = x->options;
 
 	for (size_t i = 0; i < o->log_count; i++)
-		if (read_journal(x, o->logs[i], "decisions", "decision", take,
+		if (read_journal(x, o->logs[i], "decisions", take,
 		    fail) == -1)
 			return -1;
 	return 0;
@@ -775,12 +826,12 @@ print_json(struct export *x, struct fail *fail)
 	print_records(x, &out);
 	print_events(x, &out);
 	buf_fini(&out);
-	if (read_decisions(x, print_entry, fail) == -1)
+	if (read_decisions(x, print_decision, fail) == -1)
 		return -1;
-	x->has_entries = false;
 	fputs("],\n\"accesses\":[", x->out);
-	if (read_accesses(x, print_entry, fail) == -1)
-		return -1;
+	for (size_t i = 0; i < x->access_count; i++)
+		print_entry(x, i == 0, x->accesses[i].seq,
+		    span_str(x->accesses[i].body));
 	/* Only now is it known. */
 	fprintf(x->out, "],\n\"complete\":%s", x->incomplete ? "false" :
 	    "true");
@@ -846,14 +897,12 @@ print_decision_row(struct export *x, const struct journal_entry *entry,
 }
 
 static void
-print_access_row(struct export *x, const struct journal_entry *entry,
-    const struct json_object *object)
+print_access_row(const struct export *x, const struct seen *seen)
 {
 	struct span cells[CSV_COLUMNS] = { SPAN("access") };
 
-	(void)entry;
-	(void)!json_object_string(object, "time", &cells[1]);
-	(void)!json_object_string(object, "what", &cells[3]);
+	cells[1] = span_str(seen->time);
+	cells[3] = span_str(seen->what);
 	cells[7] = SPAN("ledger");
 	cell_print_row(x->out, cells, CSV_COLUMNS);
 }
@@ -869,8 +918,8 @@ print_csv(struct export *x, struct fail *fail)
 	cell_print_row(x->out, header, CSV_COLUMNS);
 	for (size_t i = 0; i < x->event_count; i++)
 		print_event_row(x, &x->events[i]);
-	if (read_accesses(x, print_access_row, fail) == -1)
-		return -1;
+	for (size_t i = 0; i < x->access_count; i++)
+		print_access_row(x, &x->accesses[i]);
 	return read_decisions(x, print_decision_row, fail);
 }
 
@@ -895,6 +944,9 @@ export_write(const struct export_options *options, FILE *out, bool *complete,
 		rc = fail_errno(fail, FAIL_TEMP, errno, "can't write");
 	free(x.lists);
 	free(x.events);
+	for (size_t i = 0; i < x.access_count; i++)
+		free(x.accesses[i].body);
+	free(x.accesses);
 	*complete = !x.incomplete;
 	return rc;
 }
