@@ -371,11 +371,11 @@ add_switch(struct buf *out, const struct request *r, const struct known *k,
 	wording_fini(&wording);
 }
 
-/* Could the person opt in here? */
+/* Can people opt in to it here? */
 static bool
-can_opt_in(const struct known *k)
+can_opt_in(const struct list *list)
 {
-	return k->list->sign_up && policy_takes_consent(k->list);
+	return list->sign_up && policy_takes_consent(list);
 }
 
 static void
@@ -404,7 +404,7 @@ add_list(struct buf *out, const struct request *r, const struct known *k,
 	add_evidence(out, r, k);
 	buf_add_str(out, "</dl>\n");
 	add_wording(out, r, k);
-	if (k->list != NULL && (is_on || (can_opt_in(k) &&
+	if (k->list != NULL && (is_on || (can_opt_in(k->list) &&
 	    reason != REASON_RESTRICTED)))
 		add_switch(out, r, k, key, is_on);
 	buf_add_str(out, "</section>\n");
@@ -572,8 +572,9 @@ events_of(struct site *site, const struct request *r,
 	    span_str(r->form.list));
 
 	if (strcmp(action, ACTION_ON) == 0)
-		return list == NULL ? 0 : make_opt_in(site, r, list, subject,
-		    events, fail) == -1 ? -1 : 2;
+		return list == NULL || !can_opt_in(list) ? 0 :
+		    make_opt_in(site, r, list, subject, events, fail) == -1 ?
+		    -1 : 2;
 	for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
 		if (strcmp(actions[i].action, action) != 0 ||
 		    (actions[i].of_list && list == NULL))

@@ -369,6 +369,9 @@ class Pages(TestCase):
                                    action="object").status, 410)
         press("nothing")
         press("list-off", list="nolist")
+        # A button that the page does not have.
+        press("list-on", list="closed")
+        self.assertEqual(self.ledger()[-1]["event"], "object")
         self.filter.ctl("verify")
 
     def test_link_opens_once(self):
