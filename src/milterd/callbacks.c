@@ -35,14 +35,56 @@
 /* libmilter hands its callbacks no pointer of ours at registration. */
 static struct runtime *application;
 static atomic_int in_flight;
+static atomic_size_t connections;
+static atomic_bool is_full;		/* and the log was told */
 
 /* connect .. close */
 struct session {
 	unsigned long	 steps;		/* negotiated SMFIP_ bits */
+	bool		 turned_away;	/* one more than there is room for */
 	bool		 has_client;
 	unsigned char	 client[16];
 	struct message	*message;	/* MAIL .. end of message; or NULL */
 };
+
+static size_t
+connections_max(void)
+{
+	struct snapshot *snapshot = runtime_get(application);
+	size_t max = snapshot->connections;
+
+	snapshot_put(&snapshot);
+	return max;
+}
+
+/* Counts a connection in; is there room for it? */
+static bool
+enter(void)
+{
+	size_t max = connections_max();
+
+	if (atomic_fetch_add(&connections, 1) < max)
+		return true;
+	if (!atomic_exchange(&is_full, true))
+		log_warn("more than %zu connections of MTAs at once: mail "
+		    "that comes by further ones is deferred (raise "
+		    "limits.connections, or LimitNOFILE of the unit)", max);
+	return false;
+}
+
+static void
+leave(void)
+{
+	size_t left = atomic_fetch_sub(&connections, 1) - 1;
+	size_t max;
+
+	if (!atomic_load(&is_full))
+		return;
+	/* Well below, or the log would be told again and again. */
+	max = connections_max();
+	if (left < max - max / 10 && atomic_exchange(&is_full, false))
+		log_info("there is room for connections of MTAs again");
+}
 
 static struct session *
 session_get(SMFICTX *ctx)
@@ -51,6 +93,7 @@ session_get(SMFICTX *ctx)
 
 	if (session == NULL) {
 		session = xcalloc(1, sizeof(*session));
+		session->turned_away = !enter();
 		(void)smfi_setpriv(ctx, session);
 	}
 	return session;
@@ -148,7 +191,8 @@ on_mail(SMFICTX *ctx, char **argv)
 	memcpy(origin.client, session->client, sizeof(origin.client));
 	/* No abort reaches us after an end of message. */
 	message_free(&session->message);
-	session->message = message_new(application, &origin);
+	if (!session->turned_away)
+		session->message = message_new(application, &origin);
 	return go_on(session, SMFIP_NR_MAIL);
 }
 
@@ -174,6 +218,24 @@ answer(SMFICTX *ctx, const struct reply *reply)
 	return code[0] == '5' ? SMFIS_REJECT : SMFIS_TEMPFAIL;
 }
 
+/* The answer where there is no message: none was begun, or there was no room
+ * for it. */
+static sfsistat
+answer_without_message(SMFICTX *ctx, const struct session *session)
+{
+	struct snapshot *snapshot = runtime_get(application);
+	bool observe = snapshot->settings->policy.observe;
+	struct reply reply;
+
+	snapshot_put(&snapshot);
+	if (!session->turned_away)
+		return SMFIS_TEMPFAIL;
+	if (observe)
+		return SMFIS_CONTINUE;
+	reply_format(&reply, REPLY_TOO_MANY_CONNECTIONS, "", 0, NULL, "");
+	return answer(ctx, &reply);
+}
+
 static sfsistat
 on_rcpt(SMFICTX *ctx, char **argv)
 {
@@ -181,7 +243,7 @@ on_rcpt(SMFICTX *ctx, char **argv)
 	struct reply reply;
 
 	if (session->message == NULL)
-		return SMFIS_TEMPFAIL;
+		return answer_without_message(ctx, session);
 	message_set_queue_id(session->message, macro(ctx, "i"));
 	message_add_recipient(session->message, argv[0],
 	    macro(ctx, "{rcpt_addr}"), &reply);
@@ -253,7 +315,7 @@ on_end(SMFICTX *ctx)
 	sfsistat result;
 
 	if (session->message == NULL)
-		return SMFIS_TEMPFAIL;
+		return answer_without_message(ctx, session);
 	message_set_queue_id(session->message, macro(ctx, "i"));
 	message_end(session->message, &out);
 	result = answer(ctx, &out.reply);
@@ -286,6 +348,7 @@ on_close(SMFICTX *ctx)
 		return SMFIS_CONTINUE;
 	message_free(&session->message);
 	free(session);
+	leave();
 	(void)smfi_setpriv(ctx, NULL);
 	return SMFIS_CONTINUE;
 }

@@ -2,6 +2,7 @@ sbin_PROGRAMS += src/milterd/consent-milter
 src_milterd_consent_milter_SOURCES = \
 	src/milterd/audit.c src/milterd/audit.h \
 	src/milterd/callbacks.c src/milterd/callbacks.h \
+	src/milterd/capacity.c src/milterd/capacity.h \
 	src/milterd/edits.c src/milterd/edits.h \
 	src/milterd/main.c \
 	src/milterd/message.c src/milterd/message.h \

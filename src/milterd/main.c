@@ -372,7 +372,6 @@ main(int argc, char **argv)
 		ready_fd = daemonize();
 	/* Until it is ready, whoever started it sees what is wrong. */
 	log_open("consent-milter", true);
-	(void)privilege_raise_files();
 	if (settings_load_keys(settings, &fail) == -1 ||
 	    callbacks_register(&fail) == -1 ||
 	    open_socket(settings, &fail) == -1 ||

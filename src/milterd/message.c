@@ -53,6 +53,7 @@ struct message {
 	bool		 may_be_confirmation;
 	struct header_facts *headers;
 	struct edits_facts header_counts;
+	size_t		 header_bytes;	/* that the MTA has told */
 	struct recipient *recipients;
 	size_t		 count;
 	size_t		 room;
@@ -302,7 +303,7 @@ message_add_recipient(struct message *m, const char *argument,
 	struct recipient *r;
 
 	word_reply(m, reply, REPLY_NONE, NULL, 0);
-	if (m->count >= MESSAGE_RECIPIENTS_MAX) {
+	if (m->count >= settings_of(m)->limits.recipients) {
 		if (!observe)
 			word_reply(m, reply, REPLY_TOO_MANY, NULL, 0);
 		return;
@@ -325,12 +326,21 @@ message_add_recipient(struct message *m, const char *argument,
 	m->count--;
 }
 
+static bool
+header_is_too_large(const struct message *m)
+{
+	return m->header_bytes > settings_of(m)->limits.header_bytes;
+}
+
 void
 message_add_header(struct message *m, const char *name, const char *value)
 {
 	struct span n = span_trim(span_str(name));
 	struct span v = span_str(value);
 
+	m->header_bytes += n.len + v.len;
+	if (header_is_too_large(m))
+		return;
 	header_facts_add(m->headers, n, v);
 	edits_facts_add(&m->header_counts, n, v);
 	if (m->message_id[0] == '\0' &&
@@ -562,6 +572,16 @@ message_end(struct message *m, struct outcome *out)
 	/* Everybody was refused at RCPT, or Sendmail ends an empty one. */
 	if (m->count == 0)
 		return;
+	/* What was not read may hold what decides. */
+	if (header_is_too_large(m) && m->class.class != CLASS_EXEMPT &&
+	    !policy_of(m)->observe) {
+		log_warn("%s: the header has more than limits.header_bytes = "
+		    "%zu bytes: deferred", log_id(m),
+		    settings_of(m)->limits.header_bytes);
+		word_reply(m, &out->reply, REPLY_HEADER_TOO_LARGE,
+		    &m->recipients[0], 0);
+		return;
+	}
 	classify_message(policy_of(m), &m->envelope, m->headers, &m->class);
 	switch (m->class.class) {
 	case CLASS_LISTED:

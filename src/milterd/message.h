@@ -17,9 +17,6 @@
 #include "milterd/reply.h"
 #include "milterd/runtime.h"
 
-/* A hard ceiling on what one transaction can make us keep. */
-#define MESSAGE_RECIPIENTS_MAX	10000
-
 /* The facts of MAIL; everything is copied. */
 struct message_origin {
 	const char	*sender;	/* argument of MAIL as received */

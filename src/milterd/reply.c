@@ -14,8 +14,9 @@
 
 static const struct {
 	const char *code, *status;
+	const char *text;	/* where there is nothing to fill in */
 } codes[] = {
-	[REPLY_NONE] = { "250", "2.0.0" },
+	[REPLY_NONE] = { "250", "2.0.0", "" },
 	[REPLY_NO_CONSENT] = { "550", "5.7.1" },
 	[REPLY_STORE_TEMPFAIL] = { "451", "4.4.3" },
 	[REPLY_STORE_REJECT] = { "550", "5.7.1" },
@@ -24,7 +25,11 @@ static const struct {
 	[REPLY_BULK_REJECT] = { "550", "5.7.1" },
 	[REPLY_BULK_TEMPFAIL] = { "451", "4.3.5" },
 	[REPLY_UNRECORDED] = { "451", "4.3.0" },
-	[REPLY_TOO_MANY] = { "452", "4.5.3" },
+	[REPLY_TOO_MANY] = { "452", "4.5.3", "too many recipients" },
+	[REPLY_HEADER_TOO_LARGE] = { "451", "4.3.4", "the header of the "
+	    "message is too large for the consent filter" },
+	[REPLY_TOO_MANY_CONNECTIONS] = { "451", "4.3.2", "too many "
+	    "connections to the consent filter, try again later" },
 	[REPLY_INTERNAL] = { "451", "4.3.0" },
 };
 
@@ -71,12 +76,16 @@ reply_format(struct reply *out, enum reply_kind kind, const char *recipient,
 	out->code = codes[kind].code;
 	out->status = codes[kind].status;
 	text[0] = '\0';
-	/* The usual case at RCPT: there is nothing to word. */
-	if (kind == REPLY_NONE)
+	if (codes[kind].text != NULL) {
+		(void)snprintf(text, size, "%s", codes[kind].text);
 		return;
+	}
 	list_name(name, sizeof(name), list);
 	switch (kind) {
 	case REPLY_NONE:
+	case REPLY_TOO_MANY:
+	case REPLY_HEADER_TOO_LARGE:
+	case REPLY_TOO_MANY_CONNECTIONS:
 		break;
 	case REPLY_NO_CONSENT:
 		no_consent(out, recipient, others, name, ref);
@@ -106,9 +115,6 @@ reply_format(struct reply *out, enum reply_kind kind, const char *recipient,
 	case REPLY_UNRECORDED:
 		(void)snprintf(text, size, "the decision can't be recorded "
 		    "now, try again later (ref %s)", ref);
-		break;
-	case REPLY_TOO_MANY:
-		(void)snprintf(text, size, "too many recipients");
 		break;
 	case REPLY_INTERNAL:
 		(void)snprintf(text, size,

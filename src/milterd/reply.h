@@ -29,6 +29,8 @@ enum reply_kind {
 	REPLY_BULK_TEMPFAIL,
 	REPLY_UNRECORDED,	/* the decision log can't be written */
 	REPLY_TOO_MANY,		/* recipients in one message */
+	REPLY_HEADER_TOO_LARGE,
+	REPLY_TOO_MANY_CONNECTIONS,
 	REPLY_INTERNAL		/* our own invariant broke */
 };
 

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/xalloc.h"
 #include "journal/checkpoint.h"
+#include "milterd/capacity.h"
 #include "milterd/unapplied.h"
 
 /* A decision is on disk this long after its answer, at the latest. */
@@ -90,12 +91,13 @@ open_store(const struct settings *settings, struct pooled_store **out,
 
 static struct counted_snapshot *
 snapshot_new(struct runtime *runtime, struct settings *settings,
-    struct pooled_store *pool)
+    size_t connections, struct pooled_store *pool)
 {
 	struct counted_snapshot *snapshot = xcalloc(1, sizeof(*snapshot));
 
 	snapshot->public.settings = settings;
 	snapshot->public.store = pool->store;
+	snapshot->public.connections = connections;
 	snapshot->runtime = runtime;
 	snapshot->pool = pool;
 	snapshot->refs = 1;
@@ -120,12 +122,14 @@ runtime_new(const char *path, struct settings *settings,
 	};
 	struct pooled_store *pool;
 	uint64_t recovered = 0;
+	size_t connections;
 
 	runtime->path = path;
 	(void)pthread_mutex_init(&runtime->lock, NULL);
 	if (gethostname(runtime->host, sizeof(runtime->host) - 1) == -1)
 		(void)snprintf(runtime->host, sizeof(runtime->host), "localhost");
-	if (journal_open(&options, &runtime->decisions, &recovered,
+	if (capacity_connections(settings, &connections, fail) == -1 ||
+	    journal_open(&options, &runtime->decisions, &recovered,
 	    fail) == -1) {
 		free(runtime);
 		return -1;
@@ -144,7 +148,7 @@ runtime_new(const char *path, struct settings *settings,
 		free(runtime);
 		return -1;
 	}
-	runtime->current = snapshot_new(runtime, settings, pool);
+	runtime->current = snapshot_new(runtime, settings, connections, pool);
 	runtime->first = settings_get(settings);
 	*out = runtime;
 	return 0;
@@ -267,6 +271,7 @@ runtime_reload(struct runtime *runtime)
 	struct counted_snapshot *old = NULL;
 	struct pooled_store *pool = NULL;
 	struct fail fail = { .text = "" };
+	size_t connections;
 
 	if (read_settings(runtime->path, &fresh) == -1) {
 		log_error("reload refused, the running configuration stays");
@@ -274,9 +279,10 @@ runtime_reload(struct runtime *runtime)
 	}
 	running = runtime_get(runtime);
 	warn_of_restart(running->settings, fresh);
-	if (same_redis(running->settings, fresh)) {
+	if (same_redis(running->settings, fresh))
 		pool = ((struct counted_snapshot *)running)->pool;
-	} else if (open_store(fresh, &pool, &fail) == -1) {
+	if (capacity_connections(fresh, &connections, &fail) == -1 ||
+	    (pool == NULL && open_store(fresh, &pool, &fail) == -1)) {
 		log_error("reload refused, the running configuration stays: "
 		    "%s", fail.text);
 		settings_put(&fresh);
@@ -284,7 +290,8 @@ runtime_reload(struct runtime *runtime)
 	if (fresh != NULL) {
 		(void)pthread_mutex_lock(&runtime->lock);
 		old = runtime->current;
-		runtime->current = snapshot_new(runtime, fresh, pool);
+		runtime->current = snapshot_new(runtime, fresh, connections,
+		    pool);
 		(void)pthread_mutex_unlock(&runtime->lock);
 		log_info("configuration reloaded from %s", runtime->path);
 	}

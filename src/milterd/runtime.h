@@ -19,6 +19,7 @@
 struct snapshot {
 	struct settings	*settings;	/* owned: one reference */
 	struct store	*store;		/* borrowed from its pool */
+	size_t		 connections;	/* of MTAs, at the most */
 };
 
 struct runtime;

@@ -87,6 +87,8 @@ const struct option option_table[] = {
 	{ SCOPE_TOP, "retention", .kind = OPTION_GROUP,
 	  .members = SCOPE_RETENTION,
 	  .help = "how long what is kept" },
+	{ SCOPE_TOP, "limits", .kind = OPTION_GROUP, .members = SCOPE_LIMITS,
+	  .help = "beyond which mail is deferred" },
 	{ SCOPE_TOP, "unsubscribe", .kind = OPTION_GROUP,
 	  .members = SCOPE_UNSUBSCRIBE,
 	  .help = "the links that are put into list mail" },
@@ -166,6 +168,18 @@ const struct option option_table[] = {
 	{ SCOPE_RETENTION, "proof", .kind = OPTION_DURATION,
 	  TOP(retention.proof), .fallback = "36 months",
 	  .help = "proof of a consent, from its end on" },
+
+	{ SCOPE_LIMITS, "recipients", .kind = OPTION_NUMBER,
+	  TOP(limits.recipients), .fallback = "10000", .min = 1,
+	  .max = 100000, .unit = 1,
+	  .help = "of one message" },
+	{ SCOPE_LIMITS, "header_bytes", .kind = OPTION_NUMBER,
+	  TOP(limits.header_bytes), .fallback = "1048576", .min = 16384,
+	  .max = 16777216, .unit = 1,
+	  .help = "of one message" },
+	{ SCOPE_LIMITS, "connections", .kind = OPTION_NUMBER,
+	  TOP(limits.connections), .fallback = "0", .max = 100000, .unit = 1,
+	  .help = "of MTAs at once; 0: as many as there are descriptors for" },
 
 	{ SCOPE_UNSUBSCRIBE, "url", TEXT(URL_MAX), TOP(unsubscribe.url),
 	  .check = value_check_link,
@@ -331,6 +345,8 @@ option_scope_prefix(enum option_scope scope)
 		return "audit.";
 	case SCOPE_RETENTION:
 		return "retention.";
+	case SCOPE_LIMITS:
+		return "limits.";
 	case SCOPE_UNSUBSCRIBE:
 		return "unsubscribe.";
 	case SCOPE_WEB:

@@ -66,6 +66,11 @@ struct settings {
 		struct duration proof;	/* of consents that have ended */
 	} retention;
 	struct {
+		size_t	 recipients;	/* of one message */
+		size_t	 header_bytes;	/* of one message */
+		size_t	 connections;	/* of MTAs; 0: what files allow */
+	} limits;
+	struct {
 		char	*url;		/* https://…, the token is appended */
 		char	*mailto;	/* NULL, or u@host */
 		char	*authserv_id;	/* NULL: no complaint reports */

@@ -36,6 +36,10 @@ test_texts(void)
 		{ REPLY_UNRECORDED, 0, "451 4.3.0 the decision can't be "
 		    "recorded now, try again later (ref abc)" },
 		{ REPLY_TOO_MANY, 0, "452 4.5.3 too many recipients" },
+		{ REPLY_HEADER_TOO_LARGE, 0, "451 4.3.4 the header of the "
+		    "message is too large for the consent filter" },
+		{ REPLY_TOO_MANY_CONNECTIONS, 0, "451 4.3.2 too many "
+		    "connections to the consent filter, try again later" },
 		{ REPLY_NONE, 0, "250 2.0.0 " },
 	};
 

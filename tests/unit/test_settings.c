@@ -94,6 +94,9 @@ test_defaults(void)
 	CHECK_INT(s->audit.recipients, RECIPIENTS_MASKED);
 	CHECK_INT(s->policy.evidence_ip, EVIDENCE_IP_TRUNCATED);
 	CHECK_INT(s->audit.segment_bytes, 256 * 1024 * 1024);
+	CHECK_INT(s->limits.recipients, 10000);
+	CHECK_INT(s->limits.header_bytes, 1024 * 1024);
+	CHECK_INT(s->limits.connections, 0);
 	CHECK(s->unsubscribe.url == NULL && s->unsubscribe.mailto == NULL);
 	CHECK(s->unsubscribe.authserv_id == NULL);
 	CHECK(!s->unsubscribe.keep_existing);
@@ -148,6 +151,8 @@ static const char full[] =
     "    secret_file = \"/c\"; ca_file = \"/ca\";\n"
     "    events = \" withdraw  object-profiling\"; from_start = true; },\n"
     "  { name = \"0-b\"; url = \"http://[::1]:80/\"; secret_file = \"/b\"; } );\n"
+    "limits = { recipients = 1; header_bytes = 16384;\n"
+    "  connections = 100000; };\n"
     "bulk = { unlisted = \"accept\"; };\n";
 
 static const char full_dump[] =
@@ -166,6 +171,9 @@ static const char full_dump[] =
     "audit.segment_mib = 4096\n"
     "retention.decisions = \"12 months\"\n"
     "retention.proof = \"36 months\"\n"
+    "limits.recipients = 1\n"
+    "limits.header_bytes = 16384\n"
+    "limits.connections = 100000\n"
     "unsubscribe.url = \"https://n.example/u?t=\"\n"
     "unsubscribe.mailto = \"ab@n.example\"\n"
     "unsubscribe.authserv_id = \"mx-1.n_e\"\n"
@@ -280,6 +288,15 @@ test_mistakes(void)
 		{ HEAD "redis = { timeout_ms = -5; };", "c:1: "
 		  "redis.timeout_ms: -5 is out of range, it must be 1 to "
 		  "10000\n" },
+		{ HEAD "limits = { recipients = 100001; };", "c:1: "
+		  "limits.recipients: 100001 is out of range, it must be 1 to "
+		  "100000\n" },
+		{ HEAD "limits = { header_bytes = 16383; };", "c:1: "
+		  "limits.header_bytes: 16383 is out of range, it must be "
+		  "16384 to 16777216\n" },
+		{ HEAD "limits = { connections = -1; };", "c:1: "
+		  "limits.connections: -1 is out of range, it must be 0 to "
+		  "100000\n" },
 		{ HEAD "redis = { timeout_ms = 1.5; };", "c:1: "
 		  "redis.timeout_ms: is a number with a fraction, want a whole "
 		  "number without quotes\n" },
@@ -1072,6 +1089,8 @@ section_of(enum option_scope scope)
 		return "\n.Ss Audit\n";
 	case SCOPE_RETENTION:
 		return "\n.Ss Retention\n";
+	case SCOPE_LIMITS:
+		return "\n.Ss Limits\n";
 	case SCOPE_UNSUBSCRIBE:
 		return "\n.Ss Unsubscribe\n";
 	case SCOPE_WEB:
