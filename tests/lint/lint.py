@@ -61,9 +61,10 @@ MUTABLE = {
     "src/ctl/main.c": {"ctl"},
     # libmilter has no other way to reach our state; the rest are constants
     # for which it wants char *.
-    "src/milterd/callbacks.c": {"application", "in_flight", "name",
-                                "connect_macros", "mail_macros",
-                                "rcpt_macros", "end_macros"},
+    "src/milterd/callbacks.c": {"application", "in_flight", "connections",
+                                "is_full", "name", "connect_macros",
+                                "mail_macros", "rcpt_macros",
+                                "end_macros"},
     # Constant, but hiredis takes it without const.
     "src/store/reply.c": {"functions"},
 }
