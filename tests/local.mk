@@ -26,7 +26,7 @@ list-check-programs:
 	@echo $(check_PROGRAMS)
 list-fuzz-targets:
 	@echo $(FUZZ_TARGETS)
-.PHONY: list-check-programs list-fuzz-targets lint check-integration
+.PHONY: list-check-programs list-fuzz-targets lint check-integration lab
 
 # Needs a build; prints what it finds.
 lint: all
@@ -35,8 +35,12 @@ lint: all
 check-integration: all
 	python3 -B $(srcdir)/tests/integration/run.py -b $(abs_builddir)
 
+# The same needs.  LAB_OPTIONS, for example --runs 1000: see tests/lab/run.py.
+lab: all
+	python3 -B $(srcdir)/tests/lab/run.py -b $(abs_builddir) $(LAB_OPTIONS)
+
 EXTRA_DIST += tests/run.sh tests/packages.sh tests/tsan.supp tests/lint \
-	tests/rig tests/integration contrib/demo.sh contrib/demo
+	tests/rig tests/integration tests/lab contrib/demo.sh contrib/demo
 # Python leaves these in directories that are distributed as a whole.
 dist-hook:
 	find $(distdir) -name __pycache__ -prune -exec rm -rf {} +

@@ -145,10 +145,13 @@ ledger_record(struct ctl *ctl, const struct event *events, size_t n,
 		ctl_warn("recorded on disk; Redis gets it from the next "
 		    "consentctl that can use it");
 	if (rc == EX_OK && apply(ctl, &fail) == -1) {
-		ctl_warn("recorded on disk, but Redis may not have it yet: "
-		    "%s", fail.text);
-		ctl_warn("the filter on this host goes by it already; the "
-		    "next consentctl that reaches Redis applies it there");
+		ctl_warn("%s%s", n > 0 ? "recorded on disk, but Redis may not "
+		    "have it yet: " : "Redis may not have all of the ledger "
+		    "yet: ", fail.text);
+		if (n > 0)
+			ctl_warn("the filter on this host goes by it already; "
+			    "the next consentctl that reaches Redis applies it "
+			    "there");
 		rc = EX_TEMPFAIL;
 	}
 	if (rc == EX_OK && applier_unreadable(ctl->applier) > 0)

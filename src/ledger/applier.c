@@ -32,6 +32,7 @@ struct source {
 	char		 id[2 * LEDGER_ID_BYTES + 1];	/* "": no entry yet */
 	struct journal_reader *reader;
 	uint64_t	 done;		/* the last entry that we applied */
+	uint64_t	 noted;		/* the cursor that Redis holds */
 	bool		 rebuilding;	/* Redis notes that, too */
 	bool		 stuck;		/* an event before `done' is missing */
 };
@@ -244,15 +245,50 @@ note_rebuild(const struct applier *a, const struct source *source, uint64_t seq,
 	return store_cursor_set(a->options.store, id, seq, fail);
 }
 
+/*
+ * Redis has to hold the cursor that it held before our events: one that was
+ * flushed, restored or replaced meanwhile has lost what is before them, and
+ * must not be told that it has everything.
+ */
+static int
+check_noted(struct applier *a, struct source *source, struct fail *fail)
+{
+	uint64_t seq;
+
+	if (redis_cursor(a, source, &seq, fail) == -1)
+		return -1;
+	if (seq == source->noted)
+		return 0;
+	/* Read it again the next time. */
+	journal_reader_close(&source->reader);
+	return fail_set(fail, FAIL_TEMP, "Redis has lost what it confirmed, "
+	    "while events were applied");
+}
+
+/* An empty Redis gets a cursor before it gets events, so that one that is
+ * flushed shows.  Entry 1 begins a file and is no event. */
+static int
+begin_cursor(struct applier *a, struct source *source, struct fail *fail)
+{
+	if (source->noted > 0 || source->id[0] == '\0')
+		return 0;
+	source->noted = 1;
+	return store_cursor_set(a->options.store, source->id, 1, fail);
+}
+
 /* Redis has all up to source->done. */
 static int
 keep_cursor(struct applier *a, struct source *source, struct fail *fail)
 {
 	if (source->stuck)
 		return 0;
-	if (identify(source, fail) == -1 || store_cursor_set(a->options.store,
-	    source->id, source->done, fail) == -1 ||
-	    note_rebuild(a, source, source->done, fail) == -1)
+	if (identify(source, fail) == -1 ||
+	    check_noted(a, source, fail) == -1 ||
+	    store_cursor_set(a->options.store, source->id, source->done,
+	    fail) == -1)
+		return -1;
+	source->noted = source->done;
+	if (note_rebuild(a, source, source->done, fail) == -1)
 		return -1;
 	if (source != &a->own || source->done <= a->cursor)
 		return 0;
@@ -306,6 +342,8 @@ apply_from(struct applier *a, struct source *source, uint64_t from,
 {
 	size_t total = 0;
 
+	if (begin_cursor(a, source, fail) == -1)
+		return -1;
 	if (source->reader == NULL && journal_reader_open(source->directory,
 	    "ledger", from + 1, &source->reader, fail) == -1)
 		return -1;
@@ -361,6 +399,7 @@ find_start(struct applier *a, struct fail *fail)
 	if (read_cursor(a, &a->cursor, fail) == -1 ||
 	    redis_cursor(a, &a->own, &seq, fail) == -1)
 		return -1;
+	a->own.noted = seq;
 	if (seq >= a->cursor)
 		return 0;
 	if (a->cursor > 0)
@@ -408,7 +447,7 @@ rebuild_start(const struct applier *a, struct source *source,
 	char id[LEDGER_ID_ROOM];
 
 	*from = 0;
-	if (identify(source, fail) == -1)
+	if (redis_cursor(a, source, &source->noted, fail) == -1)
 		return -1;
 	if (from_start || source->id[0] == '\0')
 		return 0;

@@ -105,6 +105,17 @@ snapshot_new(struct runtime *runtime, struct settings *settings,
 	return snapshot;
 }
 
+static int
+ask_store(const char *ledger_id, uint64_t *seq, void *context)
+{
+	struct snapshot *snapshot = runtime_get(context);
+	struct fail unused;
+	int rc = store_cursor_get(snapshot->store, ledger_id, seq, &unused);
+
+	snapshot_put(&snapshot);
+	return rc;
+}
+
 int
 runtime_new(const char *path, struct settings *settings,
     struct runtime **out, struct fail *fail)
@@ -142,14 +153,19 @@ runtime_new(const char *path, struct settings *settings,
 		log_warn("the decision log in %s ended in half an entry: "
 		    "%llu bytes cut off", settings->audit.directory,
 		    (unsigned long long)recovered);
-	if (unapplied_new(settings->audit.ledger, &runtime->unapplied,
-	    fail) == -1 || open_store(settings, &pool, fail) == -1) {
+	if (open_store(settings, &pool, fail) == -1) {
 		journal_close(&runtime->decisions);
 		free(runtime);
 		return -1;
 	}
 	runtime->current = snapshot_new(runtime, settings, connections, pool);
 	runtime->first = settings_get(settings);
+	/* Which asks the store.  The process ends where this fails. */
+	if (unapplied_new(settings->audit.ledger, ask_store, runtime,
+	    &runtime->unapplied, fail) == -1) {
+		runtime_close(runtime);
+		return -1;
+	}
 	*out = runtime;
 	return 0;
 }

@@ -17,10 +17,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/codec.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/xalloc.h"
 #include "journal/journal.h"
+#include "ledger/identity.h"
 
 #define POLL_MS		300
 #define UNAPPLIED_MAX	100000	/* events kept; beyond, nothing is trusted */
@@ -36,7 +38,16 @@ struct waiting {
 struct unapplied {
 	char		*ledger;
 	char		*cursor_path;
-	struct journal_reader *reader;	/* of the thread alone */
+	unapplied_ask	 ask;
+	void		*context;
+
+	/* Of the thread alone. */
+	char		 id[2 * LEDGER_ID_BYTES + 1];	/* "": no entry yet */
+	struct journal_reader *reader;
+	uint64_t	 confirmed;	/* events are kept from here on */
+	uint64_t	 applied;	/* the highest that `.applied' ever had */
+	uint64_t	 redis_has;	/* as last heard */
+
 	pthread_rwlock_t lock;		/* for all below but `count' */
 	struct waiting	*events;
 	size_t		 room;
@@ -94,6 +105,48 @@ keep_event(struct unapplied *u, uint64_t seq, const struct event *event)
 	atomic_store(&u->count, count + 1);
 }
 
+static void
+ask_redis(struct unapplied *u)
+{
+	unsigned char bytes[LEDGER_ID_BYTES];
+	struct buf id = BUF_INIT(64);
+	struct fail unused;
+	uint64_t seq;
+
+	if (u->id[0] == '\0' &&
+	    ledger_identity(u->ledger, bytes, &unused) == 1) {
+		hex_format(&id, bytes, sizeof(bytes));
+		memcpy(u->id, buf_get(&id), sizeof(u->id));
+	}
+	buf_fini(&id);
+	/* While it can't be asked, no look-up succeeds either. */
+	if (u->id[0] != '\0' && u->ask(u->id, &seq, u->context) == 0)
+		u->redis_has = seq;
+}
+
+/* Up to where everything is in Redis.  The file first: Redis is told before
+ * it. */
+static int
+read_confirmed(struct unapplied *u, uint64_t *confirmed, struct fail *fail)
+{
+	if (read_cursor(u, confirmed, fail) == -1)
+		return -1;
+	if (*confirmed > u->applied)
+		u->applied = *confirmed;
+	if (u->redis_has < *confirmed)
+		*confirmed = u->redis_has;
+	return 0;
+}
+
+/* What was confirmed once and is lost may have been undone on another host,
+ * by an event that is lost with it. */
+static bool
+is_safe_when_lost(enum event_kind kind)
+{
+	return kind != EVENT_GRANT && kind != EVENT_CONFIRM &&
+	    kind != EVENT_UNRESTRICT && kind != EVENT_ALLOW_PROFILING;
+}
+
 /* A line that can't be read is passed over: consentctl reports it, and one
  * bad line must not stop all mail. */
 static void
@@ -104,9 +157,10 @@ take_entry(struct unapplied *u, const struct journal_entry *entry)
 
 	if (entry->blanked || !span_is(entry->type, SPAN("event")))
 		return;
-	if (event_read(entry->object, &event, &fail) == 0)
-		keep_event(u, entry->seq, &event);
-	else
+	if (event_read(entry->object, &event, &fail) == 0) {
+		if (entry->seq > u->applied || is_safe_when_lost(event.kind))
+			keep_event(u, entry->seq, &event);
+	} else
 		log_warn("ledger entry %llu can't be read: %s",
 		    (unsigned long long)entry->seq, fail.text);
 }
@@ -122,8 +176,13 @@ follow(struct unapplied *u, struct fail *fail)
 	uint64_t confirmed;
 	int rc;
 
-	if (read_cursor(u, &confirmed, fail) == -1)
+	if (read_confirmed(u, &confirmed, fail) == -1)
 		return -1;
+	if (confirmed < u->confirmed) {		/* Redis has lost some */
+		journal_reader_close(&u->reader);
+		atomic_store(&u->count, 0);
+	}
+	u->confirmed = confirmed;
 	forget_confirmed(u, confirmed);
 	if (u->reader == NULL && journal_reader_open(u->ledger, "ledger",
 	    confirmed + 1, &u->reader, fail) == -1)
@@ -151,6 +210,7 @@ look(struct unapplied *u, struct fail *fail)
 	bool was_unknown = atomic_load(&u->unknown);
 	int rc;
 
+	ask_redis(u);
 	(void)pthread_rwlock_wrlock(&u->lock);
 	rc = follow(u, fail);
 	if (rc == -1)
@@ -180,7 +240,8 @@ follow_ledger(void *argument)
 }
 
 int
-unapplied_new(const char *ledger, struct unapplied **out, struct fail *fail)
+unapplied_new(const char *ledger, unapplied_ask ask, void *context,
+    struct unapplied **out, struct fail *fail)
 {
 	struct unapplied *u = xcalloc(1, sizeof(*u));
 	struct buf path = BUF_INIT(8192);
@@ -188,6 +249,9 @@ unapplied_new(const char *ledger, struct unapplied **out, struct fail *fail)
 	int err;
 
 	u->ledger = xstrdup(ledger);
+	u->ask = ask;
+	u->context = context;
+	u->redis_has = UINT64_MAX;
 	buf_addf(&path, "%s/.applied", ledger);
 	u->cursor_path = buf_take(&path);
 	(void)pthread_rwlock_init(&u->lock, NULL);

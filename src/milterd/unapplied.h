@@ -8,12 +8,16 @@
  * follows the ledger, and each record that is looked up gets the events on top.
  *
  * consentctl keeps the sequence number up to which Redis has confirmed
- * everything in the file `.applied' beside the ledger.  Locks inside.
+ * everything in the file `.applied' beside the ledger.  Redis is asked for it,
+ * too: one that was restored from an old dump or failed over to a replica that
+ * lagged has less, and opt-outs that it lost count all the same.  Opt-ins that
+ * it lost do not: an opt-out that another host recorded may be lost with them.
+ * Locks inside.
  */
 #ifndef MILTERD_UNAPPLIED_H
 #define MILTERD_UNAPPLIED_H
 
-#include <stdbool.h>
+#include <stdint.h>
 
 #include "base/fail.h"
 #include "consent/record.h"
@@ -21,10 +25,17 @@
 
 struct unapplied;
 
+/*
+ * How far Redis says that it has the ledger with this id (store_cursor_get()).
+ * Called by the thread, and by _new.  Returns 0, or -1 when it can't be asked.
+ */
+typedef int (*unapplied_ask)(const char *id, uint64_t *seq, void *context);
+
 /* Starts the thread, after a first look.  ledger is copied; it need not exist
  * yet.  Returns 0, or -1 with FAIL_SETUP when it is there and can't be read. */
-int	unapplied_new(const char *ledger, struct unapplied **out,
-	    struct fail *fail) __attribute__((warn_unused_result));
+int	unapplied_new(const char *ledger, unapplied_ask ask, void *context,
+	    struct unapplied **out, struct fail *fail)
+	    __attribute__((warn_unused_result));
 
 /*
  * Applies the events about this person and list to *record.  Returns 0, or -1

@@ -1,8 +1,11 @@
 # Copyright the consent-milter authors.
 # SPDX-License-Identifier: BSD-2-Clause
-"""kill -9 in mid-campaign, and a decision log that can't be written."""
+"""kill -9 in mid-campaign, a decision log that can't be written, and a Redis
+that forgets in the wrong moment."""
 import os
 import random
+import select
+import socket
 import subprocess
 import threading
 import time
@@ -147,3 +150,93 @@ class DiskFull(TestCase):
         self.filter.stop()
         verify_chain(self.filter.audit_dir)
         self.filter.start()
+
+
+class LostWhileApplied(TestCase):
+    """Redis loses everything between taking events and hearing how far it has
+    the ledger now."""
+
+    @classmethod
+    def set_up_rig(cls):
+        cls.redis = Redis(cls.rig)
+        cls.wire = Wire(cls.rig, cls.redis)
+        cls.filter = Filter(cls.rig, cls.wire, start=False)
+
+    def allowed(self, address):
+        return self.filter.ctl("check", "--list", "weekly", address,
+                               check=False).stdout.strip()
+
+    def lose_while(self, *command):
+        self.wire.is_to_flush = True
+        done = self.filter.ctl(*command, check=False)
+        self.assertFalse(self.wire.is_to_flush, "no events were applied")
+        return done
+
+    def test_is_noticed(self):
+        self.filter.grant("ann@example.org", "bob@example.org")
+        self.filter.withdraw("bob@example.org")
+        done = self.lose_while("grant", "--list", "weekly", "eve@example.org")
+        self.assertEqual(done.returncode, 75, done.stderr)
+        self.assertIn("Redis has lost what it confirmed", done.stderr)
+        self.filter.grant("joe@example.org")
+        self.assertEqual(
+            [self.allowed(f"{name}@example.org")
+             for name in ("ann", "bob", "eve", "joe")],
+            ["granted", "withdrawn", "granted", "granted"])
+
+    def test_is_noticed_when_it_was_empty(self):
+        self.redis.call("FLUSHALL")
+        self.filter.grant("zoe@example.org")
+        self.redis.call("FLUSHALL")
+        done = self.lose_while("rebuild")
+        self.assertEqual(done.returncode, 69, done.stderr)
+        self.filter.ctl("rebuild")
+        self.assertEqual(self.allowed("zoe@example.org"), "granted")
+
+
+class Wire:
+    """A socket before Redis that flushes it, once, when it has answered to
+    events and the client has not heard of it yet."""
+
+    def __init__(self, rig, redis):
+        self.redis = redis
+        self.is_to_flush = False
+        self.path = f"{rig.subdir('wire')}/redis.sock"
+        self.url = f"unix:{self.path}"
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.bind(self.path)
+        self._socket.listen(50)
+        threading.Thread(target=self._serve, daemon=True).start()
+        rig.on_close(self._socket.close)
+
+    def _serve(self):
+        while True:
+            try:
+                client, _ = self._socket.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._talk, args=(client,),
+                             daemon=True).start()
+
+    def _talk(self, client):
+        """Neither side says anything while it waits for the other."""
+        with client, socket.socket(socket.AF_UNIX) as server:
+            server.connect(self.redis.socket)
+            asked = b""
+            while True:
+                for s in select.select([client, server], [], [])[0]:
+                    try:
+                        data = s.recv(65536)
+                    except OSError:
+                        return
+                    if not data:
+                        return
+                    if s is client:
+                        asked = data
+                        server.sendall(data)
+                        continue
+                    if self.is_to_flush and b"EVALSHA" in asked and \
+                            b"NOSCRIPT" not in data:
+                        self.is_to_flush = False
+                        self.redis.call("FLUSHALL")
+                    client.sendall(data)

@@ -227,3 +227,31 @@ class StoreFaults(TestCase):
         answer, _ = self.rcpt("<out@example.org>")
         self.assertEqual(answer.text[:9], "550 5.7.1")
         self.assertEqual(self.rcpt("<in@example.org>")[0].kind, "continue")
+
+    def restore(self, dump):
+        """Redis as it was, without a restart."""
+        self.redis.call("FLUSHALL")
+        for key, value in dump.items():
+            self.redis.call("RESTORE", key, 0, value)
+
+    def test_opt_out_that_a_restored_redis_lost(self):
+        """Nobody applies the ledger again, and it holds all the same; an
+        opt-in that was lost does not."""
+        self.filter.grant("out@example.org")
+        dump = {key: self.redis.call("DUMP", key)
+                for key in self.redis.call("KEYS", "*")}
+        self.filter.withdraw("out@example.org")
+        self.filter.grant("late@example.org")
+        self.assertEqual(self.rcpt("<late@example.org>")[0].kind, "continue")
+        self.restore(dump)
+        wait_for(lambda: self.rcpt("<out@example.org>")[0].kind != "continue",
+                 5, "the filter to notice")
+        self.assertEqual(self.filter.decisions()[-1]["reason"], "withdrawn")
+        self.assertEqual(self.rcpt("<late@example.org>")[0].text[:3], "550")
+        self.assertEqual(self.rcpt()[0].kind, "continue")
+        # and one that starts only now
+        self.filter.restart()
+        self.assertEqual(self.rcpt("<out@example.org>")[0].text[:3], "550")
+        self.filter.grant("another@example.org")
+        self.assertEqual(self.rcpt("<late@example.org>")[0].kind, "continue")
+        self.assertEqual(self.rcpt("<out@example.org>")[0].text[:3], "550")

@@ -373,6 +373,7 @@ def check_distributed(lint):
                                                 "tests/*/local.mk"))
     problems = [f"{path} is in no EXTRA_DIST" for path in lint.files(
         "tests/rig/*.p[yl]", "tests/integration/*.py", "tests/lint/*.py",
+        "tests/lab/*.py",
         "tests/*.sh", "tests/*.supp", "contrib/**/*.py", "contrib/*.sh",
         "src/**/*.[1-8]", "src/**/*.lua", "tests/fuzz/corpus/*")
         if not any(re.search(rf"(^|\s){re.escape(part)}(\s|$)", text)

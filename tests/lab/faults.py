@@ -1,0 +1,348 @@
+# Copyright the consent-milter authors.
+# SPDX-License-Identifier: BSD-2-Clause
+"""What goes wrong.  A fault is a function that breaks something in a world,
+holds it for a while and mends it; it may be called again and again in a run.
+What the checker has to know of it is noted in the history."""
+import os
+import shutil
+import signal
+import time
+
+from rig import MilterClient, Redis, read_text, wait_for
+
+from .wire import Wire
+
+FAULTS = {}             # name: Fault
+
+
+class Fault:
+    def __init__(self, inject, mixes, world):
+        self.inject = inject
+        self.mixes = mixes              # may come together with others
+        self.world = world              # what World() needs for it
+
+
+def fault(name, mixes=False, **world):
+    def register(inject):
+        FAULTS[name] = Fault(inject, mixes, world)
+        return inject
+    return register
+
+
+def hold(world, least, most):
+    time.sleep(world.rng.uniform(least, most))
+
+
+@fault("none", mixes=True)
+def nothing(world):
+    hold(world, 0.5, 1)
+
+
+# -- kill -9
+
+@fault("kill-filter", mixes=True)
+def kill_filter(world):
+    world.filter.kill9()
+    hold(world, 0, 0.5)
+    world.filter.start()
+
+
+@fault("kill-consent-web", mixes=True)
+def kill_web(world):
+    world.web.kill9()
+    hold(world, 0, 0.5)
+    world.web.start()
+
+
+@fault("kill-redis")
+def kill_redis(world):
+    """It comes back with everything that it had confirmed."""
+    _persist(world)
+    world.redis.kill9()
+    hold(world, 0, 0.7)
+    world.redis.start()
+
+
+def _persist(world):
+    wanted = ["appendonly yes", "appendfsync always"]
+    if world.redis._options == wanted:
+        return
+    world.redis._options = wanted
+    world.redis.call("CONFIG", "SET", "appendfsync", "always")
+    world.redis.call("CONFIG", "SET", "appendonly", "yes")
+    wait_for(lambda: b"aof_rewrite_in_progress:0" in
+             world.redis.call("INFO", "persistence") and
+             b"aof_rewrite_scheduled:0" in
+             world.redis.call("INFO", "persistence"), 20, "the AOF is there")
+
+
+@fault("kill-empty-redis", mixes=True)
+def kill_empty_redis(world):
+    """It comes back with nothing."""
+    with world.history.span("suspend"):
+        world.redis.kill9()
+        hold(world, 0, 0.7)
+        world.redis.start()
+
+
+@fault("kill-postfix")
+def kill_postfix(world):
+    with world.history.span("crash", of="postfix"):
+        world.postfix.kill9()
+        hold(world, 0, 0.3)
+        world.postfix.start()
+
+
+@fault("kill-consentctl", mixes=True)
+def kill_consentctl(world):
+    world.kills_consentctl = True
+    try:
+        hold(world, 0.5, 1.5)
+    finally:
+        world.kills_consentctl = False
+
+
+# -- SIGSTOP
+
+def _freeze(world, name):
+    pid = world.pids(name)
+    os.killpg(pid, signal.SIGSTOP)
+    try:
+        hold(world, 0.1, 2.5)
+    finally:
+        os.killpg(pid, signal.SIGCONT)
+
+
+@fault("freeze-filter", mixes=True)
+def freeze_filter(world):
+    with world.history.span("suspend"):
+        _freeze(world, "filter")
+
+
+@fault("freeze-consent-web", mixes=True)
+def freeze_web(world):
+    _freeze(world, "web")
+
+
+@fault("freeze-redis", mixes=True)
+def freeze_redis(world):
+    _freeze(world, "redis")
+
+
+@fault("freeze-postfix", mixes=True)
+def freeze_postfix(world):
+    _freeze(world, "postfix")
+
+
+# -- the network between Redis and one of the programs, or all
+
+def _bad_network(world, trouble):
+    world.wire.victim = world.rng.choice(
+        (None, None, "consent-milter", "consent-web", "consentctl"))
+    world.wire.trouble = trouble
+    try:
+        hold(world, 0.2, 1.5)
+    finally:
+        world.wire.trouble = None
+        if trouble == "drop":
+            # TCP would end it some day.
+            world.wire.hang_up()
+
+
+@fault("network-delays", mixes=True)
+def network_delays(world):
+    _bad_network(world, "delay")
+
+
+@fault("network-cuts-replies", mixes=True)
+def network_cuts(world):
+    _bad_network(world, "cut")
+
+
+@fault("network-drops", mixes=True)
+def network_drops(world):
+    _bad_network(world, "drop")
+
+
+# -- Redis loses what it had
+
+@fault("flushall", mixes=True)
+def flush(world):
+    with world.history.span("suspend"):
+        world.redis.call("FLUSHALL")
+    hold(world, 0.2, 1)
+
+
+@fault("old-dump")
+def old_dump(world):
+    """An administrator restores the dump of a while ago."""
+    world.redis.call("SAVE")
+    dump = os.path.join(world.redis.dir, "dump.rdb")
+    shutil.copy(dump, dump + ".old")
+    hold(world, 0.5, 2)
+    with world.history.span("suspend"):
+        world.redis.kill9()
+        os.replace(dump + ".old", dump)
+        world.redis.start()
+    hold(world, 1.5, 2.5)
+
+
+@fault("old-dump-quiet")
+def old_dump_quiet(world):
+    """The same, and nobody is there to apply the ledger again: no consentctl
+    is run, and consent-web is down."""
+    world.redis.call("SAVE")
+    dump = os.path.join(world.redis.dir, "dump.rdb")
+    shutil.copy(dump, dump + ".old")
+    hold(world, 0.5, 1.5)
+    world.is_quiet = True
+    try:
+        world.web.kill9()
+        with world.history.span("suspend"):
+            world.redis.kill9()
+            os.replace(dump + ".old", dump)
+            world.redis.start()
+        hold(world, 2.5, 3.5)
+        world.web.start()
+    finally:
+        world.is_quiet = False
+
+
+@fault("old-replica")
+def old_replica(world):
+    """The primary dies, and a replica that lags behind takes its place."""
+    primary = world.redis
+    link = Wire(world.rig, primary.socket, world.rng, tcp=True)
+    replica = Redis(world.rig, tcp=True)
+    replica.call("REPLICAOF", "127.0.0.1", link.port)
+    wait_for(lambda: b"master_link_status:up" in
+             replica.call("INFO", "replication"), 20, "the replica follows")
+    link.trouble = "stall"
+    hold(world, 0.5, 1.5)
+    link.trouble = "drop"               # what it has not, it won't get
+    with world.history.span("suspend"):
+        primary.kill9()
+        link.hang_up()
+        replica.call("REPLICAOF", "NO", "ONE")
+        world.redis = replica
+        world.wire.target = replica.socket
+        world.wire.hang_up()
+    hold(world, 1.5, 2.5)
+
+
+# -- the disk
+
+@fault("disk-full", disk="tmpfs")
+def disk_full(world):
+    ballast = os.path.join(world.filter.audit_dir, "ballast")
+    with open(ballast, "wb", buffering=0) as f:
+        for size in (1 << 20, 4096):
+            try:
+                while True:
+                    f.write(bytes(size))
+            except OSError:
+                pass                    # that was the aim
+    hold(world, 0.2, 1.2)
+    os.unlink(ballast)
+
+
+@fault("disk-read-only", disk="tmpfs")
+def disk_read_only(world):
+    """It can only be mounted so when nobody writes to it: daemons start on
+    it, or refuse to."""
+    world.filter.kill9()
+    world.web.kill9()
+    world.remount("ro")
+    world.filter.start(wait=False)
+    hold(world, 0.3, 1)
+    world.filter.kill9()
+    world.remount("rw")
+    world.filter.start()
+    world.web.start()
+
+
+@fault("power-cut", disk="ext4")
+def power_cut(world):
+    with world.history.span("crash", of="disk"):
+        world.cut_power()
+        hold(world, 0, 0.5)
+        world.filter.kill9()
+        world.web.kill9()
+        world.restore_power()
+    world.filter.start()
+    world.web.start()
+
+
+# -- time
+
+@fault("clock-steps", clocks=True)
+def clock_steps(world):
+    clock = world.clocks[world.rng.choice(sorted(world.clocks))]
+    clock.step(world.rng.choice((-1, 1)) * world.rng.randint(1, 12))
+    hold(world, 0.3, 1.5)
+    clock.step(0)
+
+
+@fault("clock-steps-redis-away", clocks=True)
+def clock_steps_redis_away(world):
+    """Who opts out can't be asked after by then."""
+    _persist(world)
+    clock = world.clocks[world.rng.choice(("ctl", "web"))]
+    world.redis.kill9()
+    clock.step(world.rng.choice((-1, 1)) * world.rng.randint(1, 12))
+    hold(world, 0.5, 1.2)
+    clock.step(0)
+    world.redis.start()
+    hold(world, 0.5, 1)
+
+
+# -- configuration and rotation
+
+@fault("reload-storm", mixes=True)
+def reload_storm(world):
+    """Good files and bad ones, many times a second."""
+    good = read_text(world.filter.config_path)
+    end = time.monotonic() + world.rng.uniform(0.3, 1)
+    try:
+        while time.monotonic() < end:
+            text = good if world.rng.random() < 0.6 else \
+                good[:world.rng.randrange(len(good))] + "}"
+            _replace(world.filter.config_path, text)
+            for service in (world.filter.service, world.web.service):
+                service.signal(signal.SIGUSR1)
+            time.sleep(0.02)
+    finally:
+        _replace(world.filter.config_path, good)
+        for service in (world.filter.service, world.web.service):
+            service.signal(signal.SIGUSR1)
+
+
+def _replace(path, text):
+    with open(path + ".new", "w") as f:
+        f.write(text)
+    os.replace(path + ".new", path)
+
+
+@fault("kill-in-rotation", audit={"segment_mib": 1})
+def kill_in_rotation(world):
+    """As many decisions as a file of the log holds, in the middle of which
+    the filter is killed."""
+    def files():
+        return len(os.listdir(world.filter.audit_dir))
+    before = files()
+    try:
+        with MilterClient(world.filter.address) as client:
+            client.negotiate()
+            client.mail("<n@news.example.com>")
+            wait_for(lambda: client.rcpt("<nobody@example.org>") and
+                     files() > before, 60, "the log begins a file")
+    except OSError:
+        pass                            # somebody else killed it
+    kill_filter(world)
+
+
+@fault("mixed")
+def mixed(world):
+    """One of those that go together, by chance."""
+    names = sorted(n for n, f in FAULTS.items() if f.mixes)
+    FAULTS[world.rng.choice(names)].inject(world)
