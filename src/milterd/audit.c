@@ -20,15 +20,29 @@
 
 #define RECIPIENT_TEXT_MAX	400
 #define LINE_MAX_BYTES		(16 * 1024)
+#define REF_BYTES		8
+#define REFS_DRAWN		32
+
+/* Drawn for many at once: that takes a lock and a system call. */
+static const unsigned char *
+random_ref(void)
+{
+	static _Thread_local unsigned char drawn[REFS_DRAWN][REF_BYTES];
+	static _Thread_local size_t left;
+
+	if (left == 0) {
+		crypto_random(drawn[0], sizeof(drawn));
+		left = REFS_DRAWN;
+	}
+	return drawn[--left];
+}
 
 void
 audit_make_ref(char ref[AUDIT_REF_LEN + 1])
 {
-	unsigned char bytes[8];
 	struct buf text = BUF_INIT(AUDIT_REF_LEN);
 
-	crypto_random(bytes, sizeof(bytes));
-	base32_format(&text, bytes, sizeof(bytes));
+	base32_format(&text, random_ref(), REF_BYTES);
 	memcpy(ref, buf_get(&text), AUDIT_REF_LEN + 1);
 	buf_fini(&text);
 }

@@ -278,6 +278,7 @@ tell_ready(int ready_fd)
 	(void)sd_notify(0, "READY=1");
 	if (ready_fd == -1)
 		return;
+	log_leave_stderr();
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null != -1) {
 		(void)dup2(null, STDIN_FILENO);

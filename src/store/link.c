@@ -7,10 +7,11 @@
  *
  * A caller appends its request to the queue and its bytes to `out', and sends
  * `out' itself unless another caller is just doing so, who then sends these
- * bytes as well; the store's thread need not wake up for it.  That thread
- * connects, reads, and hands replies over.  Only a caller who has been alone
- * for a while reads for himself, which saves two wake-ups of the three that a
- * look-up costs.  The lock is never held across a system call that could block.
+ * bytes as well.  One of those who wait reads for all, hands replies over until
+ * his own is there, and then leaves the reading to another: a look-up costs no
+ * wake-up but its caller's own.  The store's thread connects, notices the end
+ * of a connection, and reads only what it asked itself.  The lock is never held
+ * across a system call that could block.
  *
  *	CONNECTING  after start and after a loss, while the first attempt to
  *		    connect lasts: requests wait in `waiting'
@@ -47,7 +48,6 @@
 #define BATCH			128	/* replies handed over at a time */
 #define TRIES_MAX		2
 #define SEND_ROUNDS		16	/* of others' bytes, for one caller */
-#define LONE_MIN		32	/* single replies, to read oneself */
 #define CHECK_INTERVAL_MS	5000
 #define DELAY_MIN_MS		100
 #define DELAY_MAX_MS		1000
@@ -64,9 +64,9 @@ enum state {
 
 /* Who may read from the connection: has `reader' and `read_buffer'. */
 enum reading {
-	READING_THREAD,		/* the store's thread, while it is UP */
-	READING_NOBODY,		/* the next caller, if he is alone */
-	READING_CALLER
+	READING_NOBODY,		/* so may the next caller */
+	READING_CALLER,
+	READING_THREAD		/* the store's thread */
 };
 
 /* What the owner was told last. */
@@ -113,10 +113,7 @@ struct link {
 	bool		 sending;
 	bool		 blocked;	/* the socket is full */
 	enum reading	 reading;
-	bool		 wanted;	/* the thread is to read again */
 	bool		 lost;		/* a caller saw the end */
-	size_t		 delivered;	/* replies, since the last look */
-	unsigned	 lone;		/* looks that found a single one */
 };
 
 static void
@@ -155,7 +152,7 @@ link_deadline(const struct link *link)
 
 /*
  * Requests.  Whoever sets `done' posts; from then on the request is the
- * caller's again.
+ * caller's again, as soon as he has taken all posts.
  */
 
 static void
@@ -180,6 +177,20 @@ unqueue(struct link *link, struct request_list *list, struct request *r)
 	link->queued_bytes -= r->bytes.len;
 }
 
+/* With the lock held; the post is still to come. */
+static void
+set_done(struct request *r)
+{
+	r->posts++;
+	atomic_store_explicit(&r->done, true, memory_order_release);
+}
+
+static bool
+is_done(struct request *r)
+{
+	return atomic_load_explicit(&r->done, memory_order_acquire);
+}
+
 /* Of a request that is in no list any more. */
 static void
 fail_request(struct link *link, struct request *r, const struct fail *fail)
@@ -192,7 +203,7 @@ fail_request(struct link *link, struct request *r, const struct fail *fail)
 	r->failed = true;
 	r->fail = *fail;
 	r->fail.class = FAIL_TEMP;
-	atomic_store_explicit(&r->done, true, memory_order_release);
+	set_done(r);
 	(void)sem_post(&r->posted);
 }
 
@@ -280,21 +291,13 @@ enqueue_sent(struct link *link, struct request *r)
 	buf_add_span(&link->out, r->bytes);
 }
 
-/* Callers are not alone any more. */
-static void
-want_thread(struct link *link)
-{
-	if (!link->wanted)
-		wake(link);
-	link->wanted = true;
-}
-
 void
 link_start(struct link *link, struct request *r)
 {
 	r->received = 0;
 	r->tries = 0;
-	r->failed = false;
+	r->failed = r->asleep = r->reads = false;
+	r->posts = 0;
 	atomic_init(&r->done, false);
 	(void)sem_init(&r->posted, 0, 0);
 	(void)pthread_mutex_lock(&link->lock);
@@ -317,10 +320,6 @@ link_start(struct link *link, struct request *r)
 			TAILQ_INSERT_TAIL(&link->waiting, r, entry);
 		} else {
 			enqueue_sent(link, r);
-			if (link->reading == READING_CALLER ||
-			    (link->reading == READING_NOBODY &&
-			    link->queued > 1))
-				want_thread(link);
 			if (!link->sending && !link->blocked)
 				flush(link);
 		}
@@ -363,7 +362,6 @@ deliver(struct link *link, struct reply **batch, size_t n)
 	struct fail fail;
 
 	(void)pthread_mutex_lock(&link->lock);
-	link->delivered += n;
 	for (i = 0; i < n && link->state == STATE_UP; i++) {
 		r = TAILQ_FIRST(&link->sent);
 		if (r == NULL) {
@@ -380,7 +378,7 @@ deliver(struct link *link, struct reply **batch, size_t n)
 			checked = true;
 			continue;
 		}
-		atomic_store_explicit(&r->done, true, memory_order_release);
+		set_done(r);
 		complete[completed++] = r;
 	}
 	(void)pthread_mutex_unlock(&link->lock);
@@ -452,41 +450,55 @@ receive(struct link *link)
 	return parse_replies(link);
 }
 
-static bool
-start_reading(struct link *link, const struct request *r)
-{
-	bool may;
-
-	(void)pthread_mutex_lock(&link->lock);
-	may = link->state == STATE_UP && !link->lost && !r->waiting &&
-	    link->reading == READING_NOBODY && !link->wanted;
-	if (may)
-		link->reading = READING_CALLER;
-	(void)pthread_mutex_unlock(&link->lock);
-	return may;
-}
-
+/* Leaves the reading to the first who waits, or to nobody.  With the lock
+ * held. */
 static void
-end_reading(struct link *link, bool lost)
+pass_on(struct link *link)
 {
-	(void)pthread_mutex_lock(&link->lock);
-	link->reading = READING_NOBODY;
-	link->lost = lost && link->state == STATE_UP;
-	if (link->lost || link->wanted || link->state != STATE_UP)
+	struct request *r = NULL;
+
+	if (link->state == STATE_UP && !link->lost)
+		TAILQ_FOREACH(r, &link->sent, entry)
+			if (r->asleep)
+				break;
+	link->reading = r != NULL ? READING_CALLER : READING_NOBODY;
+	if (r != NULL) {
+		r->asleep = false;
+		r->reads = true;
+		r->posts++;
+		(void)sem_post(&r->posted);
+		return;
+	}
+	if (link->state != STATE_UP || link->lost || link->check.queued)
 		wake(link);
 	(void)pthread_cond_broadcast(&link->changed);
+}
+
+/* Either the caller reads, or he is to sleep until he is posted. */
+static bool
+start_reading(struct link *link, struct request *r)
+{
+	bool reads;
+
+	(void)pthread_mutex_lock(&link->lock);
+	reads = link->state == STATE_UP && !link->lost && !r->waiting &&
+	    link->reading == READING_NOBODY && !is_done(r);
+	if (reads)
+		link->reading = READING_CALLER;
+	else
+		r->asleep = !is_done(r);
 	(void)pthread_mutex_unlock(&link->lock);
+	return reads;
 }
 
 /* Reads until the request is done or its time is over. */
 static void
-read_alone(struct link *link, const struct request *r)
+read_for_all(struct link *link, struct request *r)
 {
 	struct pollfd p = { .fd = link->fd, .events = POLLIN };
 	bool lost = false;
 
-	while (!lost && !atomic_load_explicit(&r->done,
-	    memory_order_acquire)) {
+	while (!lost && !is_done(r)) {
 		int64_t left_ms = r->deadline_ms - clock_monotonic_ms();
 
 		if (left_ms <= 0)
@@ -494,7 +506,10 @@ read_alone(struct link *link, const struct request *r)
 		if (poll(&p, 1, (int)left_ms) > 0)
 			lost = receive(link) == -1;
 	}
-	end_reading(link, lost);
+	(void)pthread_mutex_lock(&link->lock);
+	link->lost |= lost && link->state == STATE_UP;
+	pass_on(link);
+	(void)pthread_mutex_unlock(&link->lock);
 }
 
 static void
@@ -505,7 +520,7 @@ expire(struct link *link, struct request *r)
 	(void)fail_set(&fail, FAIL_TEMP, "Redis did not answer within %d ms",
 	    link->timeout_ms);
 	(void)pthread_mutex_lock(&link->lock);
-	if (atomic_load_explicit(&r->done, memory_order_acquire)) {
+	if (is_done(r)) {
 		/* Its reply came just now. */
 	} else if (r->waiting) {
 		unqueue(link, &link->waiting, r);
@@ -517,37 +532,54 @@ expire(struct link *link, struct request *r)
 	(void)pthread_mutex_unlock(&link->lock);
 }
 
-static void
-wait_until(struct link *link, struct request *r)
+/* Sleeps until it is posted, or its time is over.  Returns whether it falls to
+ * the caller to read. */
+static bool
+sleep_until_posted(struct link *link, struct request *r, unsigned *taken)
 {
-	struct timespec ts = {
-		.tv_sec = (time_t)(r->deadline_ms / 1000),
-		.tv_nsec = (long)(r->deadline_ms % 1000) * 1000000,
-	};
+	struct timespec ts = clock_deadline(r->deadline_ms);
+	bool reads;
+	int rc;
 
-	while (sem_clockwait(&r->posted, CLOCK_MONOTONIC, &ts) == -1) {
-		if (errno == EINTR)
-			continue;
+	do
+		rc = sem_clockwait(&r->posted, CLOCK_MONOTONIC, &ts);
+	while (rc == -1 && errno == EINTR);
+	if (rc == 0)
+		++*taken;
+	/* Then it is ours alone. */
+	if (is_done(r))
+		return r->reads;
+	(void)pthread_mutex_lock(&link->lock);
+	r->asleep = false;
+	reads = r->reads;
+	r->reads = false;
+	(void)pthread_mutex_unlock(&link->lock);
+	return reads;
+}
+
+static void
+await(struct link *link, struct request *r)
+{
+	unsigned taken = 0;
+
+	do
+		if (start_reading(link, r) ||
+		    sleep_until_posted(link, r, &taken))
+			read_for_all(link, r);
+	while (!is_done(r) && clock_monotonic_ms() < r->deadline_ms);
+	if (!is_done(r))
 		expire(link, r);
-		/* Now it is posted, or about to be. */
-		while (sem_wait(&r->posted) == -1)
-			continue;
-		break;
-	}
-	/* The semaphore orders this for the machine, the load for the
-	 * language. */
-	while (!atomic_load_explicit(&r->done, memory_order_acquire))
-		continue;
+	/* Who posts has set `done' before: not one is missed. */
+	while (taken < r->posts)
+		if (sem_wait(&r->posted) == 0)
+			taken++;
 }
 
 int
 link_finish(struct link *link, struct request *r, struct fail *fail)
 {
-	if (r->queued) {
-		if (start_reading(link, r))
-			read_alone(link, r);
-		wait_until(link, r);
-	}
+	if (r->queued)
+		await(link, r);
 	(void)sem_destroy(&r->posted);
 	if (!r->failed)
 		return 0;
@@ -586,9 +618,8 @@ go_up(struct link *link)
 
 	(void)pthread_mutex_lock(&link->lock);
 	link->state = STATE_UP;
-	link->reading = READING_THREAD;
-	link->wanted = link->lost = false;
-	link->lone = 0;
+	link->reading = READING_NOBODY;
+	link->lost = false;
 	while ((r = TAILQ_FIRST(&link->waiting)) != NULL) {
 		TAILQ_REMOVE(&link->waiting, r, entry);
 		enqueue_sent(link, r);
@@ -596,6 +627,8 @@ go_up(struct link *link)
 	link->first_ended = true;
 	(void)pthread_cond_broadcast(&link->changed);
 	flush(link);
+	if (link->reading == READING_NOBODY)
+		pass_on(link);
 	(void)pthread_mutex_unlock(&link->lock);
 }
 
@@ -700,29 +733,19 @@ start_check(struct link *link)
 	r->deadline_ms = link_deadline(link);
 	link->queued++;
 	link->queued_bytes += r->bytes.len;
-	link->wanted = true;
 	enqueue_sent(link, r);
 	if (!link->sending && !link->blocked)
 		flush(link);
 }
 
-/* Who reads from now on?  The store's thread when it was called for, nobody
- * when one reply came at a time for a while. */
+/* The store's thread reads while nobody else would read its answer. */
 static void
 choose_reader(struct link *link)
 {
-	if (link->reading == READING_NOBODY && link->wanted) {
+	if (link->reading == READING_NOBODY && link->check.queued)
 		link->reading = READING_THREAD;
-		link->wanted = false;
-		link->lone = 0;
-	} else if (link->reading == READING_THREAD) {
-		link->wanted = false;
-		if (link->delivered > 1 || link->queued > 0)
-			link->lone = 0;
-		else if (link->delivered == 1 && ++link->lone >= LONE_MIN)
-			link->reading = READING_NOBODY;
-	}
-	link->delivered = 0;
+	else if (link->reading == READING_THREAD && !link->check.queued)
+		pass_on(link);
 }
 
 /*
@@ -903,6 +926,18 @@ run(void *context)
 	return NULL;
 }
 
+/* It is held for less time than it takes to go to sleep. */
+static void
+init_lock(pthread_mutex_t *lock)
+{
+	pthread_mutexattr_t adaptive;
+
+	(void)pthread_mutexattr_init(&adaptive);
+	(void)pthread_mutexattr_settype(&adaptive, PTHREAD_MUTEX_ADAPTIVE_NP);
+	(void)pthread_mutex_init(lock, &adaptive);
+	(void)pthread_mutexattr_destroy(&adaptive);
+}
+
 static void
 init_link(struct link *link, const struct store_options *options)
 {
@@ -926,7 +961,7 @@ init_link(struct link *link, const struct store_options *options)
 	TAILQ_INIT(&link->sent);
 	buf_init(&link->out, OUT_MAX);
 	buf_init(&link->wire, OUT_MAX);
-	(void)pthread_mutex_init(&link->lock, NULL);
+	init_lock(&link->lock);
 	(void)pthread_condattr_init(&attr);
 	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	(void)pthread_cond_init(&link->changed, &attr);

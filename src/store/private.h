@@ -165,6 +165,9 @@ struct request {
 	unsigned	 tries;
 	bool		 queued;
 	bool		 waiting;	/* for a connection; else sent */
+	bool		 asleep;	/* its caller is, until posted */
+	bool		 reads;		/* posted because it falls to him */
+	unsigned	 posts;
 	_Atomic bool	 done;
 	bool		 failed;
 	struct fail	 fail;
