@@ -32,7 +32,7 @@ src_ctl_consentctl_SOURCES = \
 	src/ctl/verify.c
 src_ctl_consentctl_LDADD = $(RIGHTS_LIBS) src/settings/libsettings.a \
 	$(LEDGER_LIBS) $(CONSENT_LIBS) \
-	$(LIBCONFIG_LIBS) $(HIREDIS_LIBS) $(CSV_LIBS)
+	$(LIBCONFIG_LIBS) $(HIREDIS_LIBS) $(TLS_LIBS) $(CSV_LIBS)
 dist_man_MANS += src/ctl/consentctl.1
 
 FUZZ_TARGETS += tests/fuzz/fuzz_import_row

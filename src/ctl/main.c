@@ -300,6 +300,9 @@ ctl_need_store(struct ctl *c)
 	options.url = c->settings->redis.url;
 	options.username = c->settings->redis.username;
 	options.password = c->settings->redis.password;
+	options.ca_file = c->settings->redis.ca_file;
+	options.certificate = c->settings->redis.certificate;
+	options.key = c->settings->redis.key;
 	if (settings_writer_password(c->settings, &password, &fail) == -1)
 		return ctl_error(&fail);
 	if (password != NULL) {

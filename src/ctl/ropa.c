@@ -172,6 +172,8 @@ add_retention(struct sheet *s, const struct settings *settings)
 static const char *
 connection(const struct settings *settings)
 {
+	if (strncmp(settings->redis.url, "rediss:", 7) == 0)
+		return "TLS, with the certificate of the store checked";
 	return strncmp(settings->redis.url, "unix:", 5) == 0 ?
 	    "UNIX socket, on this machine" :
 	    "TCP without encryption: protect the network, or use a socket";

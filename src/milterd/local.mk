@@ -11,7 +11,8 @@ src_milterd_consent_milter_SOURCES = \
 	src/milterd/unapplied.c src/milterd/unapplied.h
 src_milterd_consent_milter_LDADD = src/settings/libsettings.a \
 	$(LEDGER_LIBS) $(CONSENT_LIBS) \
-	$(LIBCONFIG_LIBS) $(HIREDIS_LIBS) $(MILTER_LIBS) $(SYSTEMD_LIBS)
+	$(LIBCONFIG_LIBS) $(HIREDIS_LIBS) $(TLS_LIBS) \
+	$(MILTER_LIBS) $(SYSTEMD_LIBS)
 
 check_PROGRAMS += tests/unit/test_edits tests/unit/test_reply
 TESTS += tests/unit/test_edits tests/unit/test_reply

@@ -76,6 +76,9 @@ open_store(const struct settings *settings, struct pooled_store **out,
 		.url = settings->redis.url,
 		.username = settings->redis.username,
 		.password = settings->redis.password,
+		.ca_file = settings->redis.ca_file,
+		.certificate = settings->redis.certificate,
+		.key = settings->redis.key,
 		.timeout_ms = settings->redis.timeout_ms,
 		.on_state = on_store_state,
 	};
@@ -226,6 +229,9 @@ same_redis(const struct settings *a, const struct settings *b)
 	return same_text(a->redis.url, b->redis.url) &&
 	    same_text(a->redis.username, b->redis.username) &&
 	    same_text(a->redis.password, b->redis.password) &&
+	    same_text(a->redis.ca_file, b->redis.ca_file) &&
+	    same_text(a->redis.certificate, b->redis.certificate) &&
+	    same_text(a->redis.key, b->redis.key) &&
 	    a->redis.timeout_ms == b->redis.timeout_ms;
 }
 

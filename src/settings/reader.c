@@ -482,6 +482,30 @@ check_accounts(struct reader *reader)
 		    "%s, use that of the MTA, such as \"postfix\"", fail.text);
 }
 
+/* Nothing of TLS is left out without a word. */
+static void
+check_redis_tls(struct reader *reader)
+{
+	const struct settings *s = reader->settings;
+	const char *only = s->redis.ca_file != NULL ? "ca_file" :
+	    s->redis.certificate != NULL ? "certificate" :
+	    s->redis.key != NULL ? "key" : NULL;
+	struct fail fail;
+
+	if (only != NULL && strncmp(s->redis.url, "rediss://", 9) != 0)
+		mistake(reader, near_setting(reader, "redis", only), "is for "
+		    "TLS, and redis.url does not begin with rediss://");
+	if ((s->redis.certificate == NULL) != (s->redis.key == NULL))
+		mistake(reader, near_setting(reader, "redis",
+		    s->redis.key == NULL ? "certificate" : "key"),
+		    "certificate and key go together, give redis.%s, too",
+		    s->redis.key == NULL ? "key" : "certificate");
+	if (s->redis.key != NULL &&
+	    value_check_secret(s->redis.key, &fail) == -1)
+		mistake(reader, near_setting(reader, "redis", "key"), "%s",
+		    fail.text);
+}
+
 static void
 check_redis(struct reader *reader)
 {
@@ -504,6 +528,7 @@ check_redis(struct reader *reader)
 		mistake(reader, near_setting(reader, "redis",
 		    "writer_username"), "Redis takes a user name only with a "
 		    "password, give redis.writer_password_file, too");
+	check_redis_tls(reader);
 }
 
 /* Pages that send mail need somebody to be from. */

@@ -54,6 +54,8 @@ struct settings {
 		char	*writer_username;
 		char	*writer_password_file;
 		int	 timeout_ms;
+		/* For rediss://; each NULL when not set. */
+		char	*ca_file, *certificate, *key;
 	} redis;
 	struct {
 		char	*directory;

@@ -207,17 +207,16 @@ value_check_redis_url(const char *text, struct fail *fail)
 	struct span s = span_str(text), rest;
 	ptrdiff_t slash;
 
-	if (span_has_prefix_nocase(s, SPAN("rediss://")))
-		return fail_set(fail, FAIL_SETUP, "rediss:// (TLS) is not "
-		    "supported by this version; use unix: or redis:// through "
-		    "a tunnel");
 	if (span_has_prefix(s, SPAN("unix:")))
 		return check_redis_unix(span_from(s, 5), fail);
-	if (!span_has_prefix(s, SPAN("redis://")))
+	if (span_has_prefix(s, SPAN("rediss://")))
+		rest = span_from(s, 9);
+	else if (span_has_prefix(s, SPAN("redis://")))
+		rest = span_from(s, 8);
+	else
 		return fail_set(fail, FAIL_SETUP, "\"%.80s\" is no place of a "
-		    "Redis, want \"redis://host:port/db\" or \"unix:/path\"",
-		    text);
-	rest = span_from(s, 8);
+		    "Redis, want \"redis://host:port/db\", the same with "
+		    "rediss:// for TLS, or \"unix:/path\"", text);
 	/* Security: a secret in the file is soon in a backup, too. */
 	if (span_index(rest, '@') != -1)
 		return fail_set(fail, FAIL_SETUP, "user and password don't "
@@ -559,6 +558,17 @@ take_secret(const char *path, char *text, size_t len, char **out,
 		    path, PASSWORD_MAX);
 	*out = xmemdupz(text, len);
 	return 0;
+}
+
+int
+value_check_secret(const char *path, struct fail *fail)
+{
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	int rc = check_secret(path, fd, fail);
+
+	if (fd != -1)
+		(void)close(fd);
+	return rc;
 }
 
 int

@@ -31,8 +31,11 @@ int	value_check_webhook_name(const char *text, struct fail *fail);
 int	value_check_webhook_url(const char *text, struct fail *fail);
 int	value_check_notice(const char *text, struct fail *fail);
 
-/* Reads a secret of one line from a file that others can't read.  *out is
- * owned by the caller, who wipes it. */
+/* Is this a file that we can read, and others can't read or write? */
+int	value_check_secret(const char *path, struct fail *fail)
+	    __attribute__((warn_unused_result));
+/* Reads a secret of one line from such a file.  *out is owned by the caller,
+ * who wipes it. */
 int	value_read_password(const char *path, char **out, struct fail *fail)
 	    __attribute__((warn_unused_result));
 

@@ -137,7 +137,7 @@ dial_open(const struct url *url, int timeout_ms, int stop_fd,
 	if (fd == -1 && url->is_unix)
 		(void)fail_prefix(fail, "unix:%s", url->path);
 	else if (fd == -1)
-		(void)fail_prefix(fail, "redis://%s:%s", url->host,
-		    url->port);
+		(void)fail_prefix(fail, "redis%s://%s:%s",
+		    url->is_tls ? "s" : "", url->host, url->port);
 	return fd;
 }

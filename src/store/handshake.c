@@ -16,7 +16,6 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #define VERSION_MIN	6
 #define STEPS_MAX	5
@@ -30,7 +29,7 @@ enum step {
 };
 
 struct line {
-	int		 fd;
+	const struct transport *transport;
 	int		 stop_fd;
 	int64_t		 deadline_ms;
 	struct reply_reader *reader;
@@ -40,17 +39,18 @@ static int
 send_all(const struct line *line, struct span bytes, struct fail *fail)
 {
 	while (bytes.len > 0) {
-		ssize_t n = send(line->fd, bytes.p, bytes.len, MSG_NOSIGNAL);
+		ssize_t n = transport_send(line->transport, bytes.p,
+		    bytes.len);
 
 		if (n >= 0)
 			bytes = span_from(bytes, (size_t)n);
 		else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-			if (dial_wait(line->fd, POLLOUT, line->stop_fd,
-			    line->deadline_ms, fail) == -1)
+			if (dial_wait(line->transport->fd, POLLOUT,
+			    line->stop_fd, line->deadline_ms, fail) == -1)
 				return -1;
 		} else if (errno != EINTR)
-			return fail_errno(fail, FAIL_TEMP, errno,
-			    "writing to Redis");
+			return transport_fail(line->transport, n, errno,
+			    "writing to Redis", fail);
 	}
 	return 0;
 }
@@ -64,16 +64,13 @@ read_reply(const struct line *line, struct reply **out, struct fail *fail)
 
 	while ((rc = reply_reader_next(line->reader, LINK_REPLY_SMALL, out,
 	    fail)) == 0) {
-		if (dial_wait(line->fd, POLLIN, line->stop_fd,
-		    line->deadline_ms, fail) == -1)
+		n = transport_recv(line->transport, bytes, sizeof(bytes));
+		if (n == 0 || (n == -1 && errno != EAGAIN && errno != EINTR))
+			return transport_fail(line->transport, n, errno,
+			    "reading from Redis", fail);
+		if (n == -1 && dial_wait(line->transport->fd, POLLIN,
+		    line->stop_fd, line->deadline_ms, fail) == -1)
 			return -1;
-		n = recv(line->fd, bytes, sizeof(bytes), 0);
-		if (n == 0)
-			return fail_set(fail, FAIL_TEMP,
-			    "Redis closed the new connection");
-		if (n == -1 && errno != EAGAIN && errno != EINTR)
-			return fail_errno(fail, FAIL_TEMP, errno,
-			    "reading from Redis");
 		if (n > 0 && reply_reader_feed(line->reader, bytes, (size_t)n,
 		    fail) == -1)
 			return -1;
@@ -187,10 +184,10 @@ check_step(enum step step, const struct reply *reply, struct handshake *h,
 }
 
 int
-handshake_run(int fd, struct reply_reader *reader, struct handshake *h,
-    int stop_fd, int64_t deadline_ms, struct fail *fail)
+handshake_run(const struct transport *transport, struct reply_reader *reader,
+    struct handshake *h, int stop_fd, int64_t deadline_ms, struct fail *fail)
 {
-	struct line line = { fd, stop_fd, deadline_ms, reader };
+	struct line line = { transport, stop_fd, deadline_ms, reader };
 	struct buf out = BUF_INIT(LINK_REPLY_SMALL);
 	enum step steps[STEPS_MAX];
 	size_t n = write_steps(&out, h, steps);

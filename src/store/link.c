@@ -84,6 +84,7 @@ struct link {
 	char		*where;		/* the URL, for people */
 	char		*username;
 	char		*password;
+	struct tls_files files;
 	int		 timeout_ms;
 	void		(*on_state)(bool, const char *, void *);
 	void		*context;
@@ -103,7 +104,7 @@ struct link {
 	bool		 first_ended;
 	bool		 first_awaited;	/* store_open() is still there */
 	struct fail	 fail;		/* why there is no connection */
-	int		 fd;		/* -1: none */
+	struct transport transport;
 	struct request_list waiting;
 	struct request_list sent;
 	size_t		 queued;	/* requests in both lists */
@@ -225,8 +226,8 @@ give_up(struct link *link, enum state state, const struct fail *fail)
 {
 	link->state = state;
 	link->fail = *fail;
-	if (link->fd != -1)
-		(void)shutdown(link->fd, SHUT_RDWR);
+	if (link->transport.fd != -1)
+		(void)shutdown(link->transport.fd, SHUT_RDWR);
 	wake(link);
 	fail_all(link, &link->sent, fail);
 	if (state == STATE_DOWN)
@@ -246,8 +247,8 @@ send_wire(struct link *link)
 
 	(void)pthread_mutex_unlock(&link->lock);
 	do
-		n = send(link->fd, link->wire.data, link->wire.len,
-		    MSG_DONTWAIT | MSG_NOSIGNAL);
+		n = transport_send(&link->transport, link->wire.data,
+		    link->wire.len);
 	while (n == -1 && errno == EINTR);
 	(void)pthread_mutex_lock(&link->lock);
 	return n > 0 ? (size_t)n : 0;
@@ -438,16 +439,19 @@ static int
 receive(struct link *link)
 {
 	struct fail fail;
-	ssize_t n = recv(link->fd, link->read_buffer, READ_BYTES, 0);
+	ssize_t n;
 
-	if (n == -1 && (errno == EAGAIN || errno == EINTR))
-		return 0;
-	if (n <= 0)
-		return -1;
-	if (reply_reader_feed(link->reader, link->read_buffer, (size_t)n,
-	    &fail) == -1)
-		return -1;
-	return parse_replies(link);
+	do {
+		n = transport_recv(&link->transport, link->read_buffer,
+		    READ_BYTES);
+		if (n == -1 && (errno == EAGAIN || errno == EINTR))
+			return 0;
+		if (n <= 0 || reply_reader_feed(link->reader,
+		    link->read_buffer, (size_t)n, &fail) == -1 ||
+		    parse_replies(link) == -1)
+			return -1;
+	} while (transport_is_pending(&link->transport));
+	return 0;
 }
 
 /* Leaves the reading to the first who waits, or to nobody.  With the lock
@@ -495,7 +499,7 @@ start_reading(struct link *link, struct request *r)
 static void
 read_for_all(struct link *link, struct request *r)
 {
-	struct pollfd p = { .fd = link->fd, .events = POLLIN };
+	struct pollfd p = { .fd = link->transport.fd, .events = POLLIN };
 	bool lost = false;
 
 	while (!lost && !is_done(r)) {
@@ -659,23 +663,24 @@ attempt(struct link *link, char *version, size_t size, struct fail *fail)
 		.password = link->password,
 		.database = link->url.database,
 	};
+	struct transport transport;
 	int64_t deadline_ms;
-	int fd = dial_open(&link->url, link->timeout_ms, link->wake_fd, fail);
 
-	if (fd == -1)
+	if (transport_open(&link->url, &link->files, link->timeout_ms,
+	    link->wake_fd, &transport, fail) == -1)
 		return -1;
 	deadline_ms = clock_monotonic_ms() + link->timeout_ms;
 	link->reader = reply_reader_new();
-	if (handshake_run(fd, link->reader, &handshake, link->wake_fd,
+	if (handshake_run(&transport, link->reader, &handshake, link->wake_fd,
 	    deadline_ms, fail) == -1) {
 		(void)fail_prefix(fail, "%s", link->where);
 		reply_reader_free(&link->reader);
-		(void)close(fd);
+		transport_close(&transport);
 		return -1;
 	}
 	memcpy(version, handshake.version, size);
 	(void)pthread_mutex_lock(&link->lock);
-	link->fd = fd;
+	link->transport = transport;
 	(void)pthread_mutex_unlock(&link->lock);
 	return 0;
 }
@@ -711,8 +716,7 @@ hang_up(struct link *link)
 	/* They are older than those that came since. */
 	TAILQ_CONCAT(&again, &link->waiting, entry);
 	TAILQ_CONCAT(&link->waiting, &again, entry);
-	(void)close(link->fd);
-	link->fd = -1;
+	transport_close(&link->transport);
 	link->blocked = false;
 	buf_fini(&link->out);
 	buf_fini(&link->wire);
@@ -809,7 +813,7 @@ static void
 serve(struct link *link)
 {
 	struct pollfd fds[2] = {
-		{ .fd = link->fd },
+		{ .fd = link->transport.fd },
 		{ .fd = link->wake_fd, .events = POLLIN },
 	};
 	int wait_ms;
@@ -939,6 +943,17 @@ init_lock(pthread_mutex_t *lock)
 }
 
 static void
+copy_files(struct tls_files *files, const struct store_options *options)
+{
+	if (options->ca_file != NULL)
+		files->ca_file = xstrdup(options->ca_file);
+	if (options->certificate != NULL)
+		files->certificate = xstrdup(options->certificate);
+	if (options->key != NULL)
+		files->key = xstrdup(options->key);
+}
+
+static void
 init_link(struct link *link, const struct store_options *options)
 {
 	pthread_condattr_t attr;
@@ -948,10 +963,11 @@ init_link(struct link *link, const struct store_options *options)
 		link->username = xstrdup(options->username);
 	if (options->password != NULL)
 		link->password = xstrdup(options->password);
+	copy_files(&link->files, options);
 	link->timeout_ms = options->timeout_ms;
 	link->on_state = options->on_state;
 	link->context = options->context;
-	link->fd = -1;
+	link->transport.fd = link->wake_fd = -1;
 	link->read_buffer = xcalloc(READ_BYTES, 1);
 	link->check.bytes = SPAN("*2\r\n$4\r\nINFO\r\n$6\r\nmemory\r\n");
 	link->check.expected = 1;
@@ -982,6 +998,9 @@ free_link(struct link *link)
 	if (link->password != NULL)
 		explicit_bzero(link->password, strlen(link->password));
 	free(link->password);
+	free(link->files.ca_file);
+	free(link->files.certificate);
+	free(link->files.key);
 	free(link->where);
 	free(link);
 }
@@ -1027,6 +1046,10 @@ link_open(const struct store_options *options, struct link **out,
 		return -1;
 	}
 	init_link(link, options);
+	if (link->url.is_tls && tls_check_files(&link->files, fail) == -1) {
+		free_link(link);
+		return -1;
+	}
 	link->first_awaited = true;
 	link->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	err = link->wake_fd == -1 ? errno :

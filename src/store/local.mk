@@ -8,6 +8,8 @@ src_store_libstore_a_SOURCES = \
 	src/store/private.h \
 	src/store/reply.c \
 	src/store/store.c src/store/store.h \
+	src/store/tls.c \
+	src/store/transport.c \
 	src/store/upkeep.c \
 	src/store/url.c
 
@@ -22,9 +24,9 @@ src/store/merge.inc: src/store/merge.lua
 src/store/apply.$(OBJEXT): src/store/merge.inc
 
 check_PROGRAMS += tests/unit/test_store tests/unit/test_store_redis \
-	tests/unit/test_store_faults
+	tests/unit/test_store_faults tests/unit/test_store_tls
 TESTS += tests/unit/test_store tests/unit/test_store_redis \
-	tests/unit/test_store_faults
+	tests/unit/test_store_faults tests/unit/test_store_tls
 tests_unit_test_store_SOURCES = tests/unit/test_store.c tests/unit/check.h
 tests_unit_test_store_LDADD = $(STORE_LIBS)
 tests_unit_test_store_redis_SOURCES = tests/unit/test_store_redis.c \
@@ -33,6 +35,9 @@ tests_unit_test_store_redis_LDADD = $(STORE_LIBS)
 tests_unit_test_store_faults_SOURCES = tests/unit/test_store_faults.c \
 	tests/unit/check.h tests/unit/redis_server.h
 tests_unit_test_store_faults_LDADD = $(STORE_LIBS)
+tests_unit_test_store_tls_SOURCES = tests/unit/test_store_tls.c \
+	tests/unit/check.h tests/unit/redis_server.h
+tests_unit_test_store_tls_LDADD = $(STORE_LIBS)
 EXTRA_DIST += conf/redis-acl.conf
 
 FUZZ_TARGETS += tests/fuzz/fuzz_redis_reply

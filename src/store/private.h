@@ -3,8 +3,9 @@
  * SPDX-License-Identifier: BSD-2-Clause
  *
  * What the files of this room share.  hiredis' parser is known to reply.c
- * alone, the connection to link.c and dial.c, Redis' manners to handshake.c,
- * what keys and values mean to store.c, apply.c, upkeep.c and merge.lua.
+ * alone, OpenSSL to tls.c, the connection to link.c, dial.c and transport.c,
+ * Redis' manners to handshake.c, what keys and values mean to store.c, apply.c,
+ * upkeep.c and merge.lua.
  */
 #ifndef STORE_PRIVATE_H
 #define STORE_PRIVATE_H
@@ -15,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
+#include <sys/types.h>
 #include <sys/un.h>
 
 #include "base/buf.h"
@@ -31,6 +33,7 @@
 
 struct url {
 	bool		is_unix;
+	bool		is_tls;
 	char		path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	char		host[URL_HOST_MAX + 1];
 	char		port[sizeof("65535")];
@@ -124,6 +127,62 @@ int	dial_open(const struct url *url, int timeout_ms, int stop_fd,
 	    struct fail *fail) __attribute__((warn_unused_result));
 
 /*
+ * tls.c: one TLS connection, on a socket that stays the caller's.  _send and
+ * _recv may be called by two threads at a time, the others not.
+ */
+struct tls_files {
+	char		*ca_file;	/* NULL: those of the system */
+	char		*certificate;	/* NULL: none; else with key */
+	char		*key;
+};
+
+struct tls;
+/* Can the files be used?  Returns 0, or -1 with FAIL_SETUP. */
+int	tls_check_files(const struct tls_files *files, struct fail *fail)
+	    __attribute__((warn_unused_result));
+/* Shakes hands; host is whom the certificate has to name (RFC 9525).  Returns
+ * 0, or -1 with FAIL_TEMP, or FAIL_SETUP when it is our own files. */
+int	tls_open(const struct tls_files *files, const char *host, int fd,
+	    int stop_fd, int64_t deadline_ms, struct tls **out,
+	    struct fail *fail) __attribute__((warn_unused_result));
+/* Accepts NULL. */
+void	tls_close(struct tls **tls);
+/* As send() and recv() on a non-blocking socket; EPROTO: see _explain. */
+ssize_t	tls_send(struct tls *tls, const void *p, size_t len);
+ssize_t	tls_recv(struct tls *tls, void *p, size_t len);
+/* Was more read from the socket than _recv gave?  poll() does not know. */
+bool	tls_is_pending(struct tls *tls);
+/* Why TLS ended the connection; false when it did not.  For one thread. */
+bool	tls_explain(struct tls *tls, struct fail *fail);
+
+/*
+ * transport.c: bytes over a non-blocking socket, through TLS unless that is
+ * NULL.
+ */
+struct transport {
+	int		 fd;		/* -1: none */
+	struct tls	*tls;		/* NULL: plain */
+};
+
+/* Connects, with timeout_ms for that and as much again for TLS.  Returns 0,
+ * or -1 as dial_open() and tls_open(). */
+int	transport_open(const struct url *url, const struct tls_files *files,
+	    int timeout_ms, int stop_fd, struct transport *out,
+	    struct fail *fail) __attribute__((warn_unused_result));
+void	transport_close(struct transport *transport);
+/* As send() and recv(); SIGPIPE is not raised. */
+ssize_t	transport_send(const struct transport *transport, const void *p,
+	    size_t len);
+ssize_t	transport_recv(const struct transport *transport, void *p,
+	    size_t len);
+/* Is there more that poll() does not know of? */
+bool	transport_is_pending(const struct transport *transport);
+/* After -1, or 0 of _recv: says what happened.  Always returns -1 with
+ * FAIL_TEMP. */
+int	transport_fail(const struct transport *transport, ssize_t n, int err,
+	    const char *doing, struct fail *fail);
+
+/*
  * handshake.c: what is said on a new connection, and whether this Redis may be
  * used at all.
  */
@@ -135,8 +194,8 @@ struct handshake {
 };
 
 /* Returns 0, or -1 with FAIL_TEMP, or FAIL_SETUP when it must not be used. */
-int	handshake_run(int fd, struct reply_reader *reader,
-	    struct handshake *handshake, int stop_fd, int64_t deadline_ms,
+int	handshake_run(const struct transport *transport,
+	    struct reply_reader *reader, struct handshake *handshake, int stop_fd, int64_t deadline_ms,
 	    struct fail *fail) __attribute__((warn_unused_result));
 /* The answers to INFO server and INFO memory. */
 int	handshake_check_version(const struct reply *reply, char *version,

@@ -30,11 +30,16 @@
 #include "consent/subject.h"
 
 struct store_options {
-	/* "unix:/path" or "redis://host[:port][/db]" ("[::1]" for IPv6).
-	 * Database 0 to 15 may also follow a unix path as "?db=N". */
+	/* "unix:/path", "redis://host[:port][/db]" ("[::1]" for IPv6), or the
+	 * same with rediss:// for TLS.  Database 0 to 15 may also follow a
+	 * unix path as "?db=N". */
 	const char	*url;
 	const char	*username;	/* NULL: default user */
 	const char	*password;	/* NULL: no AUTH is sent */
+	/* For rediss://.  PEM files, read at each connection. */
+	const char	*ca_file;	/* NULL: those of the system */
+	const char	*certificate;	/* ours, with its chain; NULL: none */
+	const char	*key;		/* of certificate */
 	int		 timeout_ms;	/* 1 to 60000, connecting included */
 	/* Called from the store's thread on each change between reachable and
 	 * not, once per change, with the reason; may be NULL. */
@@ -43,8 +48,7 @@ struct store_options {
 	void		*context;
 };
 
-/* Checks the form of a URL, for settings.  Returns 0, or -1 with FAIL_SETUP;
- * rediss:// is refused with a text that says so. */
+/* Checks the form of a URL.  Returns 0, or -1 with FAIL_SETUP. */
 int	store_url_check(const char *url, struct fail *fail)
 	    __attribute__((warn_unused_result));
 
@@ -55,8 +59,9 @@ int	store_url_check(const char *url, struct fail *fail)
  * Returns 0 with *out set whether or not Redis can be reached (then *fail, if
  * not NULL, says why: class FAIL_TEMP, otherwise its text is ""), and -1 with
  * FAIL_SETUP when it must not be used: it may evict keys (maxmemory-policy is
- * not noeviction, read from INFO memory), it is older than 6.0, or the URL is
- * bad.  All of this is checked again at each new connection, and the
+ * not noeviction, read from INFO memory), it is older than 6.0, or the URL or
+ * a file for TLS is bad.  A certificate of Redis that can't be relied on is
+ * FAIL_TEMP, as a wrong password is: who is there may not be Redis.  All of this is checked again at each new connection, and the
  * eviction policy each five seconds; a Redis that must not be used later
  * counts as not reachable.  Thread-safe after _open.
  */

@@ -2,8 +2,8 @@
  * Copyright the consent-milter authors.
  * SPDX-License-Identifier: BSD-2-Clause
  *
- * unix:/path[?db=N] and redis://host[:port][/N], with an IPv6 address in
- * brackets.  Nothing is guessed and nothing ignored: a URL that other clients
+ * unix:/path[?db=N], redis://host[:port][/N] and rediss:// for TLS, with an IPv6
+ * address in brackets.  Nothing is guessed and nothing ignored: a URL that other clients
  * would read in another way is refused.
  */
 #include "store/private.h"
@@ -134,10 +134,9 @@ url_parse(const char *text, struct url *out, struct fail *fail)
 		return parse_unix(span_from(s, 5), out, fail);
 	if (span_has_prefix(s, SPAN("redis://")))
 		return parse_tcp(span_from(s, 8), out, fail);
-	if (span_has_prefix(s, SPAN("rediss://")))
-		return fail_set(fail, FAIL_SETUP, "rediss:// (TLS) is not "
-		    "supported: use a UNIX socket, a private network, or a "
-		    "tunnel such as stunnel or WireGuard");
-	return fail_set(fail, FAIL_SETUP,
-	    "the Redis URL must begin with unix:/ or redis://");
+	out->is_tls = span_has_prefix(s, SPAN("rediss://"));
+	if (out->is_tls)
+		return parse_tcp(span_from(s, 9), out, fail);
+	return fail_set(fail, FAIL_SETUP, "the Redis URL must begin with "
+	    "unix:/, redis:// or rediss://");
 }

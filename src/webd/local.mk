@@ -25,7 +25,8 @@ src_webd_consent_web_SOURCES = \
 	src/webd/words.c src/webd/words.h
 src_webd_consent_web_LDADD = $(RIGHTS_LIBS) src/settings/libsettings.a \
 	$(LEDGER_LIBS) $(CONSENT_LIBS) $(NET_LIBS) \
-	$(LIBCONFIG_LIBS) $(HIREDIS_LIBS) $(MICROHTTPD_LIBS) $(SYSTEMD_LIBS)
+	$(LIBCONFIG_LIBS) $(HIREDIS_LIBS) $(TLS_LIBS) \
+	$(MICROHTTPD_LIBS) $(SYSTEMD_LIBS)
 dist_man_MANS += src/webd/consent-web.8
 
 languagesdir = $(datadir)/consent-milter/languages
@@ -96,7 +97,7 @@ tests_fuzz_fuzz_program_SOURCES = tests/fuzz/fuzz_program.c \
 	src/webd/wording.c src/webd/words.c
 tests_fuzz_fuzz_program_LDADD = $(FUZZMAIN) $(RIGHTS_LIBS) \
 	src/settings/libsettings.a $(LEDGER_LIBS) $(CONSENT_LIBS) \
-	$(LIBCONFIG_LIBS) $(HIREDIS_LIBS)
+	$(LIBCONFIG_LIBS) $(HIREDIS_LIBS) $(TLS_LIBS)
 tests_fuzz_fuzz_program_LDFLAGS = $(FUZZLINK)
 EXTRA_DIST += tests/fuzz/corpus/program
 

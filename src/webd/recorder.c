@@ -118,7 +118,8 @@ store_options_of(const struct recorder *r, int timeout_ms)
 	const struct settings *s = r->settings;
 	struct store_options options = { .url = s->redis.url,
 	    .username = s->redis.username, .password = s->redis.password,
-	    .timeout_ms = timeout_ms };
+	    .ca_file = s->redis.ca_file, .certificate = s->redis.certificate,
+	    .key = s->redis.key, .timeout_ms = timeout_ms };
 
 	if (r->password != NULL) {
 		options.username = s->redis.writer_username;

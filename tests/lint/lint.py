@@ -26,7 +26,7 @@ OWNERS = [
     (r"libmilter/", r"src/milterd/"),
     (r"hiredis(/|\.h)", r"src/store/"),
     (r"libconfig", r"src/settings/"),
-    (r"openssl/", r"src/base/crypto\.c"),
+    (r"openssl/", r"src/(base/crypto|store/tls)\.c"),
     (r"jansson", r"src/base/json\.c"),
     (r"csv\.h", r"src/ctl/"),
     (r"idn2|uni(str|norm|case|ctype|types)|unicase", r"src/mail/"),

@@ -36,9 +36,10 @@ What there is (each class says more):
     Rig(name)              directory, logs, clean-up; .path(), .subdir()
     TestCase               unittest.TestCase with cls.rig; assert_reply,
                            assert_refused; logs of a failed test are shown
-    Redis(rig, tcp, options)
-                           .url .tcp_url .call("HGETALL", key) .stop() .start()
-                           .kill9() .sigstop() .cont() .restart()
+    Redis(rig, tcp, options, tls)
+                           .url .tcp_url .tls_url .call("HGETALL", key)
+                           .stop() .start() .kill9() .sigstop() .cont()
+                           .restart() .use_certificate(pem)
     Filter(rig, redis, **settings)
                            .milter .address .start() .reload(**changes)
                            .stop() .kill9() .client() .log() .wait_log()

@@ -4,11 +4,16 @@
 own."""
 import http.server
 import os
+import re
 import ssl
 import threading
 import time
 
 from .process import find_program, run, wait_for, write_file
+
+
+# Quicker to make than RSA.
+_CURVE = ("-pkeyopt", "ec_paramgen_curve:P-256")
 
 
 class Authority:
@@ -19,20 +24,23 @@ class Authority:
         self.path = os.path.join(self.dir, "ca.pem")
         self._key = os.path.join(self.dir, "ca.key")
         self._n = 0
-        run([find_program("openssl"), "req", "-x509", "-newkey", "rsa:2048",
+        run([find_program("openssl"), "req", "-x509", "-newkey", "ec", *_CURVE,
              "-nodes", "-days", "30", "-subj", f"/CN={name}",
              "-keyout", self._key, "-out", self.path])
 
-    def issue(self, host="localhost", not_after=None, self_signed=False):
-        """The path of a PEM file with key and certificate.
+    def issue(self, host="localhost", not_after=None, self_signed=False,
+              not_before="20200101000000Z"):
+        """The path of a PEM file with key and certificate, for a name or an IP
+        address.
 
-        not_after   YYYYMMDDHHMMSSZ
+        not_before, not_after   YYYYMMDDHHMMSSZ
         """
+        kind = "IP" if re.fullmatch(r"[0-9.]+|.*:.*", host) else "DNS"
         self._n += 1
         stem = os.path.join(self.dir, f"server{self._n}")
         key, request, out = stem + ".key", stem + ".csr", stem + ".pem"
         openssl = find_program("openssl")
-        run([openssl, "req", "-newkey", "rsa:2048", "-nodes", "-subj",
+        run([openssl, "req", "-newkey", "ec", *_CURVE, "-nodes", "-subj",
              f"/CN={host}", "-keyout", key, "-out", request])
         write_file(stem + ".cnf", f"""
 [ca]
@@ -49,17 +57,18 @@ x509_extensions = server
 [any]
 commonName = supplied
 [server]
-subjectAltName = DNS:{host}
+subjectAltName = {kind}:{host}
 """)
         write_file(stem + ".index", "")
         write_file(stem + ".serial", f"{self._n + 1:04x}\n")
         signer = (["-selfsign", "-keyfile", key] if self_signed else
                   ["-keyfile", self._key, "-cert", self.path])
         run([openssl, "ca", "-batch", "-notext", "-config", stem + ".cnf",
-             "-startdate", "20200101000000Z", "-enddate",
+             "-startdate", not_before, "-enddate",
              not_after or "20380101000000Z", "-in", request, "-out",
              stem + ".crt", *signer])
-        with open(out, "wb") as f:
+        with open(out, "wb", opener=lambda p, flags: os.open(
+                p, flags, 0o600)) as f:
             for path in (key, stem + ".crt"):
                 with open(path, "rb") as part:
                     f.write(part.read())

@@ -52,21 +52,29 @@ class RespClient:
 
 
 class Redis:
-    """Redis(rig): on a UNIX socket; tcp=True: on a loopback port as well.
+    """Redis(rig): on a UNIX socket; tcp=True: on a loopback port as well;
+    tls=(PEM file, CA file): on a port with TLS.
 
-    url, tcp_url   for `redis.url' of the configuration
-    options        further lines of redis.conf
+    url, tcp_url, tls_url   for `redis.url' of the configuration
+    options                 further lines of redis.conf
     """
 
-    def __init__(self, rig, tcp=False, options=()):
+    def __init__(self, rig, tcp=False, options=(), tls=None):
         self.dir = rig.subdir("redis")
         self.socket = os.path.join(self.dir, "redis.sock")
         self.url = f"unix:{self.socket}"
         self.port = free_ports(1)[0] if tcp else 0
         self.tcp_url = f"redis://127.0.0.1:{self.port}" if tcp else None
+        self.tls_port = free_ports(1)[0] if tls else 0
+        self.tls_url = f"rediss://localhost:{self.tls_port}" if tls else None
         self.log_path = os.path.join(self.dir, "redis.log")
         self._config = os.path.join(self.dir, "redis.conf")
         self._options = list(options)
+        if tls:
+            self._options += [
+                f"tls-port {self.tls_port}", f"tls-cert-file {tls[0]}",
+                f"tls-key-file {tls[0]}", f"tls-ca-cert-file {tls[1]}",
+                "tls-auth-clients no"]
         self._client = None
         self.service = None
         rig.add_log("redis", self.log_path)
@@ -103,6 +111,10 @@ class Redis:
         if self._client is None:
             self._client = RespClient(self.socket)
         return self._client.call(*args)
+
+    def use_certificate(self, pem):
+        """From the next connection on."""
+        self.call("CONFIG", "SET", "tls-cert-file", pem, "tls-key-file", pem)
 
     def _forget(self):
         if self._client is not None:

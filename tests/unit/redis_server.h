@@ -11,12 +11,14 @@
 
 #include <errno.h>
 #include <hiredis/hiredis.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -165,6 +167,22 @@ server_end(struct server *s)
 	(void)snprintf(path, sizeof(path), "%s/dump.rdb", s->dir);
 	(void)unlink(path);
 	(void)rmdir(s->dir);
+}
+
+/* A loopback port that was free a moment ago. */
+static inline unsigned
+server_free_port(void)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET,
+	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(a);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	if (bind(fd, (struct sockaddr *)&a, len) == -1 ||
+	    getsockname(fd, (struct sockaddr *)&a, &len) == -1)
+		a.sin_port = 0;
+	(void)close(fd);
+	return ntohs(a.sin_port);
 }
 
 /* Tests that need Redis are skipped without it, unless skips are failures. */

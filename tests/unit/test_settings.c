@@ -397,11 +397,6 @@ test_mistakes(void)
 		  "Redis Sentinel is not supported by this version\n" },
 		{ HEAD "redis = { cluster = ( ); };", "c:1: redis.cluster: "
 		  "Redis Cluster is not supported by this version\n" },
-		{ HEAD "redis = { ca_file = \"/x\"; certificate = 1; key = 1; "
-		  "};", "c:1: redis.ca_file: TLS to Redis is not supported by "
-		  "this version\nc:1: redis.certificate: TLS to Redis is not "
-		  "supported by this version\nc:1: redis.key: TLS to Redis is "
-		  "not supported by this version\n" },
 		/* sockets */
 		{ HEAD "socket = \"inet:8892\";", "c:1: socket: \"inet:8892\" "
 		  "names no address to listen on, want inet:port@host, such as "
@@ -428,9 +423,26 @@ test_mistakes(void)
 		{ HEAD "socket_mode = \"7777\";", "c:1: socket_mode: \"7777\" "
 		  "is out of range, it must be \"0000\" to \"0777\"\n" },
 		/* Redis */
-		{ HEAD "redis = { url = \"rediss://h\"; };", "c:1: redis.url: "
-		  "rediss:// (TLS) is not supported by this version; use unix: "
-		  "or redis:// through a tunnel\n" },
+		{ HEAD "redis = { url = \"rediss://u@h\"; };", "c:1: "
+		  "redis.url: user and password don't belong in the URL, use "
+		  "username and password_file\n" },
+		{ HEAD "redis = { url = \"REDISS://h\"; };", "c:1: redis.url: "
+		  "\"REDISS://h\" is no place of a Redis, want "
+		  "\"redis://host:port/db\", the same with rediss:// for TLS, "
+		  "or \"unix:/path\"\n" },
+		{ HEAD "redis = {\nca_file = \"/x\"; };", "c:2: "
+		  "redis.ca_file: is for TLS, and redis.url does not begin "
+		  "with rediss://\n" },
+		{ HEAD "redis = { url = \"rediss://h\";\n"
+		  "certificate = \"/x\"; };", "c:2: redis.certificate: "
+		  "certificate and key go together, give redis.key, too\n" },
+		{ HEAD "redis = { url = \"rediss://h\";\nkey = \"/dev/null\"; "
+		  "};", "c:2: redis.key: certificate and key go together, give "
+		  "redis.certificate, too\nc:2: redis.key: /dev/null is not a "
+		  "regular file\n" },
+		{ HEAD "redis = { url = \"rediss://h\"; certificate = \"/x\";"
+		  "\nkey = \"/nonexistent/x\"; };", "c:2: redis.key: "
+		  "/nonexistent/x: No such file or directory\n" },
 		{ HEAD "redis = { url = \"redis://u:p@h\"; };", "c:1: "
 		  "redis.url: user and password don't belong in the URL, use "
 		  "username and password_file\n" },
@@ -609,6 +621,8 @@ test_good_values(void)
 		"redis = { url = \"redis://h/\"; };",
 		"redis = { url = \"redis://[::1]\"; };",
 		"redis = { url = \"redis://[::1]:1/15\"; };",
+		"redis = { url = \"rediss://h\"; ca_file = \"/x\"; };",
+		"redis = { url = \"rediss://[::1]:1/15\"; };",
 		"redis = { timeout_ms = 0x10; };",
 		"redis = { timeout_ms = 1; };",
 		"redis : { timeout_ms : 1 }",
@@ -1010,8 +1024,9 @@ check_sample_defaults(const char *active, const char *uncommented)
 	/* Where the sample's commented value is an example, not a default. */
 	static const char *const examples[] = {
 		"socket_mode = ", "socket_group = ", "redis.username",
-		"redis.password_file", "redis.writer_", "unsubscribe.mailto",
-		"unsubscribe.authserv_id",
+		"redis.password_file", "redis.writer_", "redis.url",
+		"redis.ca_file", "redis.certificate", "redis.key",
+		"unsubscribe.mailto", "unsubscribe.authserv_id",
 		"controller.", "web.url", "web.embed", "web.api_keys",
 		"web.metrics", "mail.from", "mail.envelope_sender",
 		"lists[1].purpose", "lists[1].list_id", "lists[1].max_age",
@@ -1057,6 +1072,10 @@ test_sample(void)
 
 	all = replace(all, "\"/etc/consent-milter/redis.password\"", "\"PW\"");
 	all = replace(all, "PW", password);
+	all = replace(all, "\"/etc/consent-milter/redis-client.key\"",
+	    "\"PW\"");
+	all = replace(all, "PW", password);
+	all = replace(all, "url = \"redis://", "url = \"rediss://");
 	all = replace(all, "\"postfix\"", geteuid() == 0 ? "\"root\"" :
 	    "\"postfix\"");
 	all = replace(all, "\nsocket = \"inet:8892@127.0.0.1\"",

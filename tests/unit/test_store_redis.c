@@ -1139,27 +1139,12 @@ test_database(void)
 	CHECK_STR(SERVER_ASK(s, "DBSIZE"), "1");
 	CHECK(store_is_reachable(store));
 	store_close(&store);
-	options.url = "rediss://h";
+	options.url = "tcp://h";
 	CHECK_INT(store_open(&options, &store, &fail), -1);
 	CHECK_INT(fail.class, FAIL_SETUP);
 	options.url = url;
 	options.timeout_ms = 0;
 	CHECK_INT(store_open(&options, &store, &fail), -1);
-}
-
-/* A loopback port that was free a moment ago. */
-static unsigned
-free_port(void)
-{
-	struct sockaddr_in a = { .sin_family = AF_INET,
-	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof(a);
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	CHECK_INT(bind(fd, (struct sockaddr *)&a, len), 0);
-	CHECK_INT(getsockname(fd, (struct sockaddr *)&a, &len), 0);
-	(void)close(fd);
-	return ntohs(a.sin_port);
 }
 
 /* By number, and by a name that may also mean an address where nobody
@@ -1172,7 +1157,7 @@ test_tcp(void)
 	struct store_options options = { .url = url, .timeout_ms = 1000 };
 	struct fail fail = { .text = "" };
 
-	(void)snprintf(port, sizeof(port), "%u", free_port());
+	(void)snprintf(port, sizeof(port), "%u", server_free_port());
 	CHECK_STR(SERVER_ASK(&server, "CONFIG", "SET", "bind", "127.0.0.1",
 	    "port", port), "OK");
 	for (size_t i = 0; i < 2; i++) {
