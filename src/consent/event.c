@@ -261,6 +261,7 @@ event_parse(const struct json_object *object, struct event *out,
 	if (parse_list(object, &event, fail) == -1 ||
 	    parse_evidence(object, &event, fail) == -1)
 		return -1;
+	event.restated = json_object_string(object, "restated_at", &at) == 1;
 	*out = event;
 	return 0;
 }

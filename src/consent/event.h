@@ -56,6 +56,9 @@ struct event {
 	char		list[LIST_NAME_MAX + 1];  /* "" for the person */
 	int64_t		at_ms;		/* when it happened */
 	struct evidence	evidence;	/* of EVENT_GRANT and EVENT_UNPROVEN */
+	/* It was recorded before, and stands again with less evidence: nothing
+	 * happened anew.  Read from a ledger only. */
+	bool		restated;
 };
 
 const char *event_kind_name(enum event_kind kind);	/* "grant", … */
@@ -113,13 +116,17 @@ enum evidence_ip {
  */
 int	evidence_check(struct evidence *evidence, enum evidence_ip ip,
 	    struct fail *fail) __attribute__((warn_unused_result));
+/* Leaves no more of the ip of recorded evidence than this; what is no address
+ * goes as a whole.  Returns whether there was more. */
+bool	evidence_limit_ip(struct evidence *evidence, enum evidence_ip most);
 
 /*
  * The ledger's form: JSON members without braces,
  *   "event":"grant","list":"weekly","subject":"…","at":"2026-01-05T09:00:00.000Z","source":"shop"
  * Empty evidence is left out; "list" too for an event about the person.  The
  * digest stands there as "notice_digest": each entry of a journal has a
- * "digest" of its own.
+ * "digest" of its own.  "restated_at" among the other members makes it
+ * restated.
  */
 void	event_format(struct buf *out, const struct event *event);
 /* Reads a whole JSON object that holds these members among others.  Returns 0,

@@ -185,3 +185,17 @@ evidence_check(struct evidence *evidence, enum evidence_ip ip,
 		    "3166)");
 	return evidence->ip[0] == '\0' ? 0 : check_ip(evidence->ip, ip, fail);
 }
+
+bool
+evidence_limit_ip(struct evidence *evidence, enum evidence_ip most)
+{
+	char before[EVIDENCE_TEXT_MAX + 1];
+	struct fail unused;
+
+	if (most == EVIDENCE_IP_FULL || evidence->ip[0] == '\0')
+		return false;
+	memcpy(before, evidence->ip, sizeof(before));
+	if (check_ip(evidence->ip, most, &unused) == -1)
+		evidence->ip[0] = '\0';
+	return strcmp(before, evidence->ip) != 0;
+}

@@ -357,14 +357,44 @@ evidence_time(struct span text)
 	return take_letter(&text, 'g') && take_time(&text, &ms) == 0 ? ms : 0;
 }
 
+/* The IP address in an evidence field, or nothing. */
+static struct span
+evidence_ip(struct span text)
+{
+	for (size_t i = 0; i + 4 <= text.len; i++) {
+		struct span value = span_from(text, i + 4);
+		ptrdiff_t end;
+
+		if ((text.p[i] != ' ' && text.p[i] != '&') ||
+		    memcmp(text.p + i + 1, "ip=", 3) != 0)
+			continue;
+		end = span_index(value, '&');
+		return end == -1 ? value : span_head(value, (size_t)end);
+	}
+	return span_of(NULL, 0);
+}
+
+static int
+compare_bytes(struct span a, struct span b)
+{
+	size_t common = a.len < b.len ? a.len : b.len;
+	int order = common == 0 ? 0 : memcmp(a.p, b.p, common);
+
+	if (order != 0)
+		return order;
+	return a.len == b.len ? 0 : a.len < b.len ? -1 : 1;
+}
+
 bool
 evidence_field_wins(struct span a, struct span b)
 {
 	int64_t a_ms = evidence_time(a), b_ms = evidence_time(b);
-	size_t common = a.len < b.len ? a.len : b.len;
-	int order = common == 0 ? 0 : memcmp(a.p, b.p, common);
+	struct span a_ip = evidence_ip(a), b_ip = evidence_ip(b);
+	int order = compare_bytes(a_ip, b_ip);
 
 	if (a_ms != b_ms)
 		return a_ms > b_ms;
-	return order != 0 ? order > 0 : a.len > b.len;
+	if (a_ip.len != b_ip.len)
+		return a_ip.len < b_ip.len;
+	return order != 0 ? order < 0 : compare_bytes(a, b) > 0;
 }

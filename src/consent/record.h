@@ -78,7 +78,9 @@ int	record_person_parse(struct span text, struct record *record,
 /*
  * The evidence field: "g1764000000000 source=shop&method=web-form", values
  * percent-encoded but for [A-Za-z0-9._~:/@-].  Of two, the one with the later
- * time stays; at equal times the greater bytes, so that order never matters.
+ * time stays; at equal times the one whose ip is shorter, or else smaller: so
+ * an address that was cut down does not come back; or else the greater bytes.
+ * So order never matters.
  */
 void	evidence_field_format(struct buf *out, int64_t grant_ms,
 	    const struct evidence *evidence);

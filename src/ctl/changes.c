@@ -175,7 +175,7 @@ take_entry(struct changes *c, const struct journal_entry *entry)
 		(void)!date_parse(text, &recorded_ms);
 	json_object_free(&object);
 	/* What is about the person is about each list. */
-	if (rc == -1 || recorded_ms < c->since_ms || (c->list != NULL &&
+	if (rc == -1 || event.restated || recorded_ms < c->since_ms || (c->list != NULL &&
 	    event.list[0] != '\0' && strcmp(event.list, c->list->id) != 0))
 		return;
 	address = find_known(c, &event.subject);

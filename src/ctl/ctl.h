@@ -18,6 +18,7 @@
 #include "journal/journal.h"
 #include "mail/address.h"
 #include "rights/redaction.h"
+#include "rights/retention.h"
 #include "settings/settings.h"
 #include "store/store.h"
 
@@ -100,6 +101,9 @@ int64_t	ledger_opt_out_ms(struct ctl *ctl, const struct subject *subject,
 int	ctl_redact(struct ctl *ctl, const struct erasures *erasures,
 	    struct journal_set announced[REDACT_JOURNALS], const char *why,
 	    uint64_t counts[REDACT_JOURNALS]);
+/* What retention_run() does.  Returns 0, or an exit code after saying why. */
+int	ctl_retain(struct ctl *ctl, bool dry_run,
+	    struct retention_counts *counts);
 /* What erasures_read() does.  Returns 0, or an exit code after saying why. */
 int	ctl_read_erasures(const char *path, bool own, struct erasures *out,
 	    struct journal_set announced[REDACT_JOURNALS]);

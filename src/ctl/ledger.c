@@ -100,6 +100,27 @@ ctl_redact(struct ctl *ctl, const struct erasures *erasures,
 	return ctl_exit_code(&fail);
 }
 
+int
+ctl_retain(struct ctl *ctl, bool dry_run, struct retention_counts *counts)
+{
+	const struct watch watch = { .warn = ctl_on_warning,
+	    .is_stopped = ctl_is_interrupted, .context = ctl };
+	char actor[CTL_ACTOR_ROOM];
+	const struct redaction redaction = { .settings = ctl->settings,
+	    .ledger = ctl->ledger, .actor = actor, .watch = &watch };
+	struct fail fail;
+
+	ledger_name_actor(actor);
+	if (retention_run(&redaction, ctl->now_ms, dry_run, counts, &fail) ==
+	    0)
+		return EX_OK;
+	ctl_warn("%s", fail.text);
+	if (!dry_run)
+		ctl_warn("not everything that is due is gone: run `consentctl "
+		    "prune' again once that is mended");
+	return ctl_exit_code(&fail);
+}
+
 /* Needs the store. */
 static int
 need_applier(struct ctl *ctl, struct fail *fail)

@@ -3,8 +3,9 @@
  * SPDX-License-Identifier: BSD-2-Clause
  *
  * Retention (GDPR Art. 5(1)(e)): old segments of the decision log go as a
- * whole; people whose last consent ended long ago are erased, which leaves
- * their opt-out as a suppression.
+ * whole; IP addresses of grants and accesses go alone (rights/retention.h);
+ * people whose last consent ended long ago, and those who signed up and never
+ * confirmed, are erased, which leaves their opt-out as a suppression.
  */
 #include <getopt.h>
 #include <inttypes.h>
@@ -22,6 +23,16 @@
 #include "ctl/facts.h"
 #include "ctl/ctl.h"
 #include "journal/prune.h"
+
+struct pruning {
+	struct ctl	*ctl;
+	bool		 dry_run, json;
+	struct journal_pruned decisions;
+	struct retention_counts entries;	/* of the ledger */
+	/* Erased: their proof is too old, they never confirmed. */
+	size_t		 persons, pending;
+	uint64_t	 counts[REDACT_JOURNALS];
+};
 
 /* When the consent to one list ended; now_ms when it has not. */
 static int64_t
@@ -103,6 +114,35 @@ is_due(const struct ctl *ctl, const struct fact *facts, size_t n)
 	    date_add(end, ctl->settings->retention.proof) < ctl->now_ms;
 }
 
+/*
+ * Did the person sign up, long ago, and never confirm any of it?  A list that
+ * asks for no second step, or is no longer configured, is proof's concern.
+ */
+static bool
+is_pending_too_long(const struct ctl *ctl, const struct fact *facts,
+    size_t n)
+{
+	const struct policy *policy = &ctl->settings->policy;
+	int64_t before_ms = date_subtract(ctl->now_ms,
+	    ctl->settings->retention.pending);
+	bool found = false;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct fact *f = &facts[i];
+
+		if (f->kind == EVENT_CONFIRM || f->kind == EVENT_UNPROVEN)
+			return false;
+		if (f->kind != EVENT_GRANT)
+			continue;
+		if ((size_t)f->list >= policy->list_count ||
+		    !policy->lists[f->list].double_opt_in ||
+		    f->at_ms >= before_ms)
+			return false;
+		found = true;
+	}
+	return found && !is_restricted(facts, n);
+}
+
 static int64_t
 latest_ms(const struct fact *facts, size_t n)
 {
@@ -118,23 +158,23 @@ latest_ms(const struct fact *facts, size_t n)
  * so an opt-in that we do not know of stays, be it on a line that can't be
  * read, on its way here from another host, or recorded while we look. */
 static void
-find_due(const struct ctl *ctl, const struct facts *f, struct erasures *out)
+find_due(struct pruning *p, const struct facts *f, struct erasures *out)
 {
 	for (size_t i = 0, n; i < f->count; i += n) {
+		bool pending;
+
 		n = facts_same_person(f, i);
-		if (is_due(ctl, &f->all[i], n))
-			erasures_add(out, &f->all[i].subject,
-			    latest_ms(&f->all[i], n), 0);
+		pending = is_pending_too_long(p->ctl, &f->all[i], n);
+		if (!pending && !is_due(p->ctl, &f->all[i], n))
+			continue;
+		erasures_add(out, &f->all[i].subject,
+		    latest_ms(&f->all[i], n), 0);
+		if (pending)
+			p->pending++;
+		else
+			p->persons++;
 	}
 }
-
-struct pruning {
-	struct ctl	*ctl;
-	bool		 dry_run, json;
-	struct journal_pruned decisions;
-	size_t		 persons;
-	uint64_t	 counts[REDACT_JOURNALS];
-};
 
 static int
 announce_pruned(struct ctl *ctl, const struct journal_pruned *pruned,
@@ -209,7 +249,7 @@ erase_due(struct pruning *p, struct erasures *due)
 }
 
 static int
-prune_proof(struct pruning *p)
+prune_persons(struct pruning *p)
 {
 	struct facts facts = { .count = 0 };
 	struct erasures due = { .count = 0 };
@@ -219,9 +259,8 @@ prune_proof(struct pruning *p)
 	if (facts_read(p->ctl, &facts, &fail) == -1)
 		rc = ctl_error(&fail);
 	else
-		find_due(p->ctl, &facts, &due);
+		find_due(p, &facts, &due);
 	facts_fini(&facts);
-	p->persons = due.count;
 	if (rc == EX_OK && !p->dry_run)
 		rc = erase_due(p, &due);
 	erasures_fini(&due);
@@ -238,10 +277,18 @@ summarise(const struct pruning *p)
 		printf("decision log: %" PRIu64 " files %sremoved, %" PRIu64
 		    " MiB, up to entry %" PRIu64 "\n", p->decisions.segments,
 		    would, p->decisions.bytes >> 20, p->decisions.last_seq);
-		printf("proof: %zu persons %serased; %" PRIu64 " entries of "
-		    "the ledger and %" PRIu64 " decisions blanked\n",
-		    p->persons, would, p->counts[REDACT_LEDGER],
-		    p->counts[REDACT_DECISIONS]);
+		printf("IP addresses: %" PRIu64 " of grants %scut down or "
+		    "removed\n", p->entries.addresses, would);
+		printf("requests: %" PRIu64 " accesses %sblanked\n",
+		    p->entries.requests, would);
+		printf("never confirmed: %zu persons %serased\n", p->pending,
+		    would);
+		printf("proof: %zu persons %serased\n", p->persons, would);
+		if (!p->dry_run)
+			printf("for those: %" PRIu64 " entries of the ledger "
+			    "and %" PRIu64 " decisions blanked\n",
+			    p->counts[REDACT_LEDGER],
+			    p->counts[REDACT_DECISIONS]);
 		return;
 	}
 	buf_add_char(&out, '{');
@@ -249,6 +296,10 @@ summarise(const struct pruning *p)
 	json_add_member_i64(&out, "files", (int64_t)p->decisions.segments);
 	json_add_member_i64(&out, "bytes", (int64_t)p->decisions.bytes);
 	json_add_member_i64(&out, "up_to", (int64_t)p->decisions.last_seq);
+	json_add_member_i64(&out, "addresses",
+	    (int64_t)p->entries.addresses);
+	json_add_member_i64(&out, "requests", (int64_t)p->entries.requests);
+	json_add_member_i64(&out, "pending", (int64_t)p->pending);
 	json_add_member_i64(&out, "persons", (int64_t)p->persons);
 	json_add_member_i64(&out, "ledger_entries_blanked",
 	    (int64_t)p->counts[REDACT_LEDGER]);
@@ -309,7 +360,9 @@ command_prune(struct ctl *ctl, int argc, char **argv)
 		return rc;
 	rc = prune_decisions(&p);
 	if (rc == EX_OK)
-		rc = prune_proof(&p);
+		rc = ctl_retain(ctl, p.dry_run, &p.entries);
+	if (rc == EX_OK)
+		rc = prune_persons(&p);
 	if (rc == EX_OK)
 		summarise(&p);
 	return rc;

@@ -163,6 +163,14 @@ add_retention(struct sheet *s, const struct settings *settings)
 	    settings->retention.proof, text, sizeof(text)));
 	item(s, "proof_counts_from", "  counted from", "the withdrawal or "
 	    "expiry of the last consent");
+	item(s, "full_ip", "complete IP addresses", length_text(
+	    settings->retention.full_ip, text, sizeof(text)));
+	item(s, "ip", "IP addresses", length_text(settings->retention.ip,
+	    text, sizeof(text)));
+	item(s, "pending", "never confirmed", length_text(
+	    settings->retention.pending, text, sizeof(text)));
+	item(s, "requests", "accesses", length_text(
+	    settings->retention.requests, text, sizeof(text)));
 	item(s, "suppression", "suppression", "without limit, as a pseudonym "
 	    "and a time (Art. 17(3)(b), 21(3))");
 	item(s, "done_by", "done by", "consentctl prune, which has to be run "

@@ -378,13 +378,34 @@ announce(const struct redaction *r, int journal,
 	return rc;
 }
 
+static const char *
+directory_of(const struct redaction *r, int journal)
+{
+	return journal == REDACT_LEDGER ? r->settings->audit.ledger :
+	    r->settings->audit.directory;
+}
+
+static int
+blank(const struct redaction *r, int journal,
+    const struct journal_set *entries, uint64_t *count, struct fail *fail)
+{
+	int rc;
+
+	say_progress(r->watch, "blanking", 0);
+	rc = journal_redact(directory_of(r, journal), journals[journal],
+	    entries, on_bytes, (void *)(uintptr_t)r->watch, count, fail);
+	say_progress(r->watch, NULL, 0);
+	return rc;
+}
+
 static int
 redact_journal(const struct redaction *r, int journal,
-    const char *directory, const struct erasures *erasures,
-    struct journal_set *announced, uint64_t *count, struct fail *fail)
+    const struct erasures *erasures, struct journal_set *announced,
+    uint64_t *count, struct fail *fail)
 {
 	struct journal_set due = { .count = 0 };
-	int rc = find_due(directory, journal, erasures, r->watch, &due, fail);
+	int rc = find_due(directory_of(r, journal), journal, erasures,
+	    r->watch, &due, fail);
 
 	if (rc == 0) {
 		journal_set_tidy(&due);
@@ -395,18 +416,14 @@ redact_journal(const struct redaction *r, int journal,
 			journal_set_add(announced, due.ranges[i].from,
 			    due.ranges[i].to);
 		journal_set_tidy(announced);
-		say_progress(r->watch, "blanking", 0);
-		rc = journal_redact(directory, journals[journal], announced,
-		    on_bytes, (void *)(uintptr_t)r->watch, count, fail);
-		say_progress(r->watch, NULL, 0);
+		rc = blank(r, journal, announced, count, fail);
 	}
 	journal_set_fini(&due);
 	return rc;
 }
 
-/* Processes and threads take turns.  Returns the lock's file, or -1. */
-static int
-take_turn(const struct redaction *r, struct fail *fail)
+int
+redaction_turn(const struct redaction *r, struct fail *fail)
 {
 	const struct timespec pause = { 0, TURN_PAUSE_MS * 1000000L };
 	struct buf path = BUF_INIT(8192);
@@ -443,18 +460,26 @@ redaction_run(const struct redaction *r, const struct erasures *erasures,
     struct journal_set announced[REDACT_JOURNALS],
     uint64_t counts[REDACT_JOURNALS], struct fail *fail)
 {
-	int lock = take_turn(r, fail), rc;
+	int lock = redaction_turn(r, fail), rc = 0;
 
 	if (lock == -1)
 		return -1;
-	rc = redact_journal(r, REDACT_LEDGER, r->settings->audit.ledger,
-	    erasures, &announced[REDACT_LEDGER], &counts[REDACT_LEDGER],
-	    fail);
-	if (rc == 0)
-		rc = redact_journal(r, REDACT_DECISIONS,
-		    r->settings->audit.directory, erasures,
-		    &announced[REDACT_DECISIONS], &counts[REDACT_DECISIONS],
-		    fail);
+	for (int i = 0; rc == 0 && i < REDACT_JOURNALS; i++)
+		rc = redact_journal(r, i, erasures, &announced[i],
+		    &counts[i], fail);
 	(void)close(lock);
 	return rc;
+}
+
+int
+redaction_entries(const struct redaction *r, int journal,
+    const struct journal_set *entries, uint64_t *count, struct fail *fail)
+{
+	int rc;
+
+	*count = 0;
+	if (entries->count == 0)
+		return 0;
+	rc = announce(r, journal, entries, fail);
+	return rc == 0 ? blank(r, journal, entries, count, fail) : -1;
 }

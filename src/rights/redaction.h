@@ -66,5 +66,14 @@ int	redaction_run(const struct redaction *redaction,
 	    struct journal_set announced[REDACT_JOURNALS],
 	    uint64_t counts[REDACT_JOURNALS], struct fail *fail)
 	    __attribute__((warn_unused_result));
+/* Waits for the turn.  Returns the lock's file, to be closed when the turn is
+ * over, or -1 with *fail. */
+int	redaction_turn(const struct redaction *redaction, struct fail *fail)
+	    __attribute__((warn_unused_result));
+/* The same for entries of one journal (a tidy set), whatever they are about; by
+ * whoever has the turn.  What was interrupted is done by giving them again. */
+int	redaction_entries(const struct redaction *redaction, int journal,
+	    const struct journal_set *entries, uint64_t *count,
+	    struct fail *fail) __attribute__((warn_unused_result));
 
 #endif

@@ -66,6 +66,10 @@ struct settings {
 	struct {
 		struct duration decisions;	/* of the decision log */
 		struct duration proof;	/* of consents that have ended */
+		struct duration full_ip;	/* complete, of a grant */
+		struct duration ip;	/* of a grant at all */
+		struct duration pending;	/* never confirmed */
+		struct duration requests;	/* who saw their data */
 	} retention;
 	struct {
 		size_t	 recipients;	/* of one message */

@@ -92,6 +92,9 @@ has_evidence(const struct event *event)
 {
 	if (event->kind != EVENT_GRANT)
 		return false;
+	/* None may be what is left of it. */
+	if (event->restated)
+		return true;
 	for (unsigned i = 0; i < EVIDENCE_FIELDS; i++)
 		if (evidence_get(&event->evidence, i)[0] != '\0')
 			return true;

@@ -12,7 +12,8 @@
 --
 -- Of two times of a kind the later stays, so facts may come in any order and
 -- as often as one likes.  Of two evidence fields the one of the later grant
--- stays, at equal times the greater bytes.  Of what is not later than the
+-- stays, at equal times the one with less of an IP address, or else with the
+-- greater bytes.  Of what is not later than the
 -- person's erasure nothing stays but the erasure itself: neither times, nor
 -- evidence, nor a field that would be empty.
 --
@@ -119,6 +120,22 @@ local function is_greater(a, b)
   return #a > #b
 end
 
+local function ip_of(text)
+  return match(text, '[ &]ip=([^&]*)') or ''
+end
+
+-- Of two evidence fields of the same time.
+local function wins(a, b)
+  local x, y = ip_of(a), ip_of(b)
+  if #x ~= #y then
+    return #x < #y
+  end
+  if x ~= y then
+    return is_greater(y, x)
+  end
+  return is_greater(a, b)
+end
+
 -- Of the digits of "*".
 local function erased_at(digits)
   return tonumber(digits[PERSON.erased] or '') or 0
@@ -154,7 +171,7 @@ local function merge_grant(key, list, fact, text)
   end
   local at, kept = tonumber(sub(fact, 2)), old[3] or ''
   local kept_at = old[3] and evidence_time(old[3]) or 0
-  if at > kept_at or (at == kept_at and is_greater(text, kept)) then
+  if at > kept_at or (at == kept_at and wins(text, kept)) then
     kept, kept_at = text, at
   end
   put(key, list, old[1], new)

@@ -245,7 +245,7 @@ take_entry(struct receiver *r, const struct journal_entry *entry)
 		log_warn("webhook %s: ledger entry %" PRIu64 " can't be read "
 		    "and is not told: %s", r->config->name, entry->seq,
 		    fail.text);
-	else if (is_wanted(r, &event))
+	else if (is_wanted(r, &event) && !event.restated)
 		webhook_batch_add(&r->batch, entry->seq, &event, recorded_ms);
 }
 

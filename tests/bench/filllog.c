@@ -2,9 +2,11 @@
  * Copyright the consent-milter authors.
  * SPDX-License-Identifier: BSD-2-Clause
  *
- * filllog DIRECTORY decisions|ledger COUNT: a journal of COUNT entries of the
- * real form, for measuring what reads them.  People are one in ten entries,
- * days pass as they go.
+ * filllog DIRECTORY decisions|ledger COUNT SEED [SUBJECT]: a journal of COUNT
+ * entries of the real form, with salts, chain and signed checkpoints, for
+ * measuring what reads them.  People are one in ten entries, a year passes as
+ * they go.  SEED is what checkpoint.key holds; one of the people gets the
+ * pseudonym SUBJECT.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -12,6 +14,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/codec.h"
 #include "base/crypto.h"
 #include "base/date.h"
 #include "journal/journal.h"
@@ -20,9 +23,16 @@
 #define START_MS	INT64_C(1735689600000)	/* 2025-01-01 */
 #define YEAR_MS		INT64_C(31536000000)
 
+/* The pseudonym of person 1, or NULL. */
+static const char *somebody;
+
 static void
 add_subject(struct buf *out, uint64_t person)
 {
+	if (person == 1 && somebody != NULL) {
+		buf_add_str(out, somebody);
+		return;
+	}
 	buf_addf(out, "%016" PRIx64 "%016" PRIx64,
 	    person * UINT64_C(0x9e3779b97f4a7c15),
 	    person * UINT64_C(0xc2b2ae3d27d4eb4f));
@@ -52,18 +62,23 @@ add_event(struct buf *out, uint64_t i, uint64_t person, const char *time)
 {
 	static const char *const kinds[] = { "grant", "grant", "confirm",
 	    "grant", "withdraw" };
+	const char *kind = kinds[i % 5];
 
 	buf_addf(out, "\"time\":\"%s\",\"event\":\"%s\",\"list\":\"list%"
-	    PRIu64 "\",\"subject\":\"", time, kinds[i % 5], i % 3);
+	    PRIu64 "\",\"subject\":\"", time, kind, i % 3);
 	add_subject(out, person);
-	buf_addf(out, "\",\"at\":\"%s\"%s,\"actor\":\"root\"", time,
-	    i % 5 < 2 ? ",\"source\":\"shop\",\"method\":\"web-form\"" : "");
+	buf_addf(out, "\",\"at\":\"%s\"", time);
+	if (strcmp(kind, "grant") == 0)
+		buf_addf(out, ",\"source\":\"shop\",\"notice\":\"signup 1\","
+		    "\"language\":\"en\",\"method\":\"web-form\",\"ip\":"
+		    "\"192.0.%" PRIu64 ".0\"", person % 256);
+	buf_add_str(out, ",\"actor\":\"root\"");
 }
 
 int
 main(int argc, char **argv)
 {
-	static const unsigned char seed[CRYPTO_KEY_BYTES] = { 1 };
+	unsigned char seed[CRYPTO_KEY_BYTES];
 	struct journal_options options = { .host = "mx1", .exclusive = true };
 	struct journal *journal;
 	struct buf bodies[BATCH], time = BUF_INIT(64);
@@ -72,11 +87,13 @@ main(int argc, char **argv)
 	uint64_t count;
 	bool ledger;
 
-	if (argc != 4) {
-		fputs("usage: filllog DIRECTORY decisions|ledger COUNT\n",
-		    stderr);
+	if (argc < 5 || argc > 6 ||
+	    hex_parse(span_str(argv[4]), seed, sizeof(seed)) == -1) {
+		fputs("usage: filllog DIRECTORY decisions|ledger COUNT SEED "
+		    "[SUBJECT]\n", stderr);
 		return 64;
 	}
+	somebody = argv[5];
 	count = strtoull(argv[3], NULL, 10);
 	ledger = strcmp(argv[2], "ledger") == 0;
 	options.directory = argv[1];

@@ -4,6 +4,7 @@
 """Measures consent-milter against filters that do less.
 
 usage: run.py [--quick] [--rounds N] [--only TEXT] [--postfix] BUILDDIR
+       run.py --audit [--entries N] BUILDDIR
 
 Each scenario runs the filter (A) and the reference (B) in turn, A B A B …; what
 counts is the median of the ratios of neighbours, for the machine's speed
@@ -23,6 +24,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
 sys.dont_write_bytecode = True
 
+import audit  # noqa: E402
 from rig import Filter, Postfix, Redis, Rig, Service, Sink, run  # noqa
 from rig.process import accepts  # noqa: E402
 
@@ -189,6 +191,8 @@ def main():
     p.add_argument("--rounds", type=int, default=7)
     p.add_argument("--only", default="")
     p.add_argument("--postfix", action="store_true")
+    p.add_argument("--audit", action="store_true")
+    p.add_argument("--entries", type=int, default=10000000)
     p.add_argument("build")
     args = p.parse_args()
     rounds = 2 if args.quick else args.rounds
@@ -196,6 +200,9 @@ def main():
            if line.startswith("model name")]
     print(f"{len(cpu)} x {cpu[0]}, Linux {platform.release()}, "
           f"{rounds} rounds; medians of paired ratios (min-max)")
+    if args.audit:
+        audit.main(os.path.abspath(args.build), args.entries, 3)
+        return
     bench = Bench(os.path.abspath(args.build))
     try:
         print(f"\n{'against nullcons':40} {'ratio':>6}  {'':11}  "

@@ -519,7 +519,12 @@ test_evidence_wins(void)
 		SPAN("g999999999999999999 source=a"),
 		SPAN("g1"), SPAN("g1 source=b"),
 		SPAN("g1 source=ba"), SPAN("g1 source=bb"),
-		SPAN("g9"), SPAN("g10"), SPAN("g10 ip=a"),
+		SPAN("g9"), SPAN("g10 ip=192.0.2.77&source=z"),
+		SPAN("g10 source=z&ip=192.0.2.7"),
+		SPAN("g10 ip=192.0.2.0"),
+		SPAN("g10 source=a&ip=192.0.2.0"),
+		SPAN("g10 ip=a"), SPAN("g10"), SPAN("g10 source=ip%3D192"),
+		SPAN("g10 zip=a"),
 		SPAN("g1764000000000"), SPAN("g253402300799999"),
 	};
 	size_t n = sizeof(rising) / sizeof(rising[0]);
