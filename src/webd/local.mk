@@ -19,6 +19,7 @@ src_webd_consent_web_SOURCES = \
 	src/webd/site.c src/webd/site.h \
 	src/webd/target.c src/webd/target.h \
 	src/webd/unsubscribe.c \
+	src/webd/visits.c src/webd/visits.h \
 	src/webd/webhook.c src/webd/webhook.h \
 	src/webd/webhook_body.c src/webd/webhook_body.h \
 	src/webd/wording.c src/webd/wording.h \

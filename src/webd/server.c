@@ -2,9 +2,10 @@
  * Copyright the consent-milter authors.
  * SPDX-License-Identifier: BSD-2-Clause
  *
- * HTTP.  Opt-outs and their pages are answered where they come in; what may wait
- * for Redis, for the mail server or for whole journals is answered by other
- * threads, and its connection sleeps meanwhile.
+ * HTTP.  What only takes thought is answered where it comes in.  Opt-outs wait
+ * for the disk, many for the same write; other things wait for Redis, for the
+ * mail server or for whole journals.  Either has threads of its own, and the
+ * connection sleeps meanwhile.
  */
 #include "webd/server.h"
 
@@ -27,8 +28,10 @@
 #include "webd/jobs.h"
 #include "webd/page.h"
 #include "webd/target.h"
+#include "webd/visits.h"
 
-#define THREADS		16	/* each may wait for an fsync */
+#define THREADS		16
+#define CLICK_THREADS	64	/* opt-outs that share an fsync */
 #define SLOW_THREADS	8
 #define SLOW_WAITING	500
 #define BACKLOG		1024
@@ -40,7 +43,8 @@
 
 struct server {
 	struct MHD_Daemon *daemon;
-	struct jobs	*slow;
+	struct jobs	*clicks, *slow;
+	struct visits	*visits;
 	pthread_mutex_t	 lock;		/* for settings */
 	struct settings	*settings;	/* one reference */
 	const struct languages *languages;
@@ -53,30 +57,56 @@ struct server {
 /* A request under way. */
 struct pending {
 	struct server	*server;
+	struct visit	*visit;
 	struct MHD_Connection *connection;
 	struct request	 request;
 	struct answer	 answer;
 	struct MHD_PostProcessor *form;	/* NULL: no form that we know */
 	bool		 begun;
+	bool		 is_ambiguous;	/* where its body ends */
 	bool		 is_answered;	/* by another thread */
 };
 
 /* -- reading -- */
+
+static void
+copy_text(char *to, size_t room, struct span text)
+{
+	text = span_head(text, room - 1);
+	if (text.len > 0)
+		memcpy(to, text.p, text.len);
+	to[text.len] = '\0';
+}
+
+static void
+on_connection(void *context, struct MHD_Connection *connection,
+    void **visit, enum MHD_ConnectionNotificationCode code)
+{
+	struct server *s = context;
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+	    connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+
+	if (code == MHD_CONNECTION_NOTIFY_STARTED)
+		*visit = visits_begin(s->visits, info->connect_fd);
+	else
+		visits_end(s->visits, *visit);
+}
 
 /* Before anything else, with the target as it came. */
 static void *
 on_target(void *context, const char *uri, struct MHD_Connection *connection)
 {
 	struct pending *p = xcalloc(1, sizeof(*p));
-	size_t len = strlen(uri);
+	struct span path = target_path(span_str(uri));
 
 	p->server = context;
+	p->visit = MHD_get_connection_info(connection,
+	    MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
 	p->connection = connection;
 	request_init(&p->request);
 	answer_init(&p->answer);
-	p->request.target_too_long = len > EXCHANGE_TARGET_MAX;
-	memcpy(p->request.target, uri, len > EXCHANGE_TARGET_MAX ?
-	    EXCHANGE_TARGET_MAX : len);
+	p->request.target_too_long = path.len > EXCHANGE_TARGET_MAX;
+	copy_text(p->request.target, sizeof(p->request.target), path);
 	return p;
 }
 
@@ -91,6 +121,7 @@ on_completed(void *context, struct MHD_Connection *connection,
 	(void)code;
 	if (p == NULL)
 		return;
+	visits_await(p->server->visits, p->visit);
 	if (p->form != NULL)
 		(void)MHD_destroy_post_processor(p->form);
 	request_fini(&p->request);
@@ -156,15 +187,6 @@ header_of(const struct pending *p, const char *name)
 	    name);
 }
 
-static void
-copy_text(char *to, size_t room, struct span text)
-{
-	text = span_head(text, room - 1);
-	if (text.len > 0)
-		memcpy(to, text.p, text.len);
-	to[text.len] = '\0';
-}
-
 /* A client that says it means something else than POST gets nothing done. */
 static bool
 is_overridden(const struct pending *p)
@@ -181,43 +203,81 @@ is_overridden(const struct pending *p)
 	return false;
 }
 
-/*
- * The client's address: a proxy on this machine says it, last in what it
- * passes on.  Returns the empty text where it can't be read.
- */
-static void
-read_client(struct pending *p)
+/* Writes who is connected; false unless that is a proxy on this machine. */
+static bool
+read_peer(const struct pending *p, char *client, socklen_t room)
 {
 	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
 	    p->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
 	const struct sockaddr *at = info != NULL ? info->client_addr : NULL;
-	struct span text = span_str(header_of(p, "X-Forwarded-For"));
-	char *client = p->request.client, canonical[INET6_ADDRSTRLEN];
-	unsigned char bytes[16];
-	ptrdiff_t comma = span_rindex(text, ',');
-	bool local = true;
 
 	if (at != NULL && at->sa_family == AF_INET) {
 		const struct sockaddr_in *in = (const void *)at;
 
-		(void)inet_ntop(AF_INET, &in->sin_addr, client,
-		    sizeof(p->request.client));
-		local = ntohl(in->sin_addr.s_addr) >> 24 == 127;
-	} else if (at != NULL && at->sa_family == AF_INET6) {
+		(void)inet_ntop(AF_INET, &in->sin_addr, client, room);
+		return ntohl(in->sin_addr.s_addr) >> 24 == 127;
+	}
+	if (at != NULL && at->sa_family == AF_INET6) {
 		const struct sockaddr_in6 *in = (const void *)at;
 
-		(void)inet_ntop(AF_INET6, &in->sin6_addr, client,
-		    sizeof(p->request.client));
-		local = IN6_IS_ADDR_LOOPBACK(&in->sin6_addr);
+		(void)inet_ntop(AF_INET6, &in->sin6_addr, client, room);
+		return IN6_IS_ADDR_LOOPBACK(&in->sin6_addr) ||
+		    (IN6_IS_ADDR_V4MAPPED(&in->sin6_addr) &&
+		    in->sin6_addr.s6_addr[12] == 127);
 	}
-	if (!local || text.len == 0)
+	return true;
+}
+
+/*
+ * The client's address: a proxy on this machine says it, last in what it
+ * passes on, and perhaps in a line of its own behind one of the client's.
+ * Leaves the empty text where it can't be read.
+ */
+static void
+read_client(struct pending *p, const char *forwarded)
+{
+	struct span text = span_str(forwarded);
+	char canonical[INET6_ADDRSTRLEN];
+	unsigned char bytes[16];
+	ptrdiff_t comma = span_rindex(text, ',');
+
+	if (!read_peer(p, p->request.client, sizeof(p->request.client)) ||
+	    text.len == 0)
 		return;
 	copy_text(canonical, sizeof(canonical), span_trim(span_from(text,
 	    comma == -1 ? 0 : (size_t)comma + 1)));
 	if (inet_pton(AF_INET, canonical, bytes) == 1 ||
 	    inet_pton(AF_INET6, canonical, bytes) == 1)
-		copy_text(client, sizeof(p->request.client),
+		copy_text(p->request.client, sizeof(p->request.client),
 		    span_str(canonical));
+}
+
+/* Of fields that may be there several times. */
+struct seen {
+	const char	*forwarded;	/* the last X-Forwarded-For */
+	unsigned	 framings;	/* of the body */
+	bool		 has_odd_framing;
+};
+
+static enum MHD_Result
+on_header(void *context, enum MHD_ValueKind kind, const char *name,
+    const char *value)
+{
+	struct seen *seen = context;
+
+	(void)kind;
+	if (strcasecmp(name, "X-Forwarded-For") == 0)
+		seen->forwarded = value;
+	if (strcasecmp(name, "Transfer-Encoding") == 0) {
+		seen->framings++;
+		if (value == NULL || strcasecmp(value, "chunked") != 0)
+			seen->has_odd_framing = true;
+	}
+	seen->framings += strcasecmp(name, "Content-Length") == 0;
+	/* "Transfer-Encoding : chunked" is a framing to some. */
+	if (strpbrk(name, " \t") != NULL)
+		seen->has_odd_framing = true;
+	return MHD_YES;
 }
 
 static enum method
@@ -236,7 +296,11 @@ read_head(struct pending *p, const char *method)
 {
 	struct request *r = &p->request;
 	struct span type = span_str(header_of(p, "Content-Type"));
+	struct seen seen = { .forwarded = NULL };
 
+	(void)MHD_get_connection_values(p->connection, MHD_HEADER_KIND,
+	    on_header, &seen);
+	p->is_ambiguous = seen.framings > 1 || seen.has_odd_framing;
 	r->method = method_of(method);
 	r->is_overridden = is_overridden(p);
 	r->words = words_choose(p->server->languages, header_of(p,
@@ -244,7 +308,7 @@ read_head(struct pending *p, const char *method)
 	r->is_json = span_has_prefix_nocase(type, SPAN("application/json"));
 	copy_text(r->authorization, sizeof(r->authorization),
 	    span_str(header_of(p, "Authorization")));
-	read_client(p);
+	read_client(p, seen.forwarded);
 	if (r->method == METHOD_POST && !r->is_json)
 		p->form = MHD_create_post_processor(p->connection, 1024,
 		    on_field, &r->form);
@@ -369,7 +433,7 @@ answer_health(const struct server *s, struct answer *answer)
 
 /* On a thread of its own; the connection sleeps. */
 static void
-run_slow(void *argument)
+run_job(void *argument)
 {
 	struct pending *p = argument;
 
@@ -378,23 +442,50 @@ run_slow(void *argument)
 	MHD_resume_connection(p->connection);
 }
 
+/* An opt-out is never refused for want of a thread. */
+static enum MHD_Result
+answer_later(struct pending *p)
+{
+	struct server *s = p->server;
+	bool is_slow = site_is_slow(&p->request);
+
+	MHD_suspend_connection(p->connection);
+	if (jobs_add(is_slow ? s->slow : s->clicks, run_job, p))
+		return MHD_YES;
+	if (!is_slow) {
+		run_job(p);
+		return MHD_YES;
+	}
+	page_add(&p->answer, &p->request, 503, PAGE_LATER, NULL);
+	p->is_answered = true;
+	MHD_resume_connection(p->connection);
+	return MHD_YES;
+}
+
 static enum MHD_Result
 dispatch(struct pending *p)
 {
 	struct server *s = p->server;
 
+	visits_serve(s->visits, p->visit);
 	if (target_is(span_str(p->request.target), SPAN("/healthz")))
 		answer_health(s, &p->answer);
-	else if (site_is_slow(&p->request)) {
-		MHD_suspend_connection(p->connection);
-		if (jobs_add(s->slow, run_slow, p))
-			return MHD_YES;
-		page_add(&p->answer, &p->request, 503, PAGE_LATER, NULL);
-		p->is_answered = true;
-		MHD_resume_connection(p->connection);
-		return MHD_YES;
-	} else
+	else if (p->request.method == METHOD_POST ||
+	    site_is_slow(&p->request))
+		return answer_later(p);
+	else
 		site_answer(s->site, &p->request, &p->answer);
+	return send_answer(p);
+}
+
+/* Security: a proxy may see another end of this request than we do, and what
+ * follows is then somebody else's (RFC 9112 section 11.2).  The answer comes
+ * before the body, which ends the connection. */
+static enum MHD_Result
+refuse(struct pending *p)
+{
+	answer_word(&p->answer, 400, "want one Content-Length, or "
+	    "Transfer-Encoding: chunked");
 	return send_answer(p);
 }
 
@@ -414,7 +505,7 @@ on_request(void *context, struct MHD_Connection *connection, const char *url,
 	if (!p->begun) {
 		p->begun = true;
 		read_head(p, method);
-		return MHD_YES;
+		return p->is_ambiguous ? refuse(p) : MHD_YES;
 	}
 	if (*size > 0) {
 		read_body(p, data, *size);
@@ -519,7 +610,9 @@ server_listen(const char *key, const char *address, struct fail *fail)
 static void
 free_server(struct server *s)
 {
+	jobs_close(&s->clicks);
 	jobs_close(&s->slow);
+	visits_close(&s->visits);
 	site_close(&s->site);
 	settings_put(&s->settings);
 	(void)pthread_mutex_destroy(&s->lock);
@@ -538,6 +631,7 @@ start_daemon(struct server *s, int fd)
 	    MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
 	    MHD_OPTION_CONNECTION_MEMORY_LIMIT, MEMORY_MAX,
 	    MHD_OPTION_URI_LOG_CALLBACK, on_target, s,
+	    MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,
 	    MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
 	    MHD_OPTION_END);
 }
@@ -558,7 +652,9 @@ server_start(int fd, struct settings *settings,
 	page_add_policy(&policy);
 	s->policy = buf_take(&policy);
 	if (site_open(settings, languages, recorder, &s->site, fail) == -1 ||
-	    jobs_open(SLOW_THREADS, SLOW_WAITING, &s->slow, fail) == -1) {
+	    jobs_open(CLICK_THREADS, CONNECTIONS_MAX, &s->clicks, fail) ==
+	    -1 || jobs_open(SLOW_THREADS, SLOW_WAITING, &s->slow, fail) == -1 ||
+	    visits_open(CONNECTIONS_MAX, &s->visits, fail) == -1) {
 		free_server(s);
 		return -1;
 	}
@@ -582,6 +678,7 @@ server_stop(struct server **server)
 	*server = NULL;
 	/* Nobody may sleep when the daemon stops; who comes later is
 	 * refused. */
+	jobs_stop(s->clicks);
 	jobs_stop(s->slow);
 	MHD_stop_daemon(s->daemon);
 	free_server(s);

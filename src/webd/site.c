@@ -4,6 +4,9 @@
  */
 #include "webd/site.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -128,10 +131,23 @@ site_answer(struct site *s, const struct request *r, struct answer *answer)
 
 /* -- limits -- */
 
+/* Who has one address of IPv6 has all those of a network (RFC 6177), of which
+ * this keeps the first 64 bits. */
+static struct span
+client_of(const struct request *r, struct in6_addr *room)
+{
+	if (inet_pton(AF_INET6, r->client, room) != 1 ||
+	    IN6_IS_ADDR_V4MAPPED(room))
+		return span_str(r->client);
+	return span_of(room, sizeof(*room) / 2);
+}
+
 bool
 site_may_try(struct site *s, const struct request *r)
 {
-	return limit_take(s->per_client, span_str(r->client), clock_now_ms());
+	struct in6_addr room;
+
+	return limit_take(s->per_client, client_of(r, &room), clock_now_ms());
 }
 
 bool

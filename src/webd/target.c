@@ -26,6 +26,22 @@ target_prefix(const char *url)
 	return span_from(rest, i);
 }
 
+struct span
+target_path(struct span target)
+{
+	struct span rest;
+	ptrdiff_t slash;
+
+	if (span_has_prefix_nocase(target, SPAN("http://")))
+		rest = span_from(target, strlen("http://"));
+	else if (span_has_prefix_nocase(target, SPAN("https://")))
+		rest = span_from(target, strlen("https://"));
+	else
+		return target;
+	slash = span_index(rest, '/');
+	return slash == -1 ? SPAN("/") : span_from(rest, (size_t)slash);
+}
+
 static bool
 ends_token(unsigned char c)
 {

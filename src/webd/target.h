@@ -17,6 +17,10 @@
  * "/u?t=".  Borrowed from url. */
 struct span target_prefix(const char *url);
 
+/* Without scheme and host, which a client may put before the path (RFC 9112
+ * section 3.2.2).  Borrowed from target, or static. */
+struct span target_path(struct span target);
+
 /*
  * Is the target prefix + TOKEN, perhaps with something behind '?', '&' or '#'
  * that a mail client or scanner added?  The token, with its percent-encoding

@@ -22,7 +22,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct token token;
 	struct fail unused;
 
-	if (target_token(span_of(data, size), SPAN("/u/"), &out)) {
+	if (target_token(target_path(span_of(data, size)), SPAN("/u/"),
+	    &out)) {
 		if (out.len == 0 || out.len > 64 || size < 4)
 			abort();
 		if (token_check(&keys, buf_span(&out), &token, &unused) == 0)

@@ -27,6 +27,27 @@ test_prefix(void)
 }
 
 static void
+test_path(void)
+{
+	static const struct {
+		const char *target, *path;
+	} cases[] = {
+		{ "/u/A", "/u/A" }, { "/u?x=http://y/z", "/u?x=http://y/z" },
+		{ "http://c.example.com/u/A?b", "/u/A?b" },
+		{ "HTTPS://c.example.com:8443/u/A", "/u/A" },
+		{ "https://c.example.com", "/" }, { "https://", "/" },
+		{ "http:/", "http:/" }, { "ftp://x/u/A", "ftp://x/u/A" },
+		{ "*", "*" }, { "", "" },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		check_case((long)i);
+		CHECK(span_is(target_path(span_str(cases[i].target)),
+		    span_str(cases[i].path)));
+	}
+}
+
+static void
 test_token(void)
 {
 	static const struct {
@@ -74,6 +95,7 @@ test_is(void)
 
 static const struct check_test tests[] = {
 	{ "prefix", test_prefix },
+	{ "path", test_path },
 	{ "token", test_token },
 	{ "is", test_is },
 };
