@@ -135,6 +135,8 @@ set_request(struct call *c)
 		(void)curl_easy_setopt(c->curl, CURLOPT_POSTFIELDS,
 		    r->body.len > 0 ? (const char *)r->body.p : "");
 	}
+	if (strcmp(r->method, "HEAD") == 0)
+		(void)curl_easy_setopt(c->curl, CURLOPT_NOBODY, 1L);
 	(void)curl_easy_setopt(c->curl, CURLOPT_URL, r->url);
 }
 
@@ -253,9 +255,10 @@ check(const struct http_request *request, struct fail *fail)
 		return fail_set(fail, FAIL_SETUP, "this is no URL that starts "
 		    "with https:// or http://");
 	if (strcmp(request->method, "GET") != 0 &&
+	    strcmp(request->method, "HEAD") != 0 &&
 	    strcmp(request->method, "POST") != 0)
-		return fail_set(fail, FAIL_SETUP, "the method is neither GET "
-		    "nor POST");
+		return fail_set(fail, FAIL_SETUP, "the method is none of GET, "
+		    "HEAD and POST");
 	return 0;
 }
 

@@ -20,7 +20,7 @@
 
 struct http_request {
 	const char	*url;		/* http: or https: */
-	const char	*method;	/* "GET", "POST" */
+	const char	*method;	/* "GET", "HEAD", "POST" */
 	struct span	 body;		/* of a POST */
 	const char *const *headers;	/* "Name: value", NULL at the end */
 	const char	*ca_file;	/* NULL: those of the system */

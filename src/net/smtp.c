@@ -13,11 +13,10 @@
 #define SERVER_MAX	255	/* bytes */
 #define URL_MORE	32
 #define ADDRESS_MAX	(64 + 1 + 255)	/* RFC 5321 section 4.5.3.1 */
-#define CODES_MAX	16
 
 struct upload {
 	struct span	 rest;		/* of the message */
-	char		 codes[CODES_MAX];	/* of a refusal: "550 5.1.1" */
+	char		 codes[SMTP_CODES_ROOM];	/* of a refusal: "550 5.1.1" */
 };
 
 /* host[:port] or [IPv6][:port]; nothing that means more in a URL. */
@@ -86,7 +85,7 @@ codes_length(struct span reply)
 
 	if (reply.len < 4 || (reply.p[3] != ' ' && reply.p[3] != '-'))
 		return reply.len < 3 ? 0 : 3;
-	for (i = 4; i < reply.len && i < CODES_MAX - 1 &&
+	for (i = 4; i < reply.len && i < SMTP_CODES_ROOM - 1 &&
 	    (ascii_isdigit(reply.p[i]) || reply.p[i] == '.'); i++)
 		dots += reply.p[i] == '.';
 	if (dots == 2 && (i == reply.len || reply.p[i] == ' '))
@@ -190,6 +189,8 @@ smtp_send(const struct smtp_options *options, struct span message,
 	CURLcode rc;
 	CURL *curl;
 
+	if (options->codes != NULL)
+		options->codes[0] = '\0';
 	if (check(options, fail) == -1)
 		return -1;
 	curl = curl_easy_init();
@@ -200,5 +201,7 @@ smtp_send(const struct smtp_options *options, struct span message,
 	rc = curl_easy_perform(curl);
 	curl_easy_cleanup(curl);
 	curl_slist_free_all(recipients);
+	if (options->codes != NULL)
+		memcpy(options->codes, upload.codes, SMTP_CODES_ROOM);
 	return rc == CURLE_OK ? 0 : failed(options, &upload, rc, error, fail);
 }

@@ -11,12 +11,17 @@
 #include "base/fail.h"
 #include "base/span.h"
 
+#define SMTP_CODES_ROOM	16
+
 struct smtp_options {
 	const char	*server;	/* "host:port", "[::1]:port"; port 25
 					   where none is */
 	const char	*envelope_sender;	/* "": the null sender */
 	const char	*recipient;	/* a mailbox, without brackets */
 	int		 timeout_ms;	/* for all of it */
+	/* SMTP_CODES_ROOM bytes, for the codes of a refusal ("550 5.7.1"), and
+	 * "" where there was none; may be NULL. */
+	char		*codes;
 };
 
 /*

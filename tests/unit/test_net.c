@@ -118,6 +118,7 @@ test_requests(void)
 		{ "GET", "http://\xc3\xa5.example/", NULL, FAIL_SETUP },
 		{ "PUT", "http://" NOBODY "/", NULL, FAIL_SETUP },
 		{ "GET", "http://" NOBODY "/", NULL, FAIL_TEMP },
+		{ "HEAD", "http://" NOBODY "/", NULL, FAIL_TEMP },
 		{ "POST", "https://" NOBODY "/", NULL, FAIL_TEMP },
 		{ "POST", "HTTPS://" NOBODY "/", NULL, FAIL_TEMP },
 	};
