@@ -371,7 +371,8 @@ open_ledger(struct recorder *r, struct fail *fail)
 	};
 	uint64_t recovered = 0;
 
-	if (journal_open(&options, &r->ledger, &recovered, fail) == -1)
+	if (applier_mend_cursor(options.directory, fail) == -1 ||
+	    journal_open(&options, &r->ledger, &recovered, fail) == -1)
 		return -1;
 	if (recovered != 0)
 		log_warn("the ledger ended in half an entry: %llu bytes cut "
