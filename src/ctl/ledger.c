@@ -184,14 +184,15 @@ int64_t
 ledger_opt_out_ms(struct ctl *ctl, const struct subject *subject,
     const char *list)
 {
+	const char *directory = ctl->settings->audit.ledger;
 	struct fail unused;
 	int64_t at_ms;
 
-	/* What is wrong with Redis is told when the event is applied. */
-	if (ctl_need_store(ctl) != EX_OK)
-		return ctl->now_ms;
-	(void)!when_opted_out(ctl->store, subject, list, ctl->now_ms, &at_ms,
-	    &unused);
+	/* What is wrong with either is told when the event is recorded. */
+	if (ctl_need_store(ctl) != EX_OK || when_opted_out(ctl->store,
+	    subject, list, ctl->now_ms, &at_ms, &unused) == -1)
+		(void)!when_opted_out_by_ledger(directory, subject, list,
+		    ctl->now_ms, &at_ms, &unused);
 	return at_ms;
 }
 

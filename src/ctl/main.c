@@ -275,7 +275,8 @@ ctl_need_ledger(struct ctl *c)
 		    fail.text);
 	options.signer = c->settings->checkpoint_key;
 	errno = 0;
-	if (journal_open(&options, &c->ledger, &recovered, &fail) == -1) {
+	if (applier_mend_cursor(options.directory, &fail) == -1 ||
+	    journal_open(&options, &c->ledger, &recovered, &fail) == -1) {
 		rc = errno == EACCES || errno == EPERM ? EX_NOPERM :
 		    EX_TEMPFAIL;
 		ctl_warn("nothing is recorded: %s", fail.text);

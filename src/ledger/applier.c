@@ -149,6 +149,20 @@ write_cursor(const struct applier *a, uint64_t seq, struct fail *fail)
 	return rc;
 }
 
+int
+applier_mend_cursor(const char *directory, struct fail *fail)
+{
+	const struct applier a = { .options = { .directory = directory } };
+	unsigned char chain[JOURNAL_CHAIN_BYTES];
+	uint64_t end = 0, seq;
+
+	/* The end first: who appends meanwhile moves the cursor later. */
+	if (journal_head(directory, "ledger", &end, chain, fail) == -1 ||
+	    read_cursor(&a, &seq, fail) == -1)
+		return -1;
+	return seq > end ? write_cursor(&a, end, fail) : 0;
+}
+
 /* Reads an event out of an entry.  Returns 1, 0 when it holds none. */
 static int
 event_of(struct applier *a, const struct journal_entry *entry,

@@ -33,6 +33,15 @@ struct applier_options {
 	void		*context;
 };
 
+/*
+ * To be called before the ledger is opened for appending.  A disk that loses
+ * power may forget the end of the ledger and keep `.applied': then new entries
+ * get numbers that Redis seems to have.  Sets it back to the ledger's end.
+ * Returns 0, or -1 with FAIL_SETUP or FAIL_TEMP.
+ */
+int	applier_mend_cursor(const char *directory, struct fail *fail)
+	    __attribute__((warn_unused_result));
+
 struct applier;
 /* The directory has to exist.  Returns 0, or -1 with FAIL_SETUP. */
 int	applier_open(const struct applier_options *options,

@@ -24,4 +24,15 @@ int	when_opted_out(struct store *store, const struct subject *subject,
 	    const char *list, int64_t now_ms, int64_t *at_ms,
 	    struct fail *fail) __attribute__((warn_unused_result));
 
+/*
+ * The same by this host's ledger, for when Redis can't be asked: only opt-ins
+ * of it that were recorded at now_ms or later are looked at, which takes
+ * reading all that was recorded since.  Returns 0, or -1 with FAIL_SETUP when
+ * it can't be read; *at_ms is now then.
+ */
+int	when_opted_out_by_ledger(const char *directory,
+	    const struct subject *subject, const char *list, int64_t now_ms,
+	    int64_t *at_ms, struct fail *fail)
+	    __attribute__((warn_unused_result));
+
 #endif

@@ -38,6 +38,7 @@ struct recorder {
 	struct store	*reader;	/* NULL: Redis must not be used */
 	char		*password;	/* of who writes; NULL */
 	_Atomic int64_t	 lookups_from_ms;	/* none before */
+	_Atomic int64_t	 latest_ms;	/* that the clock ever showed */
 	char		 host[256];
 
 	/* the thread's own */
@@ -144,6 +145,18 @@ open_applier(struct recorder *r, struct fail *fail)
 	    fail);
 }
 
+/* Did the clock go back?  Opt-ins may be of later than now then. */
+static bool
+went_back(struct recorder *r, int64_t now_ms)
+{
+	int64_t latest_ms = atomic_load(&r->latest_ms);
+
+	while (now_ms > latest_ms && !atomic_compare_exchange_weak(
+	    &r->latest_ms, &latest_ms, now_ms))
+		;
+	return now_ms < latest_ms;
+}
+
 static void *
 keep_applying(void *argument)
 {
@@ -152,6 +165,7 @@ keep_applying(void *argument)
 	int rc = 0;
 
 	while (wait_for_work(r, rc == -1)) {
+		(void)went_back(r, clock_now_ms());
 		rc = open_applier(r, &fail);
 		if (rc == 0)
 			rc = applier_apply(r->applier, &fail);
@@ -163,22 +177,40 @@ keep_applying(void *argument)
 
 /* -- recording -- */
 
+/* By Redis.  Returns -1 when it can't be asked: nobody who clicks waits for one
+ * that is away. */
+static int
+ask_when(struct recorder *r, const struct subject *subject, const char *list,
+    int64_t now_ms, int64_t *at_ms)
+{
+	int64_t monotonic = clock_monotonic_ms();
+	struct fail unused;
+
+	if (r->reader == NULL || monotonic <
+	    atomic_load(&r->lookups_from_ms) || !store_is_reachable(r->reader))
+		return -1;
+	if (when_opted_out(r->reader, subject, list, now_ms, at_ms,
+	    &unused) == 0)
+		return 0;
+	atomic_store(&r->lookups_from_ms, monotonic + LOOKUP_PAUSE_MS);
+	return -1;
+}
+
 int64_t
 recorder_opt_out_ms(struct recorder *r, const struct subject *subject,
     const struct list *list)
 {
-	int64_t now_ms = clock_now_ms(), monotonic = clock_monotonic_ms();
-	int64_t at_ms;
-	struct fail unused;
+	const char *id = list != NULL ? list->id : NULL;
+	int64_t now_ms = clock_now_ms(), at_ms = now_ms;
+	bool back = went_back(r, now_ms);
+	struct fail fail;
 
-	/* Nobody who clicks waits for a Redis that is away. */
-	if (r->reader == NULL || monotonic <
-	    atomic_load(&r->lookups_from_ms) || !store_is_reachable(r->reader))
-		return now_ms;
-	if (when_opted_out(r->reader, subject, list != NULL ? list->id : NULL,
-	    now_ms, &at_ms, &unused) == -1)
-		atomic_store(&r->lookups_from_ms, monotonic +
-		    LOOKUP_PAUSE_MS);
+	if (ask_when(r, subject, id, now_ms, &at_ms) == 0 || !back)
+		return at_ms;
+	if (when_opted_out_by_ledger(r->settings->audit.ledger, subject, id,
+	    now_ms, &at_ms, &fail) == -1)
+		log_warn("the clock went back, and the ledger can't tell of "
+		    "opt-ins before that: %s", fail.text);
 	return at_ms;
 }
 
@@ -340,7 +372,8 @@ open_ledger(struct recorder *r, struct fail *fail)
 	};
 	uint64_t recovered = 0;
 
-	if (journal_open(&options, &r->ledger, &recovered, fail) == -1)
+	if (applier_mend_cursor(options.directory, fail) == -1 ||
+	    journal_open(&options, &r->ledger, &recovered, fail) == -1)
 		return -1;
 	if (recovered != 0)
 		log_warn("the ledger ended in half an entry: %llu bytes cut "

@@ -194,6 +194,29 @@ class LostWhileApplied(TestCase):
         self.assertEqual(self.allowed("zoe@example.org"), "granted")
 
 
+class PowerCut(TestCase):
+    """The disk forgot the end of the ledger, which was not acknowledged yet,
+    and kept what says that Redis has it."""
+
+    @classmethod
+    def set_up_rig(cls):
+        cls.redis = Redis(cls.rig)
+        cls.filter = Filter(cls.rig, cls.redis, start=False)
+
+    def test_numbers_that_are_used_again(self):
+        self.filter.grant("ann@example.org", "bob@example.org")
+        ledger = os.path.join(self.filter.audit_dir, "ledger")
+        path = os.path.join(ledger, next(
+            n for n in os.listdir(ledger) if n.endswith(".jsonl")))
+        size = os.path.getsize(path)
+        self.filter.grant("eve@example.org", "joe@example.org")
+        os.truncate(path, size)
+        self.filter.withdraw("bob@example.org")
+        done = self.filter.ctl("check", "--list", "weekly", "bob@example.org",
+                               check=False)
+        self.assertEqual(done.stdout.strip(), "withdrawn")
+
+
 class Wire:
     """A socket before Redis that flushes it, once, when it has answered to
     events and the client has not heard of it yet."""

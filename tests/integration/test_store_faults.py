@@ -255,3 +255,26 @@ class StoreFaults(TestCase):
         self.filter.grant("another@example.org")
         self.assertEqual(self.rcpt("<late@example.org>")[0].kind, "continue")
         self.assertEqual(self.rcpt("<out@example.org>")[0].text[:3], "550")
+
+    def test_opt_out_behind_an_opt_in_while_redis_is_away(self):
+        """An opt-in was recorded by a clock that is ahead of ours: who opts
+        out now is out all the same, though Redis can't tell of it."""
+        ahead = time.strftime("%Y-%m-%dT%H:%M:%SZ",
+                              time.gmtime(time.time() + 240))
+        outs = {"a@example.org": ("withdraw", "--list", "weekly"),
+                "b@example.org": ("withdraw", "--all"),
+                "c@example.org": ("object",), "d@example.org": ("erase",)}
+        self.filter.grant(*outs, "stays@example.org", at=ahead)
+        self.redis.stop()
+        try:
+            for address, command in outs.items():
+                done = self.filter.ctl(*command, address, check=False)
+                self.assertEqual(done.returncode, 75, done.stderr)
+        finally:
+            self.redis.start()
+        self.filter.grant("another@example.org")
+        for address in outs:
+            done = self.filter.ctl("check", "--list", "weekly", address,
+                                   check=False)
+            self.assertEqual(done.returncode, 1, address)
+        self.filter.ctl("check", "--list", "weekly", "stays@example.org")

@@ -40,7 +40,7 @@ from lab.world import World, can_step_clocks                # noqa: E402
 
 PEOPLE = 16
 RUNS_PER_WORLD = 8
-BREAK_SEC = 0.05, 0.6   # between two faults
+BREAK_SEC = 0.1, 1.2    # between two faults
 
 
 def why_impossible(needs):
