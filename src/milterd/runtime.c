@@ -103,6 +103,29 @@ snapshot_new(struct runtime *runtime, struct settings *settings,
 	return snapshot;
 }
 
+/* Of the thread that follows the ledger. */
+static int
+ask_cursor(const char *id, uint64_t *seq, void *context, struct fail *fail)
+{
+	struct snapshot *snapshot = runtime_get(context);
+	int rc = store_cursor_get(snapshot->store, id, seq, fail);
+
+	snapshot_put(&snapshot);
+	return rc;
+}
+
+/* Needs the store. */
+static int
+follow_ledger(struct runtime *runtime, const struct settings *settings,
+    struct fail *fail)
+{
+	const struct unapplied_options options = {
+		.ledger = settings->audit.ledger, .ask = ask_cursor,
+		.context = runtime };
+
+	return unapplied_new(&options, &runtime->unapplied, fail);
+}
+
 int
 runtime_new(const char *path, struct settings *settings,
     struct runtime **out, struct fail *fail)
@@ -138,13 +161,20 @@ runtime_new(const char *path, struct settings *settings,
 		log_warn("the decision log in %s ended in half an entry: "
 		    "%llu bytes cut off", settings->audit.directory,
 		    (unsigned long long)recovered);
-	if (unapplied_new(settings->audit.ledger, &runtime->unapplied,
-	    fail) == -1 || open_store(settings, &pool, fail) == -1) {
+	if (open_store(settings, &pool, fail) == -1) {
 		journal_close(&runtime->decisions);
 		free(runtime);
 		return -1;
 	}
 	runtime->current = snapshot_new(runtime, settings, pool);
+	if (follow_ledger(runtime, settings, fail) == -1) {
+		store_close(&pool->store);
+		free(pool);
+		free(runtime->current);
+		journal_close(&runtime->decisions);
+		free(runtime);
+		return -1;
+	}
 	runtime->first = settings_get(settings);
 	*out = runtime;
 	return 0;
@@ -298,19 +328,28 @@ runtime_lookup(struct runtime *runtime, const struct snapshot *snapshot,
     const struct subject *subjects, size_t n, const char *list,
     struct record *out, int *results, struct fail *fail)
 {
+	struct record *ahead = NULL;
 	struct fail later;
-	int rc = store_lookup_many(snapshot->store, subjects, n, list, out,
-	    results, fail);
+	int rc, known = 0;
 
-	for (size_t i = 0; i < n; i++) {
-		if (results[i] == -1)
-			continue;
-		results[i] = unapplied_apply(runtime->unapplied, &subjects[i],
-		    list, &out[i], &later);
-		if (results[i] == -1 && rc == 0) {
-			*fail = later;
-			rc = -1;
-		}
+	/* First what Redis may not have yet: unapplied_waits(). */
+	if (unapplied_waits(runtime->unapplied)) {
+		ahead = xcalloc(n, sizeof(*ahead));
+		for (size_t i = 0; i < n && known == 0; i++)
+			known = unapplied_apply(runtime->unapplied,
+			    &subjects[i], list, &ahead[i], &later);
+	}
+	rc = store_lookup_many(snapshot->store, subjects, n, list, out,
+	    results, fail);
+	for (size_t i = 0; i < n && ahead != NULL; i++)
+		if (results[i] != -1 && known == -1)
+			results[i] = -1;
+		else if (results[i] != -1)
+			record_merge(&out[i], &ahead[i]);
+	free(ahead);
+	if (rc == 0 && known == -1) {
+		*fail = later;
+		rc = -1;
 	}
 	return rc;
 }

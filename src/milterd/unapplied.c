@@ -17,10 +17,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/codec.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/xalloc.h"
 #include "journal/journal.h"
+#include "ledger/identity.h"
 
 #define POLL_MS		300
 #define UNAPPLIED_MAX	100000	/* events kept; beyond, nothing is trusted */
@@ -34,9 +36,17 @@ struct waiting {
 };
 
 struct unapplied {
+	struct unapplied_options options;
 	char		*ledger;
 	char		*cursor_path;
-	struct journal_reader *reader;	/* of the thread alone */
+
+	/* Of the thread alone. */
+	struct journal_reader *reader;
+	char		 id[2 * LEDGER_ID_BYTES + 1];	/* "": no entry yet */
+	uint64_t	 in_redis;	/* as it said last */
+	uint64_t	 confirmed;	/* what is kept lies behind it */
+	uint64_t	 peak;		/* the highest that .applied has been */
+
 	pthread_rwlock_t lock;		/* for all below but `count' */
 	struct waiting	*events;
 	size_t		 room;
@@ -44,6 +54,33 @@ struct unapplied {
 	atomic_bool	 unknown;	/* what waits is not known */
 	char		 why[256];
 };
+
+static int
+identify(struct unapplied *u, struct fail *fail)
+{
+	unsigned char bytes[LEDGER_ID_BYTES];
+	struct buf id = BUF_INIT(64);
+
+	if (u->id[0] == '\0' &&
+	    ledger_identity(u->ledger, bytes, fail) == 1) {
+		hex_format(&id, bytes, sizeof(bytes));
+		memcpy(u->id, buf_get(&id), sizeof(u->id));
+	}
+	buf_fini(&id);
+	return u->id[0] != '\0';
+}
+
+/* Without an answer the last one stands: nothing can be looked up either. */
+static void
+ask_redis(struct unapplied *u)
+{
+	struct fail unused;
+	uint64_t seq;
+
+	if (identify(u, &unused) && u->options.ask(u->id, &seq,
+	    u->options.context, &unused) == 0)
+		u->in_redis = seq;
+}
 
 /* 0 when the file is not there: then nothing is confirmed. */
 static int
@@ -94,6 +131,14 @@ keep_event(struct unapplied *u, uint64_t seq, const struct event *event)
 	atomic_store(&u->count, count + 1);
 }
 
+/* Does it only take away? */
+static bool
+is_opt_out(enum event_kind kind)
+{
+	return kind == EVENT_WITHDRAW || kind == EVENT_OBJECT ||
+	    kind == EVENT_ERASE || kind == EVENT_RESTRICT;
+}
+
 /* A line that can't be read is passed over: consentctl reports it, and one
  * bad line must not stop all mail. */
 static void
@@ -104,11 +149,20 @@ take_entry(struct unapplied *u, const struct journal_entry *entry)
 
 	if (entry->blanked || !span_is(entry->type, SPAN("event")))
 		return;
-	if (event_read(entry->object, &event, &fail) == 0)
-		keep_event(u, entry->seq, &event);
-	else
+	if (event_read(entry->object, &event, &fail) == 0) {
+		if (entry->seq > u->peak || is_opt_out(event.kind))
+			keep_event(u, entry->seq, &event);
+	} else
 		log_warn("ledger entry %llu can't be read: %s",
 		    (unsigned long long)entry->seq, fail.text);
+}
+
+/* What was confirmed and is not any more is read again. */
+static void
+go_back(struct unapplied *u)
+{
+	journal_reader_close(&u->reader);
+	atomic_store(&u->count, 0);
 }
 
 /*
@@ -124,7 +178,15 @@ follow(struct unapplied *u, struct fail *fail)
 
 	if (read_cursor(u, &confirmed, fail) == -1)
 		return -1;
-	forget_confirmed(u, confirmed);
+	if (confirmed > u->peak)
+		u->peak = confirmed;
+	if (confirmed > u->in_redis)
+		confirmed = u->in_redis;
+	if (confirmed < u->confirmed)
+		go_back(u);
+	else
+		forget_confirmed(u, confirmed);
+	u->confirmed = confirmed;
 	if (u->reader == NULL && journal_reader_open(u->ledger, "ledger",
 	    confirmed + 1, &u->reader, fail) == -1)
 		return -1;
@@ -151,6 +213,7 @@ look(struct unapplied *u, struct fail *fail)
 	bool was_unknown = atomic_load(&u->unknown);
 	int rc;
 
+	ask_redis(u);
 	(void)pthread_rwlock_wrlock(&u->lock);
 	rc = follow(u, fail);
 	if (rc == -1)
@@ -180,15 +243,18 @@ follow_ledger(void *argument)
 }
 
 int
-unapplied_new(const char *ledger, struct unapplied **out, struct fail *fail)
+unapplied_new(const struct unapplied_options *options,
+    struct unapplied **out, struct fail *fail)
 {
 	struct unapplied *u = xcalloc(1, sizeof(*u));
 	struct buf path = BUF_INIT(8192);
 	pthread_t thread;
 	int err;
 
-	u->ledger = xstrdup(ledger);
-	buf_addf(&path, "%s/.applied", ledger);
+	u->options = *options;
+	u->ledger = xstrdup(options->ledger);
+	u->in_redis = UINT64_MAX;	/* not known yet */
+	buf_addf(&path, "%s/.applied", u->ledger);
 	u->cursor_path = buf_take(&path);
 	(void)pthread_rwlock_init(&u->lock, NULL);
 	if (look(u, fail) == -1 && fail->class == FAIL_SETUP)
@@ -202,13 +268,19 @@ unapplied_new(const char *ledger, struct unapplied **out, struct fail *fail)
 	return 0;
 }
 
+bool
+unapplied_waits(struct unapplied *u)
+{
+	return atomic_load(&u->count) != 0 || atomic_load(&u->unknown);
+}
+
 int
 unapplied_apply(struct unapplied *u, const struct subject *subject,
     const char *list, struct record *record, struct fail *fail)
 {
 	int rc = 0;
 
-	if (atomic_load(&u->count) == 0 && !atomic_load(&u->unknown))
+	if (!unapplied_waits(u))
 		return 0;
 	(void)pthread_rwlock_rdlock(&u->lock);
 	if (atomic_load(&u->unknown))
