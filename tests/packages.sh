@@ -13,7 +13,7 @@ packages_build="autoconf automake make gcc libc6-dev pkg-config libmilter-dev
 packages_rig="python3 postfix redis-server"
 packages_test="clang llvm libclang-rt-dev binutils opendkim opendkim-tools
 	libmail-dkim-perl libnet-dns-perl nginx-light caddy haproxy
-	prometheus openssl chromium perl m4 mandoc xz-utils"
+	prometheus openssl chromium perl m4 mandoc xz-utils spin"
 
 # Prints those of the arguments that are not installed.
 packages_missing() {
