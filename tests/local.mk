@@ -14,6 +14,10 @@ check_PROGRAMS += $(FUZZ_TARGETS)
 TESTS += tests/fuzz/replay.sh
 AM_TESTS_ENVIRONMENT = FUZZ_TARGETS='$(FUZZ_TARGETS)'; export FUZZ_TARGETS;
 
+# The formal model; skipped where spin is missing.
+TESTS += tests/model/run.sh
+EXTRA_DIST += tests/model
+
 # A room adds a target like this (in its own local.mk):
 #	FUZZ_TARGETS += tests/fuzz/fuzz_address
 #	tests_fuzz_fuzz_address_SOURCES = tests/fuzz/fuzz_address.c

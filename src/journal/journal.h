@@ -153,5 +153,9 @@ int	journal_seq_at(const char *directory, const char *name, int64_t ms,
 int	journal_reader_next(struct journal_reader *reader,
 	    struct journal_entry *out, struct fail *fail)
 	    __attribute__((warn_unused_result));
+/* A reader may see what its writer has not synced yet.  When this returns 0,
+ * what was read so far is on disk; -1 with FAIL_TEMP when nobody knows. */
+int	journal_reader_sync(struct journal_reader *reader, struct fail *fail)
+	    __attribute__((warn_unused_result));
 
 #endif

@@ -371,3 +371,13 @@ journal_reader_close(struct journal_reader **reader)
 	free(r->name);
 	free(r);
 }
+
+/* Of the open segment; a writer syncs those before it as it ends them. */
+int
+journal_reader_sync(struct journal_reader *r, struct fail *fail)
+{
+	if (r->fd != -1 && fdatasync(r->fd) == -1)
+		return fail_errno(fail, FAIL_TEMP, errno, "%s/%s",
+		    r->directory, r->file);
+	return 0;
+}

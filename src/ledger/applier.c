@@ -32,9 +32,10 @@ struct source {
 	char		 id[2 * LEDGER_ID_BYTES + 1];	/* "": no entry yet */
 	struct journal_reader *reader;
 	uint64_t	 done;		/* the last entry that we applied */
-	uint64_t	 noted;		/* the cursor that Redis holds */
-	bool		 rebuilding;	/* Redis notes that, too */
+	uint64_t	 in_redis;	/* what the cursor there is now */
+	bool		 rebuilding;	/* with a cursor of its own */
 	bool		 stuck;		/* an event before `done' is missing */
+	bool		 lost;		/* Redis was not where we left it */
 };
 
 struct applier {
@@ -44,6 +45,7 @@ struct applier {
 	uint64_t	 cursor;	/* as last read or written */
 	size_t		 unreadable;
 	struct event	*events;	/* BATCH of them */
+	uint64_t	*seqs;		/* and their numbers */
 
 	/* While the own ledger is stuck: the cursor stays before the event that
 	 * Redis does not take, and that event is tried again so often. */
@@ -83,6 +85,7 @@ applier_open(const struct applier_options *options, struct applier **out,
 
 	a->options = *options;
 	a->events = xcalloc(BATCH, sizeof(*a->events));
+	a->seqs = xcalloc(BATCH, sizeof(*a->seqs));
 	a->own.directory = options->directory;
 	path_in_ledger(a, &path, ".applied.lock");
 	a->lock_fd = open(buf_get(&path), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
@@ -111,6 +114,7 @@ applier_close(struct applier **applier)
 	if (a->lock_fd != -1)
 		(void)close(a->lock_fd);
 	free(a->events);
+	free(a->seqs);
 	free(a);
 }
 
@@ -204,9 +208,15 @@ read_batch(struct applier *a, struct source *source, uint64_t skip,
 			continue;
 		}
 		*seq = entry.seq;
+		a->seqs[n] = entry.seq;
 		if (entry.seq > skip)
 			n += (size_t)event_of(a, &entry, &a->events[n]);
 	}
+	/* What a power cut takes away must not have been applied: its number is
+	 * that of another event then, which would be taken for applied. */
+	if (n > 0 && source == &a->own &&
+	    journal_reader_sync(source->reader, fail) == -1)
+		return -1;
 	return (ptrdiff_t)n;
 }
 
@@ -247,66 +257,12 @@ rebuild_id(const struct source *source, char id[LEDGER_ID_ROOM])
 	(void)snprintf(id, LEDGER_ID_ROOM, "rebuild-%s", source->id);
 }
 
-static int
-note_rebuild(const struct applier *a, const struct source *source, uint64_t seq,
-    struct fail *fail)
-{
-	char id[LEDGER_ID_ROOM];
-
-	if (!source->rebuilding || source->id[0] == '\0')
-		return 0;
-	rebuild_id(source, id);
-	return store_cursor_set(a->options.store, id, seq, fail);
-}
-
-/*
- * Redis has to hold the cursor that it held before our events: one that was
- * flushed, restored or replaced meanwhile has lost what is before them, and
- * must not be told that it has everything.
- */
-static int
-check_noted(struct applier *a, struct source *source, struct fail *fail)
-{
-	uint64_t seq;
-
-	if (redis_cursor(a, source, &seq, fail) == -1)
-		return -1;
-	/* More, where the host whose ledger it is has gone on meanwhile, and so
-	 * has begun with what Redis had. */
-	if (seq >= source->noted)
-		return 0;
-	/* Read it again the next time. */
-	journal_reader_close(&source->reader);
-	return fail_set(fail, FAIL_TEMP, "Redis has lost what it confirmed, "
-	    "while events were applied");
-}
-
-/* An empty Redis gets a cursor before it gets events, so that one that is
- * flushed shows.  Entry 1 begins a file and is no event. */
-static int
-begin_cursor(struct applier *a, struct source *source, struct fail *fail)
-{
-	if (source->noted > 0 || source->id[0] == '\0')
-		return 0;
-	source->noted = 1;
-	return store_cursor_set(a->options.store, source->id, 1, fail);
-}
-
-/* Redis has all up to source->done. */
+/* Redis has all up to source->done, and says so itself. */
 static int
 keep_cursor(struct applier *a, struct source *source, struct fail *fail)
 {
-	if (source->stuck)
-		return 0;
-	if (identify(source, fail) == -1 ||
-	    check_noted(a, source, fail) == -1 ||
-	    store_cursor_set(a->options.store, source->id, source->done,
-	    fail) == -1)
-		return -1;
-	source->noted = source->done;
-	if (note_rebuild(a, source, source->done, fail) == -1)
-		return -1;
-	if (source != &a->own || source->done <= a->cursor)
+	if (source->stuck || source->rebuilding || source != &a->own ||
+	    source->done <= a->cursor)
 		return 0;
 	if (write_cursor(a, source->done, fail) == -1)
 		return fail_prefix(fail, "Redis has it, which can't be noted");
@@ -330,24 +286,58 @@ note_stuck(struct applier *a, struct source *source, const struct fail *fail)
 	source->stuck = true;
 }
 
-/* Applies the events of a batch.  One that can't be merged with what Redis has
- * of its person keeps nobody else's out. */
+/*
+ * Applies the first n events, which reach to entry seq, with the cursor.
+ * Behind one that can't be merged with what Redis has of its person the cursor
+ * stays, and the others are applied all the same.
+ */
 static int
-apply_batch(struct applier *a, struct source *source, size_t n,
+apply_batch(struct applier *a, struct source *source, size_t n, uint64_t seq,
     struct fail *fail)
 {
+	char rebuild[LEDGER_ID_ROOM];
+	struct store_progress progress = { .from = source->in_redis,
+	    .seqs = a->seqs, .to = seq };
 	size_t at = 0, applied;
+	int rc;
 
-	while (at < n) {
-		if (store_apply(a->options.store, a->events + at, n - at,
-		    &applied, fail) == 0)
+	if (identify(source, fail) == -1)
+		return -1;
+	rebuild_id(source, rebuild);
+	progress.id = source->rebuilding ? rebuild : source->id;
+	while (at < n || (at == 0 && !source->stuck)) {
+		rc = store_apply_from(a->options.store, a->events + at, n - at,
+		    source->stuck ? NULL : &progress, &applied, fail);
+		if (!source->stuck)
+			source->in_redis = progress.from;
+		source->lost = progress.lost;
+		if (rc == 0)
 			return 0;
+		if (progress.lost)
+			return fail_set(fail, FAIL_TEMP, "Redis has lost what "
+			    "it confirmed just now (flushed, failed over?)");
 		if (fail->class != FAIL_INPUT)
 			return -1;
 		note_stuck(a, source, fail);
 		at += applied + 1;
 	}
 	return 0;
+}
+
+/* The ledger ends before what was applied: an older one was put back.  Its next
+ * entries have numbers that count as applied, so all is applied again. */
+static int
+begin_anew(struct applier *a, struct source *source, uint64_t end,
+    struct fail *fail)
+{
+	warn(a, "the ledger ends with entry %" PRIu64 ", and %" PRIu64 " are "
+	    "applied: it is an older one, and applied again", end,
+	    source->done);
+	journal_reader_close(&source->reader);
+	source->lost = true;
+	if (write_cursor(a, 0, fail) == -1)
+		return -1;
+	return fail_set(fail, FAIL_TEMP, "the ledger is an older one");
 }
 
 /* Applies what is behind `from' to the ledger's end, telling progress. */
@@ -358,8 +348,6 @@ apply_from(struct applier *a, struct source *source, uint64_t from,
 {
 	size_t total = 0;
 
-	if (begin_cursor(a, source, fail) == -1)
-		return -1;
 	if (source->reader == NULL && journal_reader_open(source->directory,
 	    "ledger", from + 1, &source->reader, fail) == -1)
 		return -1;
@@ -371,7 +359,10 @@ apply_from(struct applier *a, struct source *source, uint64_t from,
 			return -1;
 		if (n == 0 && seq == source->done)
 			break;
-		if (apply_batch(a, source, (size_t)n, fail) == -1) {
+		if (n == 0 && seq < source->done && source == &a->own &&
+		    !source->rebuilding)
+			return begin_anew(a, source, seq, fail);
+		if (apply_batch(a, source, (size_t)n, seq, fail) == -1) {
 			/* Read it again the next time. */
 			journal_reader_close(&source->reader);
 			return -1;
@@ -415,7 +406,7 @@ find_start(struct applier *a, struct fail *fail)
 	if (read_cursor(a, &a->cursor, fail) == -1 ||
 	    redis_cursor(a, &a->own, &seq, fail) == -1)
 		return -1;
-	a->own.noted = seq;
+	a->own.in_redis = seq;
 	if (seq >= a->cursor)
 		return 0;
 	if (a->cursor > 0)
@@ -428,6 +419,22 @@ find_start(struct applier *a, struct fail *fail)
 	return 0;
 }
 
+static int
+apply_own(struct applier *a, struct fail *fail)
+{
+	a->own.lost = false;
+	if (find_start(a, fail) == -1)
+		return -1;
+	/* A cursor that went back: somebody wants a repetition. */
+	if (a->own.reader != NULL && a->cursor < a->own.done && !may_skip(a))
+		journal_reader_close(&a->own.reader);
+	if (a->own.reader == NULL) {
+		a->own.done = a->cursor;
+		a->own.stuck = false;
+	}
+	return apply_from(a, &a->own, a->cursor, NULL, NULL, fail);
+}
+
 int
 applier_apply(struct applier *a, struct fail *fail)
 {
@@ -436,18 +443,10 @@ applier_apply(struct applier *a, struct fail *fail)
 	if (flock(a->lock_fd, LOCK_EX) == -1)
 		return fail_errno(fail, FAIL_TEMP, errno, "%s/.applied.lock",
 		    a->options.directory);
-	rc = find_start(a, fail);
-	if (rc == 0) {
-		/* A cursor that went back: somebody wants a repetition. */
-		if (a->own.reader != NULL && a->cursor < a->own.done &&
-		    !may_skip(a))
-			journal_reader_close(&a->own.reader);
-		if (a->own.reader == NULL) {
-			a->own.done = a->cursor;
-			a->own.stuck = false;
-		}
-		rc = apply_from(a, &a->own, a->cursor, NULL, NULL, fail);
-	}
+	rc = apply_own(a, fail);
+	/* The Redis of a moment ago is no longer the same. */
+	if (rc == -1 && a->own.lost)
+		rc = apply_own(a, fail);
 	(void)flock(a->lock_fd, LOCK_UN);
 	return rc;
 }
@@ -463,17 +462,37 @@ rebuild_start(const struct applier *a, struct source *source,
 	char id[LEDGER_ID_ROOM];
 
 	*from = 0;
-	if (redis_cursor(a, source, &source->noted, fail) == -1)
+	if (identify(source, fail) == -1)
 		return -1;
-	if (from_start || source->id[0] == '\0')
+	if (source->id[0] == '\0')
 		return 0;
 	rebuild_id(source, id);
+	if (from_start)
+		return store_cursor_set(a->options.store, id, 0, fail);
 	if (store_cursor_get(a->options.store, id, from, fail) == -1)
 		return -1;
 	if (*from > 0)
 		warn(a, "%s: going on behind entry %" PRIu64 ", where the "
 		    "last run was interrupted", source->directory, *from);
 	return 0;
+}
+
+/* Its cursor goes, and the ledger's own takes its place. */
+static int
+finish_rebuild(struct applier *a, struct source *source, struct fail *fail)
+{
+	char id[LEDGER_ID_ROOM];
+	struct store_progress progress = { .id = id,
+	    .from = source->in_redis, .to = 0, .end_id = source->id,
+	    .end_to = source->done };
+
+	if (identify(source, fail) == -1)
+		return -1;
+	if (source->id[0] == '\0')
+		return 0;
+	rebuild_id(source, id);
+	return store_apply_from(a->options.store, NULL, 0, &progress, NULL,
+	    fail);
 }
 
 static int
@@ -489,10 +508,13 @@ rebuild_from(struct applier *a, struct source *source, bool from_start,
 	source->rebuilding = true;
 	source->stuck = false;
 	source->done = from;
+	source->in_redis = from;
 	rc = apply_from(a, source, from, progress, context, fail);
 	if (rc == 0)
-		rc = note_rebuild(a, source, 0, fail);
+		rc = finish_rebuild(a, source, fail);
 	source->rebuilding = false;
+	if (rc == 0)
+		rc = keep_cursor(a, source, fail);
 	journal_reader_close(&source->reader);
 	return rc;
 }

@@ -7,7 +7,8 @@
  * everything without a gap (decimal, one line); whoever writes applies what
  * lies behind it, whoever wrote that.  Redis holds the same number, so that a
  * Redis that lost what it had confirmed (flushed, restored from an old dump,
- * failed over) says so itself, and gets it again.  Processes take turns under a
+ * failed over) says so itself, and gets it again; it moves there together with
+ * the events, in one script.  Processes take turns under a
  * lock, and merging is idempotent, so a crash anywhere costs a repetition and
  * no more.
  *

@@ -14,12 +14,17 @@ src_milterd_consent_milter_LDADD = src/settings/libsettings.a \
 	$(LIBCONFIG_LIBS) $(HIREDIS_LIBS) $(TLS_LIBS) \
 	$(MILTER_LIBS) $(SYSTEMD_LIBS)
 
-check_PROGRAMS += tests/unit/test_edits tests/unit/test_reply
-TESTS += tests/unit/test_edits tests/unit/test_reply
+check_PROGRAMS += tests/unit/test_edits tests/unit/test_reply \
+	tests/unit/test_unapplied
+TESTS += tests/unit/test_edits tests/unit/test_reply tests/unit/test_unapplied
 tests_unit_test_edits_SOURCES = tests/unit/test_edits.c \
 	src/milterd/edits.c src/milterd/edits.h
 tests_unit_test_edits_LDADD = $(CONSENT_LIBS)
 tests_unit_test_reply_SOURCES = tests/unit/test_reply.c \
 	src/milterd/reply.c src/milterd/reply.h
 tests_unit_test_reply_LDADD = $(CONSENT_LIBS)
+tests_unit_test_unapplied_SOURCES = tests/unit/test_unapplied.c \
+	src/milterd/unapplied.c src/milterd/unapplied.h tests/unit/check.h
+tests_unit_test_unapplied_LDADD = $(LEDGER_LIBS) $(CONSENT_LIBS) \
+	$(HIREDIS_LIBS) $(TLS_LIBS)
 dist_man_MANS += src/milterd/consent-milter.8

@@ -108,15 +108,27 @@ snapshot_new(struct runtime *runtime, struct settings *settings,
 	return snapshot;
 }
 
+/* Of the thread that follows the ledger. */
 static int
-ask_store(const char *ledger_id, uint64_t *seq, void *context)
+ask_cursor(const char *id, uint64_t *seq, void *context, struct fail *fail)
 {
 	struct snapshot *snapshot = runtime_get(context);
-	struct fail unused;
-	int rc = store_cursor_get(snapshot->store, ledger_id, seq, &unused);
+	int rc = store_cursor_get(snapshot->store, id, seq, fail);
 
 	snapshot_put(&snapshot);
 	return rc;
+}
+
+/* Needs the store. */
+static int
+follow_ledger(struct runtime *runtime, const struct settings *settings,
+    struct fail *fail)
+{
+	const struct unapplied_options options = {
+		.ledger = settings->audit.ledger, .ask = ask_cursor,
+		.context = runtime };
+
+	return unapplied_new(&options, &runtime->unapplied, fail);
 }
 
 int
@@ -163,9 +175,8 @@ runtime_new(const char *path, struct settings *settings,
 	}
 	runtime->current = snapshot_new(runtime, settings, connections, pool);
 	runtime->first = settings_get(settings);
-	/* Which asks the store.  The process ends where this fails. */
-	if (unapplied_new(settings->audit.ledger, ask_store, runtime,
-	    &runtime->unapplied, fail) == -1) {
+	/* The process ends where this fails. */
+	if (follow_ledger(runtime, settings, fail) == -1) {
 		runtime_close(runtime);
 		return -1;
 	}
@@ -327,19 +338,28 @@ runtime_lookup(struct runtime *runtime, const struct snapshot *snapshot,
     const struct subject *subjects, size_t n, const char *list,
     struct record *out, int *results, struct fail *fail)
 {
+	struct record *ahead = NULL;
 	struct fail later;
-	int rc = store_lookup_many(snapshot->store, subjects, n, list, out,
-	    results, fail);
+	int rc, known = 0;
 
-	for (size_t i = 0; i < n; i++) {
-		if (results[i] == -1)
-			continue;
-		results[i] = unapplied_apply(runtime->unapplied, &subjects[i],
-		    list, &out[i], &later);
-		if (results[i] == -1 && rc == 0) {
-			*fail = later;
-			rc = -1;
-		}
+	/* First what Redis may not have yet: unapplied_waits(). */
+	if (unapplied_waits(runtime->unapplied)) {
+		ahead = xcalloc(n, sizeof(*ahead));
+		for (size_t i = 0; i < n && known == 0; i++)
+			known = unapplied_apply(runtime->unapplied,
+			    &subjects[i], list, &ahead[i], &later);
+	}
+	rc = store_lookup_many(snapshot->store, subjects, n, list, out,
+	    results, fail);
+	for (size_t i = 0; i < n && ahead != NULL; i++)
+		if (results[i] != -1 && known == -1)
+			results[i] = -1;
+		else if (results[i] != -1)
+			record_merge(&out[i], &ahead[i]);
+	free(ahead);
+	if (rc == 0 && known == -1) {
+		*fail = later;
+		rc = -1;
 	}
 	return rc;
 }

@@ -36,17 +36,16 @@ struct waiting {
 };
 
 struct unapplied {
+	struct unapplied_options options;
 	char		*ledger;
 	char		*cursor_path;
-	unapplied_ask	 ask;
-	void		*context;
 
 	/* Of the thread alone. */
-	char		 id[2 * LEDGER_ID_BYTES + 1];	/* "": no entry yet */
 	struct journal_reader *reader;
-	uint64_t	 confirmed;	/* events are kept from here on */
-	uint64_t	 applied;	/* the highest that `.applied' ever had */
-	uint64_t	 redis_has;	/* as last heard */
+	char		 id[2 * LEDGER_ID_BYTES + 1];	/* "": no entry yet */
+	uint64_t	 in_redis;	/* as it said last */
+	uint64_t	 confirmed;	/* what is kept lies behind it */
+	uint64_t	 peak;		/* the highest that .applied has been */
 
 	pthread_rwlock_t lock;		/* for all below but `count' */
 	struct waiting	*events;
@@ -55,6 +54,33 @@ struct unapplied {
 	atomic_bool	 unknown;	/* what waits is not known */
 	char		 why[256];
 };
+
+static int
+identify(struct unapplied *u, struct fail *fail)
+{
+	unsigned char bytes[LEDGER_ID_BYTES];
+	struct buf id = BUF_INIT(64);
+
+	if (u->id[0] == '\0' &&
+	    ledger_identity(u->ledger, bytes, fail) == 1) {
+		hex_format(&id, bytes, sizeof(bytes));
+		memcpy(u->id, buf_get(&id), sizeof(u->id));
+	}
+	buf_fini(&id);
+	return u->id[0] != '\0';
+}
+
+/* Without an answer the last one stands: nothing can be looked up either. */
+static void
+ask_redis(struct unapplied *u)
+{
+	struct fail unused;
+	uint64_t seq;
+
+	if (identify(u, &unused) && u->options.ask(u->id, &seq,
+	    u->options.context, &unused) == 0)
+		u->in_redis = seq;
+}
 
 /* 0 when the file is not there: then nothing is confirmed. */
 static int
@@ -105,46 +131,12 @@ keep_event(struct unapplied *u, uint64_t seq, const struct event *event)
 	atomic_store(&u->count, count + 1);
 }
 
-static void
-ask_redis(struct unapplied *u)
-{
-	unsigned char bytes[LEDGER_ID_BYTES];
-	struct buf id = BUF_INIT(64);
-	struct fail unused;
-	uint64_t seq;
-
-	if (u->id[0] == '\0' &&
-	    ledger_identity(u->ledger, bytes, &unused) == 1) {
-		hex_format(&id, bytes, sizeof(bytes));
-		memcpy(u->id, buf_get(&id), sizeof(u->id));
-	}
-	buf_fini(&id);
-	/* While it can't be asked, no look-up succeeds either. */
-	if (u->id[0] != '\0' && u->ask(u->id, &seq, u->context) == 0)
-		u->redis_has = seq;
-}
-
-/* Up to where everything is in Redis.  The file first: Redis is told before
- * it. */
-static int
-read_confirmed(struct unapplied *u, uint64_t *confirmed, struct fail *fail)
-{
-	if (read_cursor(u, confirmed, fail) == -1)
-		return -1;
-	if (*confirmed > u->applied)
-		u->applied = *confirmed;
-	if (u->redis_has < *confirmed)
-		*confirmed = u->redis_has;
-	return 0;
-}
-
-/* What was confirmed once and is lost may have been undone on another host,
- * by an event that is lost with it. */
+/* Does it only take away? */
 static bool
-is_safe_when_lost(enum event_kind kind)
+is_opt_out(enum event_kind kind)
 {
-	return kind != EVENT_GRANT && kind != EVENT_CONFIRM &&
-	    kind != EVENT_UNRESTRICT && kind != EVENT_ALLOW_PROFILING;
+	return kind == EVENT_WITHDRAW || kind == EVENT_OBJECT ||
+	    kind == EVENT_ERASE || kind == EVENT_RESTRICT;
 }
 
 /* A line that can't be read is passed over: consentctl reports it, and one
@@ -158,11 +150,19 @@ take_entry(struct unapplied *u, const struct journal_entry *entry)
 	if (entry->blanked || !span_is(entry->type, SPAN("event")))
 		return;
 	if (event_read(entry->object, &event, &fail) == 0) {
-		if (entry->seq > u->applied || is_safe_when_lost(event.kind))
+		if (entry->seq > u->peak || is_opt_out(event.kind))
 			keep_event(u, entry->seq, &event);
 	} else
 		log_warn("ledger entry %llu can't be read: %s",
 		    (unsigned long long)entry->seq, fail.text);
+}
+
+/* What was confirmed and is not any more is read again. */
+static void
+go_back(struct unapplied *u)
+{
+	journal_reader_close(&u->reader);
+	atomic_store(&u->count, 0);
 }
 
 /*
@@ -176,14 +176,17 @@ follow(struct unapplied *u, struct fail *fail)
 	uint64_t confirmed;
 	int rc;
 
-	if (read_confirmed(u, &confirmed, fail) == -1)
+	if (read_cursor(u, &confirmed, fail) == -1)
 		return -1;
-	if (confirmed < u->confirmed) {		/* Redis has lost some */
-		journal_reader_close(&u->reader);
-		atomic_store(&u->count, 0);
-	}
+	if (confirmed > u->peak)
+		u->peak = confirmed;
+	if (confirmed > u->in_redis)
+		confirmed = u->in_redis;
+	if (confirmed < u->confirmed)
+		go_back(u);
+	else
+		forget_confirmed(u, confirmed);
 	u->confirmed = confirmed;
-	forget_confirmed(u, confirmed);
 	if (u->reader == NULL && journal_reader_open(u->ledger, "ledger",
 	    confirmed + 1, &u->reader, fail) == -1)
 		return -1;
@@ -240,7 +243,7 @@ follow_ledger(void *argument)
 }
 
 int
-unapplied_new(const char *ledger, unapplied_ask ask, void *context,
+unapplied_new(const struct unapplied_options *options,
     struct unapplied **out, struct fail *fail)
 {
 	struct unapplied *u = xcalloc(1, sizeof(*u));
@@ -248,11 +251,10 @@ unapplied_new(const char *ledger, unapplied_ask ask, void *context,
 	pthread_t thread;
 	int err;
 
-	u->ledger = xstrdup(ledger);
-	u->ask = ask;
-	u->context = context;
-	u->redis_has = UINT64_MAX;
-	buf_addf(&path, "%s/.applied", ledger);
+	u->options = *options;
+	u->ledger = xstrdup(options->ledger);
+	u->in_redis = UINT64_MAX;	/* not known yet */
+	buf_addf(&path, "%s/.applied", u->ledger);
 	u->cursor_path = buf_take(&path);
 	(void)pthread_rwlock_init(&u->lock, NULL);
 	if (look(u, fail) == -1 && fail->class == FAIL_SETUP)
@@ -266,13 +268,19 @@ unapplied_new(const char *ledger, unapplied_ask ask, void *context,
 	return 0;
 }
 
+bool
+unapplied_waits(struct unapplied *u)
+{
+	return atomic_load(&u->count) != 0 || atomic_load(&u->unknown);
+}
+
 int
 unapplied_apply(struct unapplied *u, const struct subject *subject,
     const char *list, struct record *record, struct fail *fail)
 {
 	int rc = 0;
 
-	if (atomic_load(&u->count) == 0 && !atomic_load(&u->unknown))
+	if (!unapplied_waits(u))
 		return 0;
 	(void)pthread_rwlock_rdlock(&u->lock);
 	if (atomic_load(&u->unknown))

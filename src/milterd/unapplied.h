@@ -7,16 +7,17 @@
  * moment Redis is back, before anybody has applied it there.  So a thread
  * follows the ledger, and each record that is looked up gets the events on top.
  *
- * consentctl keeps the sequence number up to which Redis has confirmed
- * everything in the file `.applied' beside the ledger.  Redis is asked for it,
- * too: one that was restored from an old dump or failed over to a replica that
- * lagged has less, and opt-outs that it lost count all the same.  Opt-ins that
- * it lost do not: an opt-out that another host recorded may be lost with them.
+ * Who applies keeps the sequence number up to which Redis has confirmed
+ * everything in the file `.applied' beside the ledger, and Redis has the same
+ * number: the lower of the two counts, so that it does not take anybody to
+ * notice that Redis has lost what it confirmed.  Of what it lost, opt-ins stay
+ * lost until they are applied again: the later opt-out may be on another host.
  * Locks inside.
  */
 #ifndef MILTERD_UNAPPLIED_H
 #define MILTERD_UNAPPLIED_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/fail.h"
@@ -25,22 +26,30 @@
 
 struct unapplied;
 
-/*
- * How far Redis says that it has the ledger with this id (store_cursor_get()).
- * Called by the thread, and by _new.  Returns 0, or -1 when it can't be asked.
- */
-typedef int (*unapplied_ask)(const char *id, uint64_t *seq, void *context);
-
-/* Starts the thread, after a first look.  ledger is copied; it need not exist
- * yet.  Returns 0, or -1 with FAIL_SETUP when it is there and can't be read. */
-int	unapplied_new(const char *ledger, unapplied_ask ask, void *context,
+struct unapplied_options {
+	const char	*ledger;	/* copied; need not exist yet */
+	/* How far Redis has the ledger with this id: store_cursor_get(). */
+	int		(*ask)(const char *id, uint64_t *seq, void *context,
+			    struct fail *fail);
+	void		*context;	/* of the thread, for ever */
+};
+/* Starts the thread, after a first look.  Returns 0, or -1 with FAIL_SETUP when
+ * the ledger is there and can't be read. */
+int	unapplied_new(const struct unapplied_options *options,
 	    struct unapplied **out, struct fail *fail)
 	    __attribute__((warn_unused_result));
 
 /*
- * Applies the events about this person and list to *record.  Returns 0, or -1
- * with FAIL_TEMP when the events are not known: the ledger can't be read any
- * more, or more wait than are kept.  Then the record can't be trusted.
+ * Is there anything to put on top?  To be asked before Redis is: what Redis
+ * confirms in between is in its answer then, and would be nowhere the other
+ * way round.
+ */
+bool	unapplied_waits(struct unapplied *unapplied);
+/*
+ * Applies the events about this person and list to *record, before Redis is
+ * asked as well; what Redis has is merged with it (record_merge).  Returns 0,
+ * or -1 with FAIL_TEMP when the events are not known: the ledger can't be read
+ * any more, or more wait than are kept.  Then no record can be trusted.
  */
 int	unapplied_apply(struct unapplied *unapplied,
 	    const struct subject *subject, const char *list,

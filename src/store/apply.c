@@ -22,6 +22,12 @@
 #include "base/date.h"
 #include "base/xalloc.h"
 
+struct job {
+	const struct event *events;
+	size_t		 n;
+	struct store_progress *progress;	/* NULL: no cursor */
+};
+
 /* Events of one call.  More would save little, and nobody else is served
  * while Redis works on them. */
 #define CALL_EVENTS	32
@@ -126,34 +132,84 @@ add_fact(struct buf *out, const struct event *event)
 }
 
 static void
-add_call(struct buf *out, const char *sha, const struct event *events,
-    size_t n)
+add_number(struct buf *out, uint64_t number)
 {
-	char count[24];
+	char text[24];
+	int len = snprintf(text, sizeof(text), "%" PRIu64, number);
 
-	(void)snprintf(count, sizeof(count), "%zu", n);
-	command_begin(out, 3 + 4 * n);
-	command_add(out, SPAN("EVALSHA"));
-	command_add(out, span_str(sha));
-	command_add(out, span_str(count));
-	for (size_t i = 0; i < n; i++)
-		command_key(out, &events[i].subject);
-	for (size_t i = 0; i < n; i++)
-		add_fact(out, &events[i]);
+	command_add(out, span_of(text, (size_t)len));
+}
+
+/* What the cursor is before event i. */
+static uint64_t
+cursor_before(const struct store_progress *progress, size_t i)
+{
+	return i == 0 ? progress->from : progress->seqs[i - 1];
+}
+
+static size_t
+cursors_of(const struct job *job, size_t end)
+{
+	if (job->progress == NULL)
+		return 0;
+	return end == job->n && job->progress->end_id != NULL ? 2 : 1;
+}
+
+/* For the events from `from' to before `end'. */
+static void
+add_cursors(struct buf *out, const struct job *job, size_t from, size_t end)
+{
+	const struct store_progress *p = job->progress;
+	size_t cursors = cursors_of(job, end);
+
+	if (cursors == 0)
+		return;
+	command_add(out, span_str(p->id));
+	add_number(out, cursor_before(p, from));
+	add_number(out, end == job->n ? p->to : p->seqs[end - 1]);
+	if (cursors == 1)
+		return;
+	command_add(out, span_str(p->end_id));
+	command_add(out, span_of(NULL, 0));
+	add_number(out, p->end_to);
 }
 
 static void
-fill_window(struct window *w, const char *sha, const struct event *events,
-    size_t from, size_t n)
+add_call(struct buf *out, const char *sha, const struct job *job, size_t from,
+    size_t end)
 {
+	size_t cursors = cursors_of(job, end), keys = cursors + end - from;
+
+	command_begin(out, 3 + 4 * keys);
+	command_add(out, SPAN("EVALSHA"));
+	command_add(out, span_str(sha));
+	add_number(out, keys);
+	for (size_t i = 0; i < cursors; i++)
+		command_add(out, SPAN(CURSOR_KEY));
+	for (size_t i = from; i < end; i++)
+		command_key(out, &job->events[i].subject);
+	add_cursors(out, job, from, end);
+	for (size_t i = from; i < end; i++)
+		add_fact(out, &job->events[i]);
+}
+
+/* A job without events is one call all the same. */
+static void
+fill_window(struct window *w, const char *sha, const struct job *job,
+    size_t from)
+{
+	size_t n = job->n;
+
 	buf_clear(&w->commands);
 	w->calls = 0;
-	while (from < n && w->calls < WINDOW_CALLS) {
+	while ((from < n || n == 0) && w->calls < WINDOW_CALLS) {
 		size_t k = n - from < CALL_EVENTS ? n - from : CALL_EVENTS;
 
-		add_call(&w->commands, sha, events + from, k);
+		add_call(&w->commands, sha, job, from, from + k);
 		from += k;
 		w->ends[w->calls++] = from;
+		if (n == 0)
+			break;
 	}
 }
 
@@ -236,21 +292,23 @@ drop_window(struct link *link, struct window *w)
 /* Sends events from *applied on until all are confirmed or one is not.
  * Returns as finish_window(). */
 static int
-send_events(struct link *link, const char *sha, const struct event *events,
-    size_t n, struct window *windows, size_t *applied, struct fail *fail)
+send_events(struct link *link, const char *sha, const struct job *job,
+    struct window *windows, size_t *applied, struct fail *fail)
 {
 	struct window *ahead = NULL, *w = &windows[0];
 	size_t from = *applied;
+	bool more = from < job->n || job->n == 0;
 	int rc = 1;
 
-	while (rc == 1 && (from < n || ahead != NULL)) {
+	while (rc == 1 && (more || ahead != NULL)) {
 		struct window *behind = ahead;
 
 		ahead = NULL;
-		if (from < n) {
-			fill_window(w, sha, events, from, n);
+		if (more) {
+			fill_window(w, sha, job, from);
 			start_window(link, w);
 			from = w->ends[w->calls - 1];
+			more = from < job->n;
 			ahead = w;
 			w = &windows[w == &windows[0]];
 		}
@@ -296,8 +354,8 @@ load_script(struct link *link, struct script *script, char *sha,
 
 static int
 apply_windows(struct link *link, struct script *script,
-    const struct event *events, size_t n, struct window *windows,
-    size_t *applied, struct fail *fail)
+    const struct job *job, struct window *windows, size_t *applied,
+    struct fail *fail)
 {
 	char sha[SCRIPT_SHA_LEN + 1];
 	size_t loads = 0, before;
@@ -312,7 +370,7 @@ apply_windows(struct link *link, struct script *script,
 				return -1;
 		}
 		before = *applied;
-		rc = send_events(link, sha, events, n, windows, applied, fail);
+		rc = send_events(link, sha, job, windows, applied, fail);
 		if (rc != 0)
 			return rc == 1 ? 0 : -1;
 		loads = *applied > before ? 1 : loads + 1;
@@ -321,25 +379,45 @@ apply_windows(struct link *link, struct script *script,
 	}
 }
 
+static int
+check_job(const struct job *job, struct fail *fail)
+{
+	const struct store_progress *p = job->progress;
+
+	for (size_t i = 0; i < job->n; i++)
+		if (check_event(&job->events[i], fail) == -1)
+			return -1;
+	if (p == NULL)
+		return 0;
+	if (upkeep_check_id(p->id, fail) == -1)
+		return -1;
+	return p->end_id == NULL ? 0 : upkeep_check_id(p->end_id, fail);
+}
+
 int
 apply_events(struct link *link, struct script *script,
-    const struct event *events, size_t n, size_t *applied, struct fail *fail)
+    const struct event *events, size_t n, struct store_progress *progress,
+    size_t *applied, struct fail *fail)
 {
+	const struct job job = { events, n, progress };
 	struct window *windows;
 	int rc;
 
 	*applied = 0;
-	for (size_t i = 0; i < n; i++)
-		if (check_event(&events[i], fail) == -1)
-			return -1;
-	if (n == 0)
-		return 0;
+	if (check_job(&job, fail) == -1)
+		return -1;
 	windows = xcalloc(2, sizeof(*windows));
 	for (size_t i = 0; i < 2; i++)
 		buf_init(&windows[i].commands, WINDOW_BYTES);
-	rc = apply_windows(link, script, events, n, windows, applied, fail);
+	rc = apply_windows(link, script, &job, windows, applied, fail);
 	for (size_t i = 0; i < 2; i++)
 		buf_fini(&windows[i].commands);
 	free(windows);
+	if (progress == NULL)
+		return rc;
+	progress->lost = rc == -1 && fail->class == FAIL_TEMP &&
+	    strstr(fail->text, "LOSTCURSOR") != NULL;
+	progress->from = rc == 0 ? progress->to :
+	    cursor_before(progress, *applied);
 	return rc;
 }

@@ -10,6 +10,18 @@
 -- Answers how many facts there were, or, when one could not be merged, an array
 -- of how many were before it and the reason.
 --
+-- Before the facts may stand cursors (store.h), which move together with them
+-- or not at all:
+--
+-- KEYS[i]    "c:applied"
+-- ARGV[3i-2] the ledger's id
+-- ARGV[3i-1] the number that has to be there, absent being 0, or "": any
+-- ARGV[3i]   the number that takes its place when all facts are merged
+--
+-- Another number than the one that has to be there means that this is not the
+-- Redis that confirmed what was before: an error LOSTCURSOR, and nothing is
+-- merged.
+--
 -- Of two times of a kind the later stays, so facts may come in any order and
 -- as often as one likes.  Of two evidence fields the one of the later grant
 -- stays, at equal times the one with less of an IP address, or else with the
@@ -252,16 +264,31 @@ local function merge(key, list, fact, text)
   return merge_person(key, fact)
 end
 
-local done = 0
+local CURSORS = 'c:applied'
+local cursors, done = 0, 0
+
+while KEYS[cursors + 1] == CURSORS do
+  local i = cursors + 1
+  local from = ARGV[3 * i - 1]
+  if from ~= '' and (call('HGET', CURSORS, ARGV[3 * i - 2]) or '0') ~= from then
+    return redis.error_reply('LOSTCURSOR this Redis has not got what it was' ..
+      ' given before')
+  end
+  cursors = i
+end
+
 local function merge_all(persons, facts)
-  for i = 1, #persons do
+  for i = cursors + 1, #persons do
     merge(persons[i], facts[3 * i - 2], facts[3 * i - 1], facts[3 * i])
-    done = i
+    done = i - cursors
   end
 end
 
 local ok, why = pcall(merge_all, KEYS, ARGV)
 if ok then
+  for i = 1, cursors do
+    call('HSET', CURSORS, ARGV[3 * i - 2], ARGV[3 * i])
+  end
   return done
 end
 -- Errors of redis.call() are tables since Redis 7, and strings before.

@@ -262,12 +262,18 @@ struct script {
 };
 
 int	apply_events(struct link *link, struct script *script,
-	    const struct event *events, size_t n, size_t *applied,
+	    const struct event *events, size_t n,
+	    struct store_progress *progress, size_t *applied,
 	    struct fail *fail) __attribute__((warn_unused_result));
+
+#define CURSOR_KEY	"c:applied"
 
 /*
  * upkeep.c: as the functions of store.h with these names.
  */
+/* Is it a cursor's id? */
+int	upkeep_check_id(const char *id, struct fail *fail)
+	    __attribute__((warn_unused_result));
 int	upkeep_cursor_get(struct link *link, const char *id, uint64_t *seq,
 	    struct fail *fail) __attribute__((warn_unused_result));
 int	upkeep_cursor_set(struct link *link, const char *id, uint64_t seq,

@@ -211,9 +211,20 @@ int
 store_apply(struct store *store, const struct event *events, size_t n,
     size_t *applied, struct fail *fail)
 {
+	if (n > 0)
+		return store_apply_from(store, events, n, NULL, applied, fail);
+	if (applied != NULL)
+		*applied = 0;
+	return 0;
+}
+
+int
+store_apply_from(struct store *store, const struct event *events, size_t n,
+    struct store_progress *progress, size_t *applied, struct fail *fail)
+{
 	size_t done;
-	int rc = apply_events(store->link, &store->script, events, n, &done,
-	    fail);
+	int rc = apply_events(store->link, &store->script, events, n,
+	    progress, &done, fail);
 
 	if (rc == -1 && fail->class == FAIL_INPUT)
 		(void)fail_person(fail, &events[done].subject);

@@ -114,6 +114,29 @@ int	store_apply(struct store *store, const struct event *events, size_t n,
 	    __attribute__((warn_unused_result));
 
 /*
+ * Events of a ledger, and how far Redis has it after them: both at once, in one
+ * script, so that a Redis that loses what it confirmed (flushed, restored,
+ * failed over to a replica that lags) loses both, and at whatever moment that
+ * is, the next events are not taken until it has got what it lost.
+ */
+struct store_progress {
+	const char	*id;		/* of the cursor, see below */
+	uint64_t	 from;		/* what it has to be; becomes what it is */
+	const uint64_t	*seqs;		/* of each event: what it then is */
+	uint64_t	 to;		/* after the last; seqs' last or above */
+	/* A second cursor (or NULL) that becomes end_to, whatever it is, when
+	 * all is applied. */
+	const char	*end_id;
+	uint64_t	 end_to;
+	bool		 lost;		/* set: the cursor is another number */
+};
+/* As store_apply(); with a cursor that is another number, nothing more is
+ * applied: -1 with FAIL_TEMP, and progress->lost.  n may be 0. */
+int	store_apply_from(struct store *store, const struct event *events,
+	    size_t n, struct store_progress *progress, size_t *applied,
+	    struct fail *fail) __attribute__((warn_unused_result));
+
+/*
  * How far Redis has a ledger: kept in Redis itself (hash "c:applied", field =
  * id, value = decimal sequence number), so that it goes back with the data when
  * Redis loses writes (flush, old dump, failover).  id is [A-Za-z0-9._-]{1,64},
@@ -122,8 +145,8 @@ int	store_apply(struct store *store, const struct event *events, size_t n,
  * _get returns 0 with *seq (0 when absent), -1 with FAIL_TEMP, also when what
  * is there is no number.  _set returns 0 when Redis has confirmed, else -1 with
  * FAIL_TEMP; then the number may be the old or the new one.  It sets what it is
- * given, also a lower number.  What Redis loses between confirming events and
- * this call goes unnoticed, so the two belong close together.
+ * given, also a lower number: that is for making somebody begin anew, and
+ * store_apply_from() for what was applied.
  */
 int	store_cursor_get(struct store *store, const char *id, uint64_t *seq,
 	    struct fail *fail) __attribute__((warn_unused_result));

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define CURSOR_KEY	"c:applied"
 #define CURSOR_ID_MAX	64
 #define REWRITES	2
 
@@ -34,8 +33,8 @@ ask(struct link *link, const struct buf *commands, struct reply **replies,
 	return rc;
 }
 
-static int
-check_id(const char *id, struct fail *fail)
+int
+upkeep_check_id(const char *id, struct fail *fail)
 {
 	size_t len = strlen(id);
 	bool good = len >= 1 && len <= CURSOR_ID_MAX;
@@ -73,7 +72,7 @@ upkeep_cursor_get(struct link *link, const char *id, uint64_t *seq,
 	int rc;
 
 	*seq = 0;
-	if (check_id(id, fail) == -1)
+	if (upkeep_check_id(id, fail) == -1)
 		return -1;
 	/* Not HGET, which the filter's user may not use. */
 	command_format(&command, "HMGET", CURSOR_KEY, id, (char *)NULL);
@@ -94,7 +93,7 @@ upkeep_cursor_set(struct link *link, const char *id, uint64_t seq,
 	char text[24];
 	int rc;
 
-	if (check_id(id, fail) == -1)
+	if (upkeep_check_id(id, fail) == -1)
 		return -1;
 	(void)snprintf(text, sizeof(text), "%" PRIu64, seq);
 	command_format(&command, "HSET", CURSOR_KEY, id, text, (char *)NULL);

@@ -1,6 +1,7 @@
 # Copyright the consent-milter authors.
 # SPDX-License-Identifier: BSD-2-Clause
 """consentctl against a real Redis: changes, import, looking, exit codes."""
+import calendar
 import copy
 import glob
 import json
@@ -144,8 +145,10 @@ class Ctl(TestCase):
                                          "--json").stdout)
             self.assertEqual(found["lists"], [
                 {"list": "soon", "granted": 1, "expiring": expiring}])
-        self.assertIn(day[:8], later.ctl("stale", "--days", "6",
-                                         "--subjects").stdout)
+        eve = time.strftime("%Y-%m-%dT23:59:59.999Z", time.gmtime(
+            calendar.timegm(time.strptime(day, "%Y-%m-%d")) - 1))
+        self.assertIn(eve, later.ctl("stale", "--days", "6",
+                                     "--subjects").stdout)
 
     def test_changes(self):
         a, b = "change.a@example.org", "change.b@example.org"

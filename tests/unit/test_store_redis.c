@@ -996,6 +996,73 @@ start_with_log(struct server *s)
 }
 
 /* Nothing of the person is left in the files, and all else is. */
+/* Enough for several windows. */
+#define FOLLOWED	1300
+
+static void
+test_progress(void)
+{
+	static struct event events[FOLLOWED];
+	static uint64_t seqs[FOLLOWED];
+	struct store *store = open_as(NULL, NULL);
+	struct store_progress p = { .id = "a", .seqs = seqs,
+	    .to = 3 * FOLLOWED + 1 };
+	struct fail fail;
+	size_t applied;
+
+	(void)SERVER_ASK(&server, "FLUSHALL");
+	for (unsigned i = 0; i < FOLLOWED; i++) {
+		events[i] = event_of(i, EVENT_GRANT, "weekly", 1764000000000);
+		seqs[i] = 3 * ((uint64_t)i + 1);
+	}
+	CHECK_INT(store_apply_from(store, events, FOLLOWED, &p, &applied,
+	    &fail), 0);
+	CHECK_INT((int64_t)applied, FOLLOWED);
+	CHECK_INT((int64_t)p.from, 3 * FOLLOWED + 1);
+	CHECK_STR(SERVER_ASK(&server, "HGET", "c:applied", "a"), "3901");
+	/* Without events, and with the end of something else. */
+	p.to = 5000;
+	p.end_id = "b";
+	p.end_to = 7;
+	CHECK_INT(store_apply_from(store, NULL, 0, &p, NULL, &fail), 0);
+	CHECK_STR(SERVER_ASK(&server, "HGET", "c:applied", "a"), "5000");
+	CHECK_STR(SERVER_ASK(&server, "HGET", "c:applied", "b"), "7");
+	/* Redis lost what it had: nothing is merged on top of that. */
+	(void)SERVER_ASK(&server, "FLUSHALL");
+	for (unsigned i = 0; i < FOLLOWED; i++)
+		seqs[i] += 5000;
+	p.to = 10000;
+	CHECK_INT(store_apply_from(store, events, FOLLOWED, &p, &applied,
+	    &fail), -1);
+	CHECK_INT(fail.class, FAIL_TEMP);
+	CHECK(p.lost);
+	CHECK_INT((int64_t)applied, 0);
+	CHECK_STR(SERVER_ASK(&server, "DBSIZE"), "0");
+	/* From the start on; one that can't be merged leaves the cursor. */
+	p.from = 0;
+	p.end_id = NULL;
+	(void)SERVER_ASK(&server, "HSET", key_of(40), "weekly", "nonsense");
+	CHECK_INT(store_apply_from(store, events, FOLLOWED, &p, &applied,
+	    &fail), -1);
+	CHECK_INT(fail.class, FAIL_INPUT);
+	CHECK(!p.lost);
+	CHECK_INT((int64_t)applied, 40);
+	/* One call was taken as a whole. */
+	CHECK_STR(SERVER_ASK(&server, "HGET", "c:applied", "a"), "5096");
+	CHECK_STR(SERVER_ASK(&server, "EXISTS", key_of(100)), "0");
+	p.id = "a b";
+	CHECK_INT(store_apply_from(store, events, 1, &p, NULL, &fail), -1);
+	CHECK_INT(fail.class, FAIL_BUG);
+	/* What can't be a cursor. */
+	p.id = "a";
+	(void)SERVER_ASK(&server, "SET", "c:applied", "7");
+	CHECK_INT(store_apply_from(store, events, 1, &p, NULL, &fail), -1);
+	CHECK_INT(fail.class, FAIL_TEMP);
+	CHECK(strstr(fail.text, "WRONGTYPE") != NULL);
+	store_close(&store);
+	(void)SERVER_ASK(&server, "FLUSHALL");
+}
+
 static void
 test_compact(void)
 {
@@ -1205,6 +1272,7 @@ main(void)
 		{ "script flush in import", test_script_flush_in_import },
 		{ "acl", test_acl },
 		{ "cursor", test_cursor },
+		{ "progress", test_progress },
 		{ "compact", test_compact },
 		{ "compact refused", test_compact_refused },
 		{ "compact nothing", test_compact_nothing },

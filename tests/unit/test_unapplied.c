@@ -1,0 +1,161 @@
+/*
+ * Copyright the consent-milter authors.
+ * SPDX-License-Identifier: BSD-2-Clause
+ *
+ * What lies on top of Redis' answer while a ledger, the file `.applied' and
+ * the number that Redis has say this and that.  The thread looks several times
+ * a second; each expectation is waited for.
+ */
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "check.h"
+#include "ledger/append.h"
+#include "milterd/unapplied.h"
+
+#define WAIT_MS		20000
+#define GRANT_MS	INT64_C(1764000000000)
+#define WITHDRAW_MS	INT64_C(1764000000001)
+#define LATE_MS		INT64_C(1764000000002)
+
+static char top[] = "/tmp/test_unapplied.XXXXXX";
+static const struct subject who = { { 1 } };
+
+/* What Redis says; above all entries: it is away. */
+#define AWAY	UINT64_MAX
+static _Atomic uint64_t in_redis;
+
+static int
+ask(const char *id, uint64_t *seq, void *context, struct fail *fail)
+{
+	uint64_t now = atomic_load(&in_redis);
+
+	(void)context;
+	CHECK_INT((int64_t)strlen(id), 16);
+	if (now == AWAY)
+		return fail_set(fail, FAIL_TEMP, "away");
+	*seq = now;
+	return 0;
+}
+
+static void
+set_applied(uint64_t seq)
+{
+	char path[128], text[32];
+	struct fail fail;
+
+	(void)snprintf(path, sizeof(path), "%s/.applied", top);
+	(void)snprintf(text, sizeof(text), "%llu\n", (unsigned long long)seq);
+	CHECK_INT(file_replace(path, span_str(text), 0640, &fail), 0);
+}
+
+static void
+record(struct journal *ledger, enum event_kind kind, int64_t at_ms)
+{
+	struct event event = { .kind = kind, .subject = who,
+	    .list = "weekly", .at_ms = at_ms };
+	struct fail fail;
+
+	CHECK_INT(ledger_append(ledger, &event, 1, "test", &fail), 0);
+}
+
+static struct record
+on_top(struct unapplied *u)
+{
+	struct record r = { .grant_ms = 0 };
+	struct fail fail;
+
+	if (unapplied_waits(u))
+		CHECK_INT(unapplied_apply(u, &who, "weekly", &r, &fail), 0);
+	return r;
+}
+
+static void
+expect(struct unapplied *u, int64_t grant_ms, int64_t withdraw_ms)
+{
+	const struct timespec pause = { .tv_nsec = 20000000 };
+	int64_t until = clock_monotonic_ms() + WAIT_MS;
+	struct record r = on_top(u);
+
+	while ((r.grant_ms != grant_ms || r.withdraw_ms != withdraw_ms) &&
+	    clock_monotonic_ms() < until) {
+		(void)nanosleep(&pause, NULL);
+		r = on_top(u);
+	}
+	CHECK_INT(r.grant_ms, grant_ms);
+	CHECK_INT(r.withdraw_ms, withdraw_ms);
+}
+
+/* Entry 1 begins the segment, 2 is the grant, 3 the withdrawal. */
+static void
+test_follow(void)
+{
+	struct journal_options journal = { .directory = top, .name = "ledger",
+	    .host = "test" };
+	struct unapplied_options options = { .ledger = top, .ask = ask };
+	struct journal *ledger;
+	struct unapplied *u;
+	struct fail fail;
+	uint64_t recovered;
+
+	CHECK_INT(journal_open(&journal, &ledger, &recovered, &fail), 0);
+	record(ledger, EVENT_GRANT, GRANT_MS);
+	record(ledger, EVENT_WITHDRAW, WITHDRAW_MS);
+	atomic_store(&in_redis, AWAY);
+	CHECK_INT(unapplied_new(&options, &u, &fail), 0);
+	check_case(1);	/* nothing is confirmed */
+	expect(u, GRANT_MS, WITHDRAW_MS);
+	check_case(2);	/* all is, as far as the file knows */
+	set_applied(3);
+	expect(u, 0, 0);
+	check_case(3);	/* Redis comes with less: opt-ins wait for it */
+	atomic_store(&in_redis, 1);
+	expect(u, 0, WITHDRAW_MS);
+	check_case(4);	/* and goes away again */
+	atomic_store(&in_redis, AWAY);
+	expect(u, 0, WITHDRAW_MS);
+	check_case(5);	/* it has got it */
+	atomic_store(&in_redis, 3);
+	expect(u, 0, 0);
+	check_case(6);	/* who applies has noticed first */
+	set_applied(1);
+	expect(u, 0, WITHDRAW_MS);
+	check_case(7);	/* a new opt-in counts, the old one does not */
+	record(ledger, EVENT_GRANT, LATE_MS);
+	expect(u, LATE_MS, WITHDRAW_MS);
+	check_case(8);	/* Redis is ahead of the file: after a crash */
+	atomic_store(&in_redis, 4);
+	expect(u, LATE_MS, WITHDRAW_MS);
+	set_applied(4);
+	expect(u, 0, 0);
+	CHECK(!unapplied_waits(u));
+	check_case(9);	/* flushed */
+	atomic_store(&in_redis, 0);
+	expect(u, 0, WITHDRAW_MS);
+	journal_close(&ledger);
+}
+
+static const struct check_test tests[] = {
+	{ "follow", test_follow },
+};
+
+int
+main(void)
+{
+	char command[128];
+	int rc;
+
+	if (mkdtemp(top) == NULL)
+		return EXIT_FAILURE;
+	rc = check_main("test_unapplied", tests,
+	    sizeof(tests) / sizeof(tests[0]));
+	/* The thread stays; what it misses then, it defers mail for. */
+	(void)snprintf(command, sizeof(command), "rm -rf %s", top);
+	return system(command) == 0 ? rc : EXIT_FAILURE;
+}
