@@ -85,20 +85,24 @@ probe_format(struct buf *out, const struct probe *p)
 }
 
 void
-probe_classify(const struct probe *p, const struct envelope *envelope,
+probe_classify(const struct probe *p, const unsigned char *client,
     struct classification *out)
 {
+	struct envelope envelope = { .sender = span_str(p->envelope_sender),
+	    .has_client = client != NULL };
 	struct header_facts *facts = header_facts_new(&p->settings->policy);
 	struct buf message = BUF_INIT(PROBE_MAX);
 	struct span header, body;
 	struct mime_field field;
 
+	if (client != NULL)
+		memcpy(envelope.client, client, sizeof(envelope.client));
 	probe_format(&message, p);
 	mime_split(buf_span(&message), &header, &body);
 	while (mime_next_field(&header, &field))
 		header_facts_add(facts, field.name, field.value);
-	classify_envelope(&p->settings->policy, envelope, out);
-	classify_message(&p->settings->policy, envelope, facts, out);
+	classify_envelope(&p->settings->policy, &envelope, out);
+	classify_message(&p->settings->policy, &envelope, facts, out);
 	header_facts_free(&facts);
 	buf_fini(&message);
 }
@@ -148,15 +152,22 @@ fix_order(struct findings *f, const struct probe *p)
 }
 
 void
+probe_fix_list(struct findings *f, const struct probe *p)
+{
+	const char *at = strrchr(p->envelope_sender, '@');
+
+	findings_fix(f, "consent-milter.conf: in list \"%s\": match = "
+	    "( { sender = \"*%s\"; } );", p->list->id, at != NULL ? at : "");
+	findings_fix(f, "systemctl reload consent-milter");
+}
+
+void
 probe_fix_milter(struct findings *f, const struct probe *p)
 {
 	if (p->settings->policy.observe)
 		findings_fix(f, "consent-milter.conf: mode = \"enforce\";");
 	else if (!p->is_listed)
-		findings_fix(f, "consent-milter.conf: in list \"%s\": match = "
-		    "( { sender = \"*@%.*s\"; } );", p->list->id,
-		    (int)address_domain(&p->sender).len,
-		    (const char *)address_domain(&p->sender).p);
+		probe_fix_list(f, p);
 	else
 		fix_order(f, p);
 }
@@ -254,8 +265,7 @@ judge_token(struct findings *f, const struct probe *p, struct span text)
 	} else if (memcmp(token.list, list, sizeof(list)) != 0) {
 		findings_add(f, "link", FINDING_FAIL, "the link opts out of "
 		    "another list than \"%s\"", p->list->id);
-		findings_fix(f, "consent-milter.conf: in list \"%s\": match = "
-		    "( { sender = \"%s\"; } );", p->list->id, p->from);
+		probe_fix_list(f, p);
 	} else if (!token_is_personal(&token)) {
 		findings_add(f, "link", FINDING_FAIL, "the link names no "
 		    "person, as in a message to several recipients");

@@ -32,6 +32,7 @@ struct probe {
 	struct subject	 subject;	/* whom it goes to */
 	const char	*from;		/* as it stands in From */
 	struct address	 sender;	/* the same, read */
+	const char	*envelope_sender;
 	const char	*to;
 	const char *const *fields;	/* further ones, "Name: value" */
 	size_t		 field_count;
@@ -47,15 +48,17 @@ bool	probe_field_is_valid(struct span field);
 /* Adds the message, with CRLF line ends, and its Message-ID alone. */
 void	probe_format(struct buf *out, const struct probe *probe);
 void	probe_add_id(struct buf *out, const struct probe *probe);
-/* What the filter would say of it for mail from this envelope sender. */
+/* What the filter would say of it, as far as header and sender tell; client is
+ * 16 bytes, IPv4 as IPv4-mapped, or NULL when that is not known. */
 void	probe_classify(const struct probe *probe,
-	    const struct envelope *envelope, struct classification *out);
+	    const unsigned char *client, struct classification *out);
 
 /* Adds "unix:…" or "inet:host:port", as Postfix writes the filter's socket: in
  * its chroot where it is below the queue directory. */
 void	probe_add_milter(struct buf *out, const char *socket);
-/* Adds the lines that put the filter in front of the signer, or make it act, to
- * the last finding. */
+/* Adds to the last finding the line that makes the probe one of the list; and
+ * the lines that make the filter act on it, in front of the signer. */
+void	probe_fix_list(struct findings *findings, const struct probe *probe);
 void	probe_fix_milter(struct findings *findings,
 	    const struct probe *probe);
 

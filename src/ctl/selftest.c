@@ -49,7 +49,7 @@ struct selftest {
 	struct buf	 message;	/* what arrived; CRLF */
 	char		 key[SIGNATURE_KEY_MAX + 1];
 	const char	*fields[FIELDS_MAX];
-	const char	*list, *envelope_sender, *smtp;
+	const char	*list, *smtp;
 	const char	*mailbox_path, *message_path, *key_path, *ca_path;
 	int64_t		 wait_sec;
 	bool		 json;
@@ -108,7 +108,7 @@ take_option(struct selftest *t, int option)
 		const char	**text;
 	} texts[] = {
 		{ 'l', &t->list }, { 'f', &t->probe.from },
-		{ 't', &t->probe.to }, { 'e', &t->envelope_sender },
+		{ 't', &t->probe.to }, { 'e', &t->probe.envelope_sender },
 		{ 's', &t->smtp }, { 'b', &t->mailbox_path },
 		{ 'm', &t->message_path }, { 'k', &t->key_path },
 		{ 'c', &t->ca_path },
@@ -174,8 +174,8 @@ resolve(struct selftest *t)
 	}
 	if (t->smtp == NULL)
 		t->smtp = ctl->settings->mail.server;
-	if (t->envelope_sender == NULL)
-		t->envelope_sender = t->probe.from;
+	if (t->probe.envelope_sender == NULL)
+		t->probe.envelope_sender = t->probe.from;
 	return rc;
 }
 
@@ -240,8 +240,8 @@ send_probe(struct selftest *t, char codes[SMTP_CODES_ROOM],
 {
 	struct buf message = BUF_INIT(PROBE_MAX);
 	const struct smtp_options smtp = { .server = t->smtp,
-	    .envelope_sender = t->envelope_sender, .recipient = t->probe.to,
-	    .timeout_ms = SEND_MS, .codes = codes };
+	    .envelope_sender = t->probe.envelope_sender,
+	    .recipient = t->probe.to, .timeout_ms = SEND_MS, .codes = codes };
 	int rc;
 
 	crypto_random(t->probe.id, sizeof(t->probe.id));
@@ -267,26 +267,23 @@ judge_list(struct selftest *t)
 {
 	static const unsigned char loopback[16] = { [10] = 0xff, [11] = 0xff,
 	    [12] = 127, [15] = 1 };
-	struct envelope envelope = { .sender = span_str(t->envelope_sender),
-	    .has_client = is_local(t->smtp) };
 	struct classification class = { .class = CLASS_UNDECIDED };
 
-	memcpy(envelope.client, loopback, sizeof(loopback));
-	probe_classify(&t->probe, &envelope, &class);
+	probe_classify(&t->probe, is_local(t->smtp) ? loopback : NULL, &class);
 	t->probe.is_listed = class.class == CLASS_LISTED &&
 	    class.list == t->probe.list;
 	if (t->probe.is_listed) {
 		findings_add(&t->findings, "list", FINDING_OK, "mail from %s "
-		    "belongs to list \"%s\" by rule %s", t->envelope_sender,
-		    t->probe.list->id, class.rule);
+		    "belongs to list \"%s\" by rule %s",
+		    t->probe.envelope_sender, t->probe.list->id, class.rule);
 		return;
 	}
 	findings_add(&t->findings, "list", FINDING_WARN, "by its sender and "
 	    "header, mail from %s does not belong to list \"%s\"%s%s; a rule "
 	    "with client, sasl_user or daemon may still hold",
-	    t->envelope_sender, t->probe.list->id, class.list != NULL ?
+	    t->probe.envelope_sender, t->probe.list->id, class.list != NULL ?
 	    " but to " : "", class.list != NULL ? class.list->id : "");
-	probe_fix_milter(&t->findings, &t->probe);
+	probe_fix_list(&t->findings, &t->probe);
 }
 
 static void
@@ -322,7 +319,7 @@ send_first(struct selftest *t)
 	}
 	findings_add(f, "sent", FINDING_FAIL, "%s", fail.text);
 	if (strcmp(codes, "550 5.7.1") == 0 && !t->probe.is_listed)
-		probe_fix_milter(f, &t->probe);
+		probe_fix_list(f, &t->probe);
 	else if (strcmp(codes, "550 5.7.1") == 0) {
 		findings_fix(f, "consent-milter.conf: redis = { url = \"%s\"; "
 		    "}; keys = \"%s\"; (the filter that refused has others, or "
@@ -403,7 +400,7 @@ receive(struct selftest *t)
 	}
 	if (rc == -1)
 		findings_add(f, "arrived", FINDING_SKIPPED, "%s", fail.text);
-	else {
+	else if (!ctl_is_interrupted(t->ctl)) {
 		findings_add(f, "arrived", FINDING_SKIPPED, "it did not arrive "
 		    "in %s within %" PRId64 " s", t->mailbox_path,
 		    t->wait_sec);
@@ -585,7 +582,8 @@ judge_opt_out(struct selftest *t)
 	if (judge_endpoint(t) != EX_OK || ctl_is_interrupted(t->ctl))
 		return;
 	/* The rest is about the filter, whatever became of the click. */
-	if (trial_state(&t->trial) == REASON_GRANTED && !trial_opt_out(&t->trial)) {
+	if (trial_state(&t->trial) == REASON_GRANTED &&
+	    !trial_opt_out(&t->trial)) {
 		findings_add(&t->findings, "refused", FINDING_SKIPPED,
 		    "no opt-out could be recorded");
 		return;

@@ -24,7 +24,7 @@ judge(struct span message)
 	    .unsubscribe = { .url = (char[]){ "https://h/u/" } },
 	    .token_keys = { .key = { crypto_hmac_new(secret) } } };
 	struct probe probe = { .settings = &settings, .list = &list,
-	    .from = "a@h", .is_listed = true };
+	    .from = "a@h", .envelope_sender = "a@h", .is_listed = true };
 	struct signature signature = { .state = SIGNATURE_GOOD };
 	struct findings findings = { NULL, 0, 0 };
 	struct buf out = BUF_INIT(65536);

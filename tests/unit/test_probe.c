@@ -46,6 +46,7 @@ rig_init(struct rig *r)
 	r->probe.list = &lists[0];
 	r->probe.subject.id[0] = 7;
 	r->probe.from = "news@news.example.com";
+	r->probe.envelope_sender = "x@y.example";
 	r->probe.to = "a@example.org";
 	r->probe.now_ms = INT64_C(1767603600000);
 	r->probe.is_listed = true;
@@ -244,7 +245,6 @@ test_format(void)
 {
 	static const char *const fields[] = { "X-Campaign: 1" };
 	struct buf out = BUF_INIT(PROBE_MAX);
-	struct envelope envelope = { .sender = SPAN("x@y.example") };
 	struct classification class;
 	struct rule rule = { .header = (char[]){ "List-Id" },
 	    .value = (char[]){ "*<weekly.h.example>*" }, .header_slot = 0 };
@@ -260,7 +260,7 @@ test_format(void)
 	lists[0].match = &rule;
 	lists[0].match_count = 1;
 	r.settings.policy.header_slots = 1;
-	probe_classify(&r.probe, &envelope, &class);
+	probe_classify(&r.probe, NULL, &class);
 	CHECK_INT(class.class, CLASS_LISTED);
 	CHECK(class.list == &lists[0]);
 	lists[0].match = NULL;
