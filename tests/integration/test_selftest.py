@@ -180,6 +180,16 @@ class Good(SelftestCase):
         finally:
             self.filter.reload(lists=lists)
 
+    def test_known_by_its_header(self):
+        """Then it is refused only at the end of the message."""
+        lists = self.filter.settings["lists"]
+        self.filter.reload(lists=[{**lists[0], "match": [
+            {"header": "X-Campaign", "value": "7"}]}])
+        try:
+            self.assert_good(*self.run_json("--header", "X-Campaign: 7"))
+        finally:
+            self.filter.reload(lists=lists)
+
     def test_message(self):
         """Two steps, where no mailbox is at hand; no consent between them."""
         address = self.address()
