@@ -161,14 +161,36 @@ is_redirect(const struct http_answer *answer)
 	return answer->status >= 300 && answer->status <= 399;
 }
 
-static void
-fix_redirect(struct findings *f, const struct endpoint *e)
+/* Where links would have to begin to be where this one was sent to; empty when
+ * that is no place for them. */
+static struct span
+new_base(const struct endpoint *e, const char *url,
+    const struct http_answer *answer)
 {
+	struct span to = span_str(answer->location);
+	struct span token = span_from(span_str(url), strlen(e->base));
+	struct span base = span_head(to, to.len - token.len);
+
+	/* Security: the token is to be shown nowhere. */
+	return to.len > token.len && span_has_prefix_nocase(to,
+	    SPAN("https://")) && span_is(span_from(to, base.len), token) &&
+	    memmem(base.p, base.len, token.p, token.len) == NULL ? base :
+	    SPAN("");
+}
+
+static void
+fix_redirect(struct findings *f, const struct endpoint *e, const char *url,
+    const struct http_answer *answer)
+{
+	struct span base = new_base(e, url, answer);
+
 	findings_fix(f, "nginx: remove \"return 301 ...\" and \"rewrite\" from "
 	    "the server and location of %s", e->base);
 	fix_location(f, e);
-	findings_fix(f, "consent-milter.conf: unsubscribe = { url = ...; }; "
-	    "is the URL that is not redirected");
+	if (base.len > 0)
+		findings_fix(f, "or, consent-milter.conf: unsubscribe = { url "
+		    "= \"%.*s\"; }; (where it leads to)", (int)base.len,
+		    (const char *)base.p);
 }
 
 /* -- looking -- */
@@ -185,6 +207,23 @@ add_forged(struct buf *out, const char *base)
 	token_add_url(out, base, token);
 }
 
+static void
+judge_forged(struct findings *f, const struct endpoint *e, const char *url,
+    const struct http_answer *answer)
+{
+	if (answer->status == 404) {
+		findings_add(f, "link-forged", FINDING_OK, "a forged link is "
+		    "answered 404");
+		return;
+	}
+	findings_add(f, "link-forged", FINDING_FAIL, "a forged link is "
+	    "answered %d, not 404", answer->status);
+	if (is_redirect(answer))
+		fix_redirect(f, e, url, answer);
+	else
+		fix_location(f, e);
+}
+
 static bool
 look_forged(struct findings *f, const struct endpoint *e)
 {
@@ -195,25 +234,15 @@ look_forged(struct findings *f, const struct endpoint *e)
 
 	add_forged(&url, e->base);
 	rc = ask(e, "GET", buf_get(&url), &answer, &fail);
-	buf_fini(&url);
-	if (rc == -1) {
+	if (rc == -1)
 		judge_silence(f, e, "link-forged", &fail);
-		return false;
-	}
-	judge_certificate(f, e, answer.certificate_ends_ms);
-	if (answer.status == 404)
-		findings_add(f, "link-forged", FINDING_OK, "a forged link is "
-		    "answered 404");
 	else {
-		findings_add(f, "link-forged", FINDING_FAIL, "a forged link is "
-		    "answered %d, not 404", answer.status);
-		if (is_redirect(&answer))
-			fix_redirect(f, e);
-		else
-			fix_location(f, e);
+		judge_certificate(f, e, answer.certificate_ends_ms);
+		judge_forged(f, e, buf_get(&url), &answer);
+		http_answer_fini(&answer);
 	}
-	http_answer_fini(&answer);
-	return true;
+	buf_fini(&url);
+	return rc == 0;
 }
 
 static void
@@ -221,7 +250,7 @@ fix_status(struct findings *f, const struct endpoint *e,
     const struct http_answer *answer)
 {
 	if (is_redirect(answer)) {
-		fix_redirect(f, e);
+		fix_redirect(f, e, e->link, answer);
 		return;
 	}
 	if (answer->status == 404)
@@ -284,7 +313,7 @@ judge_click(struct findings *f, const struct endpoint *e,
 		findings_add(f, "redirect", FINDING_FAIL, "the POST is "
 		    "redirected, and mailbox providers do not follow (RFC "
 		    "8058, 3.1)");
-		fix_redirect(f, e);
+		fix_redirect(f, e, e->link, answer);
 	} else
 		findings_add(f, "redirect", FINDING_OK, "the POST is not "
 		    "redirected");

@@ -111,23 +111,47 @@ next_line(struct span *rest, struct span *line)
 	return true;
 }
 
+/* An earlier one that the same mends; NULL where there is none. */
+static const struct finding *
+find_same_fixes(const struct findings *f, const struct finding *one)
+{
+	for (const struct finding *other = f->all; other < one; other++)
+		if (one->fixes != NULL && other->fixes != NULL &&
+		    strcmp(one->fixes, other->fixes) == 0)
+			return other;
+	return NULL;
+}
+
+static void
+print_fixes(struct buf *out, const struct findings *f,
+    const struct finding *one)
+{
+	const struct finding *same = find_same_fixes(f, one);
+	struct span rest = span_str(one->fixes), line;
+
+	if (same != NULL) {
+		buf_addf(out, "      fix: as for %s\n", same->check);
+		return;
+	}
+	while (next_line(&rest, &line)) {
+		buf_add_str(out, "      fix: ");
+		add_printable(out, line);
+		buf_add_char(out, '\n');
+	}
+}
+
 void
 findings_print(struct buf *out, const struct findings *f, bool colour)
 {
 	for (size_t i = 0; i < f->count; i++) {
 		const struct finding *one = &f->all[i];
-		struct span rest = span_str(one->fixes), line;
 
 		buf_addf(out, "%s%-4s%s  %-17s ", colour ?
 		    words[one->status].colour : "", words[one->status].shown,
 		    colour ? "\033[0m" : "", one->check);
 		add_printable(out, span_str(one->text));
 		buf_add_char(out, '\n');
-		while (next_line(&rest, &line)) {
-			buf_add_str(out, "      fix: ");
-			add_printable(out, line);
-			buf_add_char(out, '\n');
-		}
+		print_fixes(out, f, one);
 	}
 }
 

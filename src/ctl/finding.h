@@ -48,9 +48,9 @@ const struct finding *findings_find(const struct findings *findings,
 size_t	findings_count(const struct findings *findings,
 	    enum finding_status status);
 
-/* Text for people, a line for each and its fixes below it; colour where the
- * reader is a terminal.  Bytes from outside that are not printable are shown as
- * '?'. */
+/* Text for people, a line for each and its fixes below it, those that were told
+ * already by the check's name; colour where the reader is a terminal.  Control
+ * characters are shown as '?'. */
 void	findings_print(struct buf *out, const struct findings *findings,
 	    bool colour);
 /* The same as the JSON array "checks" and the word "result". */

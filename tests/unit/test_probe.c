@@ -419,21 +419,28 @@ test_printing(void)
 	findings_add(&f, "b", FINDING_FAIL, "\033[31mred\n");
 	findings_fix(&f, "x.conf: a = \"%s\";", "b");
 	findings_fix(&f, "then");
+	findings_add(&f, "c", FINDING_WARN, "the same");
+	findings_fix(&f, "x.conf: a = \"b\";");
+	findings_fix(&f, "then");
 	findings_print(&out, &f, false);
 	CHECK_STR(buf_get(&out),
 	    "ok    a                 fine 1\n"
 	    "FAIL  b                 ?[31mred?\n"
 	    "      fix: x.conf: a = \"b\";\n"
-	    "      fix: then\n");
+	    "      fix: then\n"
+	    "warn  c                 the same\n"
+	    "      fix: as for b\n");
 	buf_clear(&out);
 	findings_print_json(&out, &f);
 	CHECK_STR(buf_get(&out), "{\"result\":\"fail\",\"checks\":["
 	    "{\"check\":\"a\",\"status\":\"ok\",\"text\":\"fine 1\","
 	    "\"fixes\":[]},{\"check\":\"b\",\"status\":\"fail\","
 	    "\"text\":\"\\u001b[31mred\\u000a\",\"fixes\":["
-	    "\"x.conf: a = \\\"b\\\";\",\"then\"]}]}\n");
+	    "\"x.conf: a = \\\"b\\\";\",\"then\"]},"
+	    "{\"check\":\"c\",\"status\":\"warn\",\"text\":\"the same\","
+	    "\"fixes\":[\"x.conf: a = \\\"b\\\";\",\"then\"]}]}\n");
 	CHECK_INT(findings_count(&f, FINDING_FAIL), 1);
-	CHECK(findings_find(&f, "c") == NULL);
+	CHECK(findings_find(&f, "d") == NULL);
 	findings_fini(&f);
 	buf_fini(&out);
 }
