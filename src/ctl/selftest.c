@@ -477,6 +477,13 @@ judge_effect(struct selftest *t)
 		    "within %d s", EFFECT_MS / 1000);
 		return;
 	}
+	if (ctl_is_interrupted(t->ctl))
+		return;
+	if (ms == -1 && trial_state(&t->trial) == REASON_STORE_FAILURE) {
+		findings_add(f, "opt-out", FINDING_SKIPPED, "Redis can't be "
+		    "asked whether it counts");
+		return;
+	}
 	if (ms >= 0)
 		findings_add(f, "opt-out", FINDING_WARN, "the opt-out took %"
 		    PRId64 " ms to count", ms);
@@ -513,6 +520,11 @@ judge_looking(struct selftest *t)
 	if (state == REASON_GRANTED) {
 		findings_add(&t->findings, "link-safe", FINDING_OK,
 		    "opening the link opts nobody out");
+		return;
+	}
+	if (state == REASON_STORE_FAILURE) {
+		findings_add(&t->findings, "link-safe", FINDING_SKIPPED,
+		    "Redis can't be asked");
 		return;
 	}
 	findings_add(&t->findings, "link-safe", FINDING_FAIL, "opening the "
