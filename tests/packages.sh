@@ -8,7 +8,7 @@
 packages_build="autoconf automake make gcc libc6-dev pkg-config libmilter-dev
 	libhiredis-dev libconfig-dev libssl-dev libidn2-dev libunistring-dev
 	libjansson-dev libcsv-dev libsystemd-dev libmicrohttpd-dev
-	libcurl4-openssl-dev"
+	libcurl4-openssl-dev libopendkim-dev"
 # What the rig starts.
 packages_rig="python3 postfix redis-server"
 packages_test="clang llvm libclang-rt-dev binutils opendkim opendkim-tools

@@ -133,6 +133,7 @@ int	command_rebuild(struct ctl *ctl, int argc, char **argv);
 int	command_subject(struct ctl *ctl, int argc, char **argv);
 int	command_changes(struct ctl *ctl, int argc, char **argv);
 int	command_report(struct ctl *ctl, int argc, char **argv);
+int	command_selftest(struct ctl *ctl, int argc, char **argv);
 int	command_unsubscribe_mail(struct ctl *ctl, int argc, char **argv);
 
 #endif

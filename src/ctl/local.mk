@@ -5,19 +5,23 @@ src_ctl_consentctl_SOURCES = \
 	src/ctl/changes.c \
 	src/ctl/complaint.c src/ctl/complaint.h \
 	src/ctl/ctl.h \
+	src/ctl/endpoint.c src/ctl/endpoint.h \
 	src/ctl/erase.c \
 	src/ctl/export.c \
 	src/ctl/facts.c src/ctl/facts.h \
 	src/ctl/explain.c \
 	src/ctl/explained.c src/ctl/explained.h \
+	src/ctl/finding.c src/ctl/finding.h \
 	src/ctl/import.c \
 	src/ctl/log.c \
 	src/ctl/look.c \
 	src/ctl/main.c \
+	src/ctl/mailbox.c src/ctl/mailbox.h \
 	src/ctl/mailto.c src/ctl/mailto.h \
 	src/ctl/member.c src/ctl/member.h \
 	src/ctl/notice.c \
 	src/ctl/progress.c src/ctl/progress.h \
+	src/ctl/probe.c src/ctl/probe.h \
 	src/ctl/prune.c \
 	src/ctl/report.c src/ctl/report.h \
 	src/ctl/report_csv.c \
@@ -26,13 +30,17 @@ src_ctl_consentctl_SOURCES = \
 	src/ctl/report_text.c \
 	src/ctl/ropa.c \
 	src/ctl/row.c src/ctl/row.h \
+	src/ctl/selftest.c \
+	src/ctl/signature.c src/ctl/signature.h \
 	src/ctl/stale.c \
 	src/ctl/subject.c \
+	src/ctl/trial.c src/ctl/trial.h \
 	src/ctl/unsubscribe.c \
 	src/ctl/verify.c
 src_ctl_consentctl_LDADD = $(RIGHTS_LIBS) src/settings/libsettings.a \
 	$(LEDGER_LIBS) $(CONSENT_LIBS) \
-	$(LIBCONFIG_LIBS) $(HIREDIS_LIBS) $(TLS_LIBS) $(CSV_LIBS)
+	$(LIBCONFIG_LIBS) $(HIREDIS_LIBS) $(TLS_LIBS) $(CSV_LIBS) \
+	$(NET_LIBS) $(OPENDKIM_LIBS) $(BASE_LIBS)
 dist_man_MANS += src/ctl/consentctl.1
 
 FUZZ_TARGETS += tests/fuzz/fuzz_import_row
@@ -79,3 +87,17 @@ tests_fuzz_fuzz_complaint_SOURCES = tests/fuzz/fuzz_complaint.c \
 tests_fuzz_fuzz_complaint_LDADD = $(FUZZMAIN) $(CONSENT_LIBS)
 tests_fuzz_fuzz_complaint_LDFLAGS = $(FUZZLINK)
 EXTRA_DIST += tests/fuzz/corpus/complaint
+
+check_PROGRAMS += tests/unit/test_probe
+TESTS += tests/unit/test_probe
+PROBE_SOURCES = src/ctl/finding.c src/ctl/finding.h \
+	src/ctl/mailbox.c src/ctl/mailbox.h \
+	src/ctl/probe.c src/ctl/probe.h \
+	src/ctl/signature.c src/ctl/signature.h
+tests_unit_test_probe_SOURCES = tests/unit/test_probe.c $(PROBE_SOURCES)
+tests_unit_test_probe_LDADD = $(CONSENT_LIBS) $(OPENDKIM_LIBS)
+FUZZ_TARGETS += tests/fuzz/fuzz_probe
+tests_fuzz_fuzz_probe_SOURCES = tests/fuzz/fuzz_probe.c $(PROBE_SOURCES)
+tests_fuzz_fuzz_probe_LDADD = $(FUZZMAIN) $(CONSENT_LIBS) $(OPENDKIM_LIBS)
+tests_fuzz_fuzz_probe_LDFLAGS = $(FUZZLINK)
+EXTRA_DIST += tests/fuzz/corpus/probe

@@ -97,6 +97,13 @@ static const struct command {
 	    "[--format text|html|csv|json]\n           [--dir DIR]... "
 	    "[--key FILE] [--no-verify]", "what was decided, by day, list and "
 	    "reason, and whether the logs are whole" },
+	{ "selftest", command_selftest, "--list L --from SENDER --to ADDR "
+	    "[--grant | --end-consent]\n           [--mailbox FILE|MAILDIR | "
+	    "--message FILE|-] [--wait SECONDS]\n           [--smtp "
+	    "HOST:PORT] [--envelope-sender ADDR] [--header \"NAME: VALUE\"]..."
+	    "\n           [--dkim-key FILE] [--ca FILE] [--json]", "a probe "
+	    "through mail server and public URL: what is wrong, and what "
+	    "mends it" },
 	{ "rebuild", command_rebuild, "[--from-start] [LEDGER...]",
 	    "fill Redis from the ledger, and from those of other hosts" },
 };

@@ -16,7 +16,8 @@
 
 struct upload {
 	struct span	 rest;		/* of the message */
-	char		 codes[SMTP_CODES_ROOM];	/* of a refusal: "550 5.1.1" */
+	/* Of a refusal: "550 5.1.1". */
+	char		 codes[SMTP_CODES_ROOM];
 };
 
 /* host[:port] or [IPv6][:port]; nothing that means more in a URL. */

@@ -32,6 +32,7 @@ OWNERS = [
     (r"idn2|uni(str|norm|case|ctype|types)|unicase", r"src/mail/"),
     (r"microhttpd|event2/", r"src/webd/"),
     (r"curl/", r"src/net/"),
+    (r"dkim\.h", r"src/ctl/signature\.c"),
 ]
 
 BANNED = set("""strcpy strcat sprintf vsprintf gets strtok atoi atol atof

@@ -25,20 +25,32 @@ def _replace(text, *pairs):
 class Proxy:
     """Proxy(rig, upstream): .fetch() .top .logs(), in front of "host:port".
 
+    pem       key and certificate (Authority.issue()) instead of its own
+    changes   (old, new) pairs, made to what contrib/proxy has (nginx)
+
     The part that is the same for all: below, one for each program writes
     self.conf and says what to run."""
 
-    def __init__(self, rig, upstream):
+    def __init__(self, rig, upstream, pem=None, changes=()):
         self.top = rig.subdir(type(self).__name__.lower())
         self.port = free_ports(1)[0]
         self.upstream = upstream
+        self.changes = changes
         self.key = os.path.join(self.top, "key")
         self.pem = os.path.join(self.top, "pem")
         self.conf = os.path.join(self.top, "conf")
-        run([find_program("openssl"), "req", "-x509", "-newkey", "rsa:2048",
-             "-nodes", "-keyout", self.key, "-out", self.pem, "-days", "2",
-             "-subj", f"/CN={HOST}", "-addext", f"subjectAltName=DNS:{HOST}"])
-        self.context = ssl.create_default_context(cafile=self.pem)
+        if pem is None:
+            run([find_program("openssl"), "req", "-x509", "-newkey",
+                 "rsa:2048", "-nodes", "-keyout", self.key, "-out", self.pem,
+                 "-days", "2", "-subj", f"/CN={HOST}", "-addext",
+                 f"subjectAltName=DNS:{HOST}"])
+            self.context = ssl.create_default_context(cafile=self.pem)
+        else:
+            # For a client of the test's own, who looks at it.
+            self.key = self.pem = pem
+            self.context = ssl.create_default_context()
+            self.context.check_hostname = False
+            self.context.verify_mode = ssl.CERT_NONE
         self.log_path = os.path.join(self.top, "out.log")
         rig.add_log(type(self).__name__, self.log_path)
         service = Service(self.prepare(), self.log_path, env=dict(
@@ -84,7 +96,7 @@ class Nginx(Proxy):
             ("listen 443 ssl", f"listen 127.0.0.1:{self.port} ssl"),
             ("\tlisten [::]:443 ssl;\n", ""),
             (f"/etc/ssl/{HOST}.pem", self.pem),
-            (f"/etc/ssl/{HOST}.key", self.key))
+            (f"/etc/ssl/{HOST}.key", self.key), *self.changes)
         temporary = "".join(
             f"    {name}_temp_path {self.top}/{name};\n" for name in
             ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
