@@ -39,6 +39,9 @@
  * as its user. */
 #define MTA_GROUP	"postfix"
 
+/* Of libmilter's threads. */
+#define STACK_BYTES	((size_t)512 * 1024)
+
 struct options {
 	const char *path;
 	bool foreground;
@@ -334,6 +337,25 @@ block_signals(void)
 	(void)pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
+/*
+ * libmilter ends threads that have nothing to do and starts others when a burst
+ * comes.  The C library keeps 40 MiB of stacks for that: a few at its usual 8
+ * MiB, enough for all of them at this size, which is many times what our
+ * callbacks use.
+ */
+static void
+limit_stacks(void)
+{
+	pthread_attr_t attr;
+
+	if (pthread_attr_init(&attr) != 0)
+		return;
+	/* Where it is refused the usual size does as well. */
+	(void)pthread_attr_setstacksize(&attr, STACK_BYTES);
+	(void)pthread_setattr_default_np(&attr);
+	(void)pthread_attr_destroy(&attr);
+}
+
 static int
 serve(const struct options *options, struct settings *settings, int ready_fd)
 {
@@ -349,6 +371,7 @@ serve(const struct options *options, struct settings *settings, int ready_fd)
 	log_info("consent-milter %s listens on %s, mode %s", PACKAGE_VERSION,
 	    settings->socket, settings->policy.observe ? "observe" :
 	    "enforce");
+	limit_stacks();
 	rc = smfi_main();
 	(void)sd_notify(0, "STOPPING=1");
 	callbacks_drain(DRAIN_MS);
