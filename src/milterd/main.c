@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <libmilter/mfapi.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -41,6 +42,7 @@
 
 /* Of libmilter's threads. */
 #define STACK_BYTES	((size_t)512 * 1024)
+#define HEAPS		2
 
 struct options {
 	const char *path;
@@ -341,13 +343,14 @@ block_signals(void)
  * libmilter ends threads that have nothing to do and starts others when a burst
  * comes.  The C library keeps 40 MiB of stacks for that: a few at its usual 8
  * MiB, enough for all of them at this size, which is many times what our
- * callbacks use.
+ * callbacks use.  Nor shall each bring a heap of its own.
  */
 static void
-limit_stacks(void)
+make_threads_cheap(void)
 {
 	pthread_attr_t attr;
 
+	(void)mallopt(M_ARENA_MAX, HEAPS);
 	if (pthread_attr_init(&attr) != 0)
 		return;
 	/* Where it is refused the usual size does as well. */
@@ -371,7 +374,7 @@ serve(const struct options *options, struct settings *settings, int ready_fd)
 	log_info("consent-milter %s listens on %s, mode %s", PACKAGE_VERSION,
 	    settings->socket, settings->policy.observe ? "observe" :
 	    "enforce");
-	limit_stacks();
+	make_threads_cheap();
 	rc = smfi_main();
 	(void)sd_notify(0, "STOPPING=1");
 	callbacks_drain(DRAIN_MS);
