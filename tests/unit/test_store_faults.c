@@ -711,6 +711,7 @@ test_endless(void)
 	memcpy(endless, "$1000000000\r\n", 13);
 	fake_start(&f, HELLO, endless);
 	store = open_store(&f.place);
+	await_connection(store);
 	CHECK_INT(look_up(store, 1, "too long"), -1);
 	store_close(&store);
 	fake_end(&f);
@@ -726,6 +727,7 @@ test_unasked(void)
 
 	fake_start(&f, HELLO, GOOD "*2\r\n$2\r\ng9\r\n$-1\r\n");
 	store = open_store(&f.place);
+	await_connection(store);
 	CHECK_INT(look_up(store, 1, NULL), 1);
 	for (int i = 0; i < 10; i++) {
 		sleep_ms(10);
@@ -748,6 +750,7 @@ test_late(void)
 	fake_start(&f, HELLO, "*2\r\n$2\r\ng9\r\n$-1\r\n");
 	atomic_store(&f.delay_ms, TIMEOUT_MS + 100);
 	store = open_store(&f.place);
+	await_connection(store);
 	CHECK_INT(look_up(store, 1, "within"), -1);
 	atomic_store(&f.answer, GOOD);
 	atomic_store(&f.delay_ms, 0);
