@@ -56,6 +56,10 @@ struct settings {
 		int	 timeout_ms;
 		/* For rediss://; each NULL when not set. */
 		char	*ca_file, *certificate, *key;
+		struct {
+			char	*master;	/* NULL: no Sentinels */
+			char	*hosts;		/* "host:port host:port" */
+		} sentinel;
 	} redis;
 	struct {
 		char	*directory;

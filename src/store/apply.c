@@ -216,6 +216,9 @@ finish_window(struct link *link, struct window *w, size_t *applied,
 		rc = read_merged(w->replies[i], w->ends[i] - *applied,
 		    applied, fail);
 	link_request_clear(&w->request);
+	/* From the script it comes as text, otherwise as the error itself. */
+	if (rc == -1 && strstr(fail->text, "READONLY") != NULL)
+		link_distrust(link);
 	return rc;
 }
 

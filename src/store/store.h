@@ -40,9 +40,15 @@ struct store_options {
 	const char	*ca_file;	/* NULL: those of the system */
 	const char	*certificate;	/* ours, with its chain; NULL: none */
 	const char	*key;		/* of certificate */
+	/* "host:port" with blanks between: of url only TLS or not and the
+	 * database count, and the primary that these Sentinels name is used.
+	 * They are asked with TLS or without, as the primary is. */
+	const char	*sentinels;	/* NULL: none */
+	const char	*master;	/* its name; with sentinels */
 	int		 timeout_ms;	/* 1 to 60000, connecting included */
 	/* Called from the store's thread on each change between reachable and
-	 * not, once per change, with the reason; may be NULL. */
+	 * not, once per change, with the reason, and when another Redis has
+	 * become the primary; may be NULL. */
 	void		(*on_state)(bool reachable, const char *text,
 			    void *context);
 	void		*context;
