@@ -54,6 +54,7 @@ struct settings {
 		char	*writer_username;
 		char	*writer_password_file;
 		int	 timeout_ms;
+		int	 wait_replicas;
 		/* For rediss://; each NULL when not set. */
 		char	*ca_file, *certificate, *key;
 		struct {

@@ -641,7 +641,7 @@ find_primary(struct link *link, struct fail *fail)
 {
 	struct primary primary = { .url = link->url };
 
-	if (sentinels_ask(link->sentinels, link->epoch, link->wake_fd,
+	if (sentinel_ask(link->sentinels, link->epoch, link->wake_fd,
 	    &primary, fail) == -1)
 		return -1;
 	(void)pthread_mutex_lock(&link->lock);
@@ -1029,8 +1029,8 @@ init_sentinels(struct link *link, const struct store_options *options,
 	if (link->url.is_unix)
 		return fail_set(fail, FAIL_SETUP, "with Sentinels the Redis "
 		    "URL begins with redis:// or rediss://");
-	if (sentinels_new(options, &link->files, link->url.is_tls,
-	    &link->sentinels, fail) == -1 || sentinels_new(options,
+	if (sentinel_new(options, &link->files, link->url.is_tls,
+	    &link->sentinels, fail) == -1 || sentinel_new(options,
 	    &link->files, link->url.is_tls, &watching, fail) == -1)
 		return -1;
 	(void)snprintf(where, sizeof(where), "the primary \"%s\"",
@@ -1041,15 +1041,15 @@ init_sentinels(struct link *link, const struct store_options *options,
 	link->check.bytes = SPAN("*2\r\n$4\r\nINFO\r\n$6\r\nmemory\r\n"
 	    "*2\r\n$4\r\nINFO\r\n$11\r\nreplication\r\n");
 	link->check.expected = 2;
-	return watch_start(watching, &link->url, hear_primary, link,
+	return sentinel_watch(watching, &link->url, hear_primary, link,
 	    &link->watch, fail);
 }
 
 static void
 free_link(struct link *link)
 {
-	watch_stop(&link->watch);
-	sentinels_free(&link->sentinels);
+	sentinel_unwatch(&link->watch);
+	sentinel_free(&link->sentinels);
 	if (link->wake_fd != -1)
 		(void)close(link->wake_fd);
 	(void)pthread_cond_destroy(&link->changed);

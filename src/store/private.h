@@ -232,18 +232,18 @@ struct primary {
 struct sentinels;
 /* Of options: sentinels, master, timeout_ms.  files is borrowed.  Returns 0,
  * or -1 with FAIL_SETUP. */
-int	sentinels_new(const struct store_options *options,
+int	sentinel_new(const struct store_options *options,
 	    const struct tls_files *files, bool is_tls,
 	    struct sentinels **out, struct fail *fail)
 	    __attribute__((warn_unused_result));
 /* Accepts NULL. */
-void	sentinels_free(struct sentinels **sentinels);
+void	sentinel_free(struct sentinels **sentinels);
 /*
  * Asks one after the other, each for timeout_ms at most, until one answers
  * that knows of this epoch; where none does, out is what the best of them
  * knows.  Returns 0, or -1 with FAIL_TEMP when none answers.
  */
-int	sentinels_ask(struct sentinels *sentinels, uint64_t epoch, int stop_fd,
+int	sentinel_ask(struct sentinels *sentinels, uint64_t epoch, int stop_fd,
 	    struct primary *out, struct fail *fail)
 	    __attribute__((warn_unused_result));
 /* The answers to SENTINEL get-master-addr-by-name and SENTINEL MASTER. */
@@ -255,12 +255,12 @@ int	sentinel_read(const struct reply *address, const struct reply *details,
  * also when it fails; url is what answers are filled into.  Returns 0, or -1
  * with FAIL_SETUP. */
 struct watch;
-int	watch_start(struct sentinels *sentinels, const struct url *url,
+int	sentinel_watch(struct sentinels *sentinels, const struct url *url,
 	    void (*hear)(const struct primary *primary, void *context),
 	    void *context, struct watch **out, struct fail *fail)
 	    __attribute__((warn_unused_result));
 /* Accepts NULL. */
-void	watch_stop(struct watch **watch);
+void	sentinel_unwatch(struct watch **watch);
 
 /*
  * link.c: the connection that all threads share.
@@ -329,8 +329,14 @@ int	apply_events(struct link *link, struct script *script,
  */
 int	upkeep_cursor_get(struct link *link, const char *id, uint64_t *seq,
 	    struct fail *fail) __attribute__((warn_unused_result));
+/* How many replicas have to have it, and how long they may take. */
+struct wait {
+	int	replicas;	/* 0: WAIT is not sent */
+	int	ms;		/* at least 1 */
+};
+
 int	upkeep_cursor_set(struct link *link, const char *id, uint64_t seq,
-	    struct fail *fail) __attribute__((warn_unused_result));
+	    const struct wait *wait, struct fail *fail) __attribute__((warn_unused_result));
 int	upkeep_compact(struct link *link, bool *asked, struct fail *fail)
 	    __attribute__((warn_unused_result));
 

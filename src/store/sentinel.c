@@ -44,7 +44,7 @@ hang_up(struct sentinels *s)
 }
 
 int
-sentinels_new(const struct store_options *options,
+sentinel_new(const struct store_options *options,
     const struct tls_files *files, bool is_tls, struct sentinels **out,
     struct fail *fail)
 {
@@ -64,7 +64,7 @@ sentinels_new(const struct store_options *options,
 		    sizeof(*s->places));
 		if (url_parse_host(one, is_tls, &s->places[s->count++],
 		    fail) == -1) {
-			sentinels_free(&s);
+			sentinel_free(&s);
 			return fail_prefix(fail, "Sentinel %.*s", (int)one.len,
 			    (const char *)one.p);
 		}
@@ -74,7 +74,7 @@ sentinels_new(const struct store_options *options,
 }
 
 void
-sentinels_free(struct sentinels **sp)
+sentinel_free(struct sentinels **sp)
 {
 	if (*sp == NULL)
 		return;
@@ -181,7 +181,7 @@ ask_again(struct sentinels *s, int stop_fd, struct primary *out,
 }
 
 int
-sentinels_ask(struct sentinels *s, uint64_t epoch, int stop_fd,
+sentinel_ask(struct sentinels *s, uint64_t epoch, int stop_fd,
     struct primary *out, struct fail *fail)
 {
 	struct primary told = *out;
@@ -223,14 +223,14 @@ keep_asking(void *context)
 	struct fail ignored;
 
 	while (poll(&stop, 1, WATCH_MS) <= 0)
-		if (sentinels_ask(w->sentinels, told.epoch, w->stop_fd, &told,
+		if (sentinel_ask(w->sentinels, told.epoch, w->stop_fd, &told,
 		    &ignored) == 0)
 			w->hear(&told, w->context);
 	return NULL;
 }
 
 int
-watch_start(struct sentinels *sentinels, const struct url *url,
+sentinel_watch(struct sentinels *sentinels, const struct url *url,
     void (*hear)(const struct primary *, void *), void *context,
     struct watch **out, struct fail *fail)
 {
@@ -247,7 +247,7 @@ watch_start(struct sentinels *sentinels, const struct url *url,
 	if (err != 0) {
 		if (w->stop_fd != -1)
 			(void)close(w->stop_fd);
-		sentinels_free(&w->sentinels);
+		sentinel_free(&w->sentinels);
 		free(w);
 		return fail_errno(fail, FAIL_SETUP, err,
 		    "starting the thread that asks Sentinels");
@@ -257,7 +257,7 @@ watch_start(struct sentinels *sentinels, const struct url *url,
 }
 
 void
-watch_stop(struct watch **wp)
+sentinel_unwatch(struct watch **wp)
 {
 	struct watch *w = *wp;
 	uint64_t one = 1;
@@ -266,7 +266,7 @@ watch_stop(struct watch **wp)
 		return;
 	(void)!write(w->stop_fd, &one, sizeof(one));
 	(void)pthread_join(w->thread, NULL);
-	sentinels_free(&w->sentinels);
+	sentinel_free(&w->sentinels);
 	(void)close(w->stop_fd);
 	free(w);
 	*wp = NULL;

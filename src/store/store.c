@@ -17,6 +17,7 @@
 struct store {
 	struct link	*link;
 	struct script	 script;
+	struct wait	 wait;
 };
 
 int
@@ -45,6 +46,9 @@ store_open(const struct store_options *options, struct store **out,
 		return -1;
 	}
 	(void)pthread_mutex_init(&store->script.lock, NULL);
+	store->wait.replicas = options->wait_replicas;
+	/* The answer has to be there in time, however few have it. */
+	store->wait.ms = (options->timeout_ms + 1) / 2;
 	*out = store;
 	return 0;
 }
@@ -233,7 +237,7 @@ int
 store_cursor_set(struct store *store, const char *id, uint64_t seq,
     struct fail *fail)
 {
-	return upkeep_cursor_set(store->link, id, seq, fail);
+	return upkeep_cursor_set(store->link, id, seq, &store->wait, fail);
 }
 
 int

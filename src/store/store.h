@@ -45,6 +45,7 @@ struct store_options {
 	 * They are asked with TLS or without, as the primary is. */
 	const char	*sentinels;	/* NULL: none */
 	const char	*master;	/* its name; with sentinels */
+	int		 wait_replicas;	/* for store_cursor_set() */
 	int		 timeout_ms;	/* 1 to 60000, connecting included */
 	/* Called from the store's thread on each change between reachable and
 	 * not, once per change, with the reason, and when another Redis has
@@ -127,7 +128,9 @@ int	store_apply(struct store *store, const struct event *events, size_t n,
  *
  * _get returns 0 with *seq (0 when absent), -1 with FAIL_TEMP, also when what
  * is there is no number.  _set returns 0 when Redis has confirmed, else -1 with
- * FAIL_TEMP; then the number may be the old or the new one.  It sets what it is
+ * FAIL_TEMP; then the number may be the old or the new one.  With wait_replicas
+ * Redis confirms when so many replicas have the number and all that was written
+ * before it (WAIT), for which they get half of timeout_ms.  It sets what it is
  * given, also a lower number.  What Redis loses between confirming events and
  * this call goes unnoticed, so the two belong close together.
  */

@@ -85,24 +85,59 @@ upkeep_cursor_get(struct link *link, const char *id, uint64_t *seq,
 	return rc;
 }
 
-int
-upkeep_cursor_set(struct link *link, const char *id, uint64_t seq,
+/* WAIT answers how many replicas have what this connection wrote last. */
+static void
+add_wait(struct buf *out, const struct wait *wait)
+{
+	char replicas[24], ms[24];
+
+	(void)snprintf(replicas, sizeof(replicas), "%d", wait->replicas);
+	(void)snprintf(ms, sizeof(ms), "%d", wait->ms);
+	command_format(out, "WAIT", replicas, ms, (char *)NULL);
+}
+
+static int
+check_waited(const struct reply *reply, const struct wait *wait,
     struct fail *fail)
 {
-	struct buf command = BUF_INIT(256);
-	struct reply *reply = NULL;
+	if (reply->type != REPLY_INTEGER)
+		return reply_fail(reply, fail);
+	if (reply->integer >= wait->replicas)
+		return 0;
+	return fail_set(fail, FAIL_TEMP, "%lld replicas of Redis have it, and "
+	    "redis.wait_replicas wants %d", reply->integer, wait->replicas);
+}
+
+/* Setting a field always counts as a write, also to the value that it has, so
+ * that WAIT behind it waits for all that was written before, over whatever
+ * connection.  The two are one request, for they must not be parted by a new
+ * connection. */
+int
+upkeep_cursor_set(struct link *link, const char *id, uint64_t seq,
+    const struct wait *wait, struct fail *fail)
+{
+	struct buf commands = BUF_INIT(512);
+	struct reply *replies[2] = { NULL };
+	bool waits = wait->replicas > 0;
 	char text[24];
 	int rc;
 
 	if (check_id(id, fail) == -1)
 		return -1;
 	(void)snprintf(text, sizeof(text), "%" PRIu64, seq);
-	command_format(&command, "HSET", CURSOR_KEY, id, text, (char *)NULL);
-	rc = ask(link, &command, &reply, 1, fail);
-	if (rc == 0 && reply->type != REPLY_INTEGER)
-		rc = reply_fail(reply, fail);
-	reply_free(&reply);
-	buf_fini(&command);
+	command_format(&commands, "HSET", CURSOR_KEY, id, text, (char *)NULL);
+	if (waits)
+		add_wait(&commands, wait);
+	rc = ask(link, &commands, replies, waits ? 2 : 1, fail);
+	if (rc == 0 && replies[0]->type != REPLY_INTEGER)
+		rc = reply_fail(replies[0], fail);
+	if (rc == 0 && waits)
+		rc = check_waited(replies[1], wait, fail);
+	if (rc == -1 && strstr(fail->text, "READONLY") != NULL)
+		link_distrust(link);
+	reply_free(&replies[0]);
+	reply_free(&replies[1]);
+	buf_fini(&commands);
 	return rc;
 }
 

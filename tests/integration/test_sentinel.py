@@ -2,15 +2,21 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A Redis that Sentinels watch over: failovers are followed, the primary of
 yesterday is not used, and no opt-out is lost with it."""
+import os
 import threading
 import time
 
-from rig import (Filter, Sentinels, TestCase, UNVERIFIED, Web, in_threads,
-                 wait_for)
+from rig import Filter, Sentinels, TestCase, Web, read_text, wait_for
 
 TIMEOUT_MS = 500
 FOLLOWED_S = 2.0
 SLACK_S = 1.0           # of a loaded machine
+
+
+def applied(filter_):
+    """Up to which entry of the ledger Redis has confirmed everything."""
+    return int(read_text(os.path.join(filter_.audit_dir, "ledger",
+                                      ".applied")))
 
 
 class Sentinel(TestCase):
@@ -125,6 +131,28 @@ class Sentinel(TestCase):
                  "all opt-outs to be in the new primary")
         for n in acknowledged[:5] + acknowledged[-20:]:
             self.assert_refused(self.rcpt(f"p{n}").text, f"p{n}@example.org")
+
+    def test_replicas_are_waited_for(self):
+        """With redis.wait_replicas nothing counts as applied that a failover
+        could lose."""
+        primary = self.group.primary()
+        replicas = [s for s in self.group.servers if s is not primary]
+        careful = Filter(self.rig, None, start=False, redis=dict(
+            self.group.settings, wait_replicas=2))
+        careful.grant("careful@example.org")
+        before = applied(careful)
+        replicas[0].sigstop()
+        try:
+            done = careful.ctl("withdraw", "--list", "weekly",
+                               "careful@example.org", check=False)
+            self.assertEqual(done.returncode, 75, done.stderr)
+            self.assertIn("1 replicas of Redis have it, and "
+                          "redis.wait_replicas wants 2", done.stderr)
+            self.assertEqual(applied(careful), before)
+        finally:
+            replicas[0].cont()
+        careful.grant("other@example.org")
+        self.assertGreater(applied(careful), before + 1)
 
     @staticmethod
     def in_redis(server):

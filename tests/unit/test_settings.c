@@ -159,6 +159,7 @@ static const char full_dump[] =
     "on_store_failure = \"reject\"\n"
     "redis.url = \"unix:/r?db=3\"\n"
     "redis.timeout_ms = 10000\n"
+    "redis.wait_replicas = 0\n"
     "audit.directory = \"/a\"\n"
     "audit.ledger = \"/l\"\n"
     "audit.recipients = \"clear\"\n"
