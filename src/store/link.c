@@ -51,7 +51,7 @@
 #define CHECK_INTERVAL_MS	5000
 #define ROLE_INTERVAL_MS	1000	/* with Sentinels */
 #define DELAY_MIN_MS		100
-#define DELAY_MAX_MS		1000
+#define DELAY_MAX_MS		500
 /* A connection that does not last this long, this many times in a row, is no
  * better than none. */
 #define SHORT_MS		1000

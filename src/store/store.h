@@ -10,7 +10,7 @@
  * Failure: a command that takes longer than timeout_ms fails and the
  * connection is given up; while there is none, commands fail at once (the
  * breaker) and the store's thread tries to connect again in the background,
- * first at once, then each 100 ms to 1 s.  Between the loss of a working
+ * first at once, then each 100 to 500 ms.  Between the loss of a working
  * connection and the end of the first attempt to replace it, commands wait,
  * within their time-out: a restart or an idle time-out of Redis that is quick
  * costs nobody anything.
