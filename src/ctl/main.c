@@ -311,6 +311,9 @@ ctl_need_store(struct ctl *c)
 	options.ca_file = c->settings->redis.ca_file;
 	options.certificate = c->settings->redis.certificate;
 	options.key = c->settings->redis.key;
+	options.wait_replicas = c->settings->redis.wait_replicas;
+	options.sentinels = c->settings->redis.sentinel.hosts;
+	options.master = c->settings->redis.sentinel.master;
 	if (settings_writer_password(c->settings, &password, &fail) == -1)
 		return ctl_error(&fail);
 	if (password != NULL) {

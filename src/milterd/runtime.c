@@ -79,6 +79,8 @@ open_store(const struct settings *settings, struct pooled_store **out,
 		.ca_file = settings->redis.ca_file,
 		.certificate = settings->redis.certificate,
 		.key = settings->redis.key,
+		.sentinels = settings->redis.sentinel.hosts,
+		.master = settings->redis.sentinel.master,
 		.timeout_ms = settings->redis.timeout_ms,
 		.on_state = on_store_state,
 	};
@@ -243,6 +245,8 @@ same_redis(const struct settings *a, const struct settings *b)
 	    same_text(a->redis.ca_file, b->redis.ca_file) &&
 	    same_text(a->redis.certificate, b->redis.certificate) &&
 	    same_text(a->redis.key, b->redis.key) &&
+	    same_text(a->redis.sentinel.hosts, b->redis.sentinel.hosts) &&
+	    same_text(a->redis.sentinel.master, b->redis.sentinel.master) &&
 	    a->redis.timeout_ms == b->redis.timeout_ms;
 }
 

@@ -133,8 +133,13 @@ const struct option option_table[] = {
 	  TOP(redis.timeout_ms), .fallback = "200", .min = 1, .max = 10000,
 	  .unit = 1,
 	  .help = "for one look-up, connecting included" },
-	{ SCOPE_REDIS, "sentinel", .kind = OPTION_REFUSED,
-	  .help = "Redis Sentinel" },
+	{ SCOPE_REDIS, "sentinel", .kind = OPTION_GROUP,
+	  .members = SCOPE_SENTINEL,
+	  .help = "who tells where Redis is" },
+	{ SCOPE_REDIS, "wait_replicas", .kind = OPTION_NUMBER,
+	  TOP(redis.wait_replicas), .fallback = "0", .min = 0, .max = 16,
+	  .unit = 1,
+	  .help = "replicas that must have what counts as applied" },
 	{ SCOPE_REDIS, "cluster", .kind = OPTION_REFUSED,
 	  .help = "Redis Cluster" },
 	{ SCOPE_REDIS, "ca_file", TEXT(PATH_BYTES_MAX), TOP(redis.ca_file),
@@ -146,6 +151,15 @@ const struct option option_table[] = {
 	{ SCOPE_REDIS, "key", TEXT(PATH_BYTES_MAX), TOP(redis.key),
 	  .check = value_check_path,
 	  .help = "key of that certificate" },
+
+	{ SCOPE_SENTINEL, "master", TEXT(SHORT_MAX),
+	  TOP(redis.sentinel.master), .required = true,
+	  .check = value_check_master,
+	  .help = "name of the primary" },
+	{ SCOPE_SENTINEL, "hosts", .kind = OPTION_TEXTS, .min = 1,
+	  .max = PATH_BYTES_MAX, TOP(redis.sentinel.hosts), .required = true,
+	  .check = value_check_sentinel,
+	  .help = "where the Sentinels are" },
 
 	{ SCOPE_AUDIT, "directory", TEXT(PATH_BYTES_MAX), TOP(audit.directory),
 	  .fallback = "/var/lib/consent-milter/audit",
@@ -356,6 +370,8 @@ option_scope_prefix(enum option_scope scope)
 		return "";
 	case SCOPE_REDIS:
 		return "redis.";
+	case SCOPE_SENTINEL:
+		return "redis.sentinel.";
 	case SCOPE_AUDIT:
 		return "audit.";
 	case SCOPE_RETENTION:
@@ -646,7 +662,8 @@ check_text(const struct option *option, const char *text, struct fail *fail)
 		    "%lld", len, (long long)option->max);
 	if (value_check_line(text, fail) == -1)
 		return -1;
-	if (option->check != NULL && len > 0)
+	/* Of texts each one has been checked. */
+	if (option->check != NULL && len > 0 && option->kind != OPTION_TEXTS)
 		return option->check(text, fail);
 	return 0;
 }
@@ -672,6 +689,7 @@ option_set_text(const struct option *option, void *base, const char *text,
 	switch (option->kind) {
 	case OPTION_TEXT:
 	case OPTION_OPTIONAL_TEXT:
+	case OPTION_TEXTS:
 		return set_string(option, base, text, fail);
 	case OPTION_NAME:
 		if (check_text(option, text, fail) == -1)
@@ -744,7 +762,7 @@ option_fini_scope(enum option_scope scope, void *base)
 	const struct option *o = NULL;
 
 	while ((o = option_next(scope, o)) != NULL)
-		if (o->kind == OPTION_TEXT ||
+		if (o->kind == OPTION_TEXT || o->kind == OPTION_TEXTS ||
 		    o->kind == OPTION_OPTIONAL_TEXT) {
 			char **field = field_of(o, base);
 
@@ -763,6 +781,18 @@ add_quoted(struct buf *out, const char *text)
 		buf_add_char(out, *text);
 	}
 	buf_add_char(out, '"');
+}
+
+static void
+add_texts(struct buf *out, const char *text)
+{
+	buf_add_str(out, "( \"");
+	for (; *text != '\0'; text++)
+		if (*text == ' ')
+			buf_add_str(out, "\", \"");
+		else
+			buf_add_char(out, *text);
+	buf_add_str(out, "\" )");
 }
 
 static bool
@@ -855,10 +885,14 @@ option_format(struct buf *out, const struct option *option, const void *base)
 	switch (option->kind) {
 	case OPTION_TEXT:
 	case OPTION_OPTIONAL_TEXT:
+	case OPTION_TEXTS:
 		memcpy(&text, field, sizeof(text));
 		if (text == NULL)
 			return false;
-		add_quoted(out, text);
+		if (option->kind == OPTION_TEXTS)
+			add_texts(out, text);
+		else
+			add_quoted(out, text);
 		return true;
 	case OPTION_NAME:
 		add_quoted(out, field);

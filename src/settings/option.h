@@ -22,6 +22,7 @@
 enum option_scope {
 	SCOPE_TOP,
 	SCOPE_REDIS,
+	SCOPE_SENTINEL,
 	SCOPE_AUDIT,
 	SCOPE_RETENTION,
 	SCOPE_LIMITS,
@@ -38,6 +39,7 @@ enum option_scope {
 enum option_kind {
 	OPTION_TEXT,		/* char *, owned */
 	OPTION_OPTIONAL_TEXT,	/* the same; "" stands for NULL */
+	OPTION_TEXTS,		/* char *, owned: elements, blanks between */
 	OPTION_NAME,		/* char[size] */
 	OPTION_NUMBER,		/* int or uint64_t, times unit */
 	OPTION_FLAG,		/* bool */
@@ -70,7 +72,7 @@ struct option {
 	int64_t			 max;	/* …, or elements */
 	uint64_t		 unit;
 	const char *const	*words;	/* CHOICE; ends with NULL */
-	/* TEXT, NAME: anything beyond length and UTF-8. */
+	/* TEXT, NAME: anything beyond length and UTF-8.  TEXTS: of each. */
 	int			(*check)(const char *text, struct fail *fail);
 	const char		*help;
 };

@@ -122,6 +122,8 @@ want_of(const struct option *option)
 	case OPTION_RULES:
 	case OPTION_WEBHOOKS:
 		return "a list of groups, ( { ... }, { ... } )";
+	case OPTION_TEXTS:
+		return "a list of text, ( \"...\", \"...\" )";
 	case OPTION_TEXT:
 	case OPTION_OPTIONAL_TEXT:
 	case OPTION_NAME:
@@ -154,6 +156,8 @@ has_type_of(const config_setting_t *setting, const struct option *option)
 	case OPTION_RULES:
 	case OPTION_WEBHOOKS:
 		return type == CONFIG_TYPE_LIST;
+	case OPTION_TEXTS:
+		return type == CONFIG_TYPE_LIST || type == CONFIG_TYPE_ARRAY;
 	case OPTION_TEXT:
 	case OPTION_OPTIONAL_TEXT:
 	case OPTION_NAME:
@@ -266,6 +270,39 @@ read_array(struct reader *reader, const struct option *option,
 	}
 }
 
+/* Reads ( "a", "b" ) as "a b". */
+static void
+read_texts(struct reader *reader, const struct option *option,
+    const config_setting_t *setting, void *base)
+{
+	int count = config_setting_length(setting);
+	struct buf all = BUF_INIT((size_t)option->max + 1);
+	struct fail fail;
+
+	for (int i = 0; i < count; i++) {
+		const config_setting_t *element =
+		    config_setting_get_elem(setting, (unsigned)i);
+		const char *text = config_setting_get_string(element);
+
+		if (text == NULL)
+			mistake(reader, element, "is %s, want text in double "
+			    "quotes", type_name(element));
+		else if (option->check(text, &fail) == -1)
+			mistake(reader, element, "%s", fail.text);
+		else
+			buf_addf(&all, "%s%s", all.len > 0 ? " " : "", text);
+	}
+	if (all.overflow)
+		mistake(reader, setting, "is longer than %lld bytes",
+		    (long long)option->max);
+	else if (count == 0)
+		mistake(reader, setting, "is empty, want %s", want_of(option));
+	else if (all.len > 0 && option_set_text(option, base, buf_get(&all),
+	    &fail) == -1)
+		mistake(reader, setting, "%s", fail.text);
+	buf_fini(&all);
+}
+
 static void
 read_option(struct reader *reader, const struct option *option,
     const config_setting_t *setting, void *base)
@@ -287,6 +324,8 @@ read_option(struct reader *reader, const struct option *option,
 	else if (option->kind == OPTION_WEBHOOKS)
 		read_array(reader, option, setting, base,
 		    sizeof(struct webhook));
+	else if (option->kind == OPTION_TEXTS)
+		read_texts(reader, option, setting, base);
 	else
 		read_value(reader, option, setting, base);
 }
@@ -529,6 +568,11 @@ check_redis(struct reader *reader)
 		    "writer_username"), "Redis takes a user name only with a "
 		    "password, give redis.writer_password_file, too");
 	check_redis_tls(reader);
+	if (s->redis.sentinel.master != NULL &&
+	    strncmp(s->redis.url, "unix:", 5) == 0)
+		mistake(reader, near_setting(reader, "redis", "url"), "is a "
+		    "UNIX socket, and redis.sentinel says where Redis is: want "
+		    "redis:// or rediss://");
 }
 
 /* Pages that send mail need somebody to be from. */

@@ -54,8 +54,13 @@ struct settings {
 		char	*writer_username;
 		char	*writer_password_file;
 		int	 timeout_ms;
+		int	 wait_replicas;
 		/* For rediss://; each NULL when not set. */
 		char	*ca_file, *certificate, *key;
+		struct {
+			char	*master;	/* NULL: no Sentinels */
+			char	*hosts;		/* "host:port host:port" */
+		} sentinel;
 	} redis;
 	struct {
 		char	*directory;

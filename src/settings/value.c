@@ -231,6 +231,33 @@ value_check_redis_url(const char *text, struct fail *fail)
 	    span_head(rest, (size_t)slash), fail);
 }
 
+/* host:port */
+int
+value_check_sentinel(const char *text, struct fail *fail)
+{
+	struct span s = span_str(text);
+	ptrdiff_t colon = span_rindex(s, ':');
+
+	if (colon == -1 || colon < span_rindex(s, ']') ||
+	    !is_port(span_from(s, (size_t)colon + 1)) ||
+	    !is_redis_host(span_head(s, (size_t)colon)))
+		return fail_set(fail, FAIL_SETUP, "\"%.80s\" is no place of a "
+		    "Sentinel, want \"host:26379\" or \"[::1]:26379\"", text);
+	return 0;
+}
+
+/* What Sentinel itself takes as a name. */
+int
+value_check_master(const char *text, struct fail *fail)
+{
+	for (const char *p = text; *p != '\0'; p++)
+		if (!ascii_isalnum((unsigned char)*p) &&
+		    strchr(".-_", *p) == NULL)
+			return fail_set(fail, FAIL_SETUP, "\"%.80s\" is no name "
+			    "of a primary: letters, digits and .-_", text);
+	return 0;
+}
+
 /*
  * RFC 3986 characters but for the comma, which separates URIs in
  * List-Unsubscribe, and '#', behind which a server would never see the token.

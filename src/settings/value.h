@@ -16,6 +16,8 @@ int	value_check_line(const char *text, struct fail *fail);
 int	value_check_path(const char *text, struct fail *fail);
 int	value_check_socket(const char *text, struct fail *fail);
 int	value_check_redis_url(const char *text, struct fail *fail);
+int	value_check_sentinel(const char *text, struct fail *fail);
+int	value_check_master(const char *text, struct fail *fail);
 int	value_check_link(const char *text, struct fail *fail);
 int	value_check_listen(const char *text, struct fail *fail);
 int	value_check_mailto(const char *text, struct fail *fail);

@@ -275,6 +275,9 @@ finish_window(struct link *link, struct window *w, size_t *applied,
 		rc = read_merged(w->replies[i], w->ends[i] - *applied,
 		    applied, fail);
 	link_request_clear(&w->request);
+	/* From the script it comes as text, otherwise as the error itself. */
+	if (rc == -1 && strstr(fail->text, "READONLY") != NULL)
+		link_distrust(link);
 	return rc;
 }
 
@@ -419,5 +422,72 @@ apply_events(struct link *link, struct script *script,
 	    strstr(fail->text, "LOSTCURSOR") != NULL;
 	progress->from = rc == 0 ? progress->to :
 	    cursor_before(progress, *applied);
+	return rc;
+}
+
+/* WAIT answers how many replicas have what this connection wrote last. */
+static void
+add_wait(struct buf *out, const struct wait *wait)
+{
+	char replicas[24], ms[24];
+
+	(void)snprintf(replicas, sizeof(replicas), "%d", wait->replicas);
+	(void)snprintf(ms, sizeof(ms), "%d", wait->ms);
+	command_format(out, "WAIT", replicas, ms, (char *)NULL);
+}
+
+static int
+check_waited(const struct reply *reply, const struct wait *wait,
+    struct fail *fail)
+{
+	if (reply->type != REPLY_INTEGER)
+		return reply_fail(reply, fail);
+	if (reply->integer >= wait->replicas)
+		return 0;
+	return fail_set(fail, FAIL_TEMP, "%lld replicas of Redis have it, and "
+	    "redis.wait_replicas wants %d", reply->integer, wait->replicas);
+}
+
+/*
+ * The cursor once more, as it is, for setting a field always counts as a write:
+ * so WAIT behind it waits for all that was written before, over whatever
+ * connection.  The two are one request, for no new connection may part them.
+ */
+int
+apply_wait(struct link *link, struct script *script,
+    struct store_progress *progress, const struct wait *wait,
+    struct fail *fail)
+{
+	bool at_end = progress->end_id != NULL;
+	struct store_progress same = {
+		.id = at_end ? progress->end_id : progress->id,
+		.from = at_end ? progress->end_to : progress->to,
+		.to = at_end ? progress->end_to : progress->to,
+	};
+	const struct job job = { NULL, 0, &same };
+	struct buf commands = BUF_INIT(1024);
+	struct reply *replies[2] = { NULL };
+	struct request request = {
+		.expected = 2,
+		.replies = replies,
+		.max_bytes = LINK_REPLY_SMALL,
+		.deadline_ms = link_deadline(link),
+	};
+	size_t none = 0;
+	int rc;
+
+	(void)pthread_mutex_lock(&script->lock);
+	add_call(&commands, script->sha, &job, 0, 0);
+	(void)pthread_mutex_unlock(&script->lock);
+	add_wait(&commands, wait);
+	request.bytes = buf_span(&commands);
+	rc = link_ask(link, &request, fail);
+	if (rc == 0 && read_merged(replies[0], 0, &none, fail) != 1)
+		rc = -1;
+	if (rc == 0)
+		rc = check_waited(replies[1], wait, fail);
+	progress->lost = rc == -1 && strstr(fail->text, "LOSTCURSOR") != NULL;
+	link_request_clear(&request);
+	buf_fini(&commands);
 	return rc;
 }

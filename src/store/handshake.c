@@ -12,71 +12,20 @@
  */
 #include "store/private.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
 #define VERSION_MIN	6
-#define STEPS_MAX	5
+#define STEPS_MAX	6
 
 enum step {
 	STEP_AUTH,
 	STEP_SELECT,
 	STEP_VERSION,
 	STEP_POLICY,
+	STEP_ROLE,
 	STEP_LOOKUP
 };
-
-struct line {
-	const struct transport *transport;
-	int		 stop_fd;
-	int64_t		 deadline_ms;
-	struct reply_reader *reader;
-};
-
-static int
-send_all(const struct line *line, struct span bytes, struct fail *fail)
-{
-	while (bytes.len > 0) {
-		ssize_t n = transport_send(line->transport, bytes.p,
-		    bytes.len);
-
-		if (n >= 0)
-			bytes = span_from(bytes, (size_t)n);
-		else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-			if (dial_wait(line->transport->fd, POLLOUT,
-			    line->stop_fd, line->deadline_ms, fail) == -1)
-				return -1;
-		} else if (errno != EINTR)
-			return transport_fail(line->transport, n, errno,
-			    "writing to Redis", fail);
-	}
-	return 0;
-}
-
-static int
-read_reply(const struct line *line, struct reply **out, struct fail *fail)
-{
-	char bytes[4096];
-	ssize_t n;
-	int rc;
-
-	while ((rc = reply_reader_next(line->reader, LINK_REPLY_SMALL, out,
-	    fail)) == 0) {
-		n = transport_recv(line->transport, bytes, sizeof(bytes));
-		if (n == 0 || (n == -1 && errno != EAGAIN && errno != EINTR))
-			return transport_fail(line->transport, n, errno,
-			    "reading from Redis", fail);
-		if (n == -1 && dial_wait(line->transport->fd, POLLIN,
-		    line->stop_fd, line->deadline_ms, fail) == -1)
-			return -1;
-		if (n > 0 && reply_reader_feed(line->reader, bytes, (size_t)n,
-		    fail) == -1)
-			return -1;
-	}
-	return rc == 1 ? 0 : -1;
-}
 
 static int
 fail_info(const struct reply *reply, struct fail *fail)
@@ -132,6 +81,17 @@ handshake_check_policy(const struct reply *reply, struct fail *fail)
 	return 0;
 }
 
+int
+handshake_check_role(const struct reply *reply, struct fail *fail)
+{
+	if (reply->type != REPLY_STRING)
+		return fail_info(reply, fail);
+	if (!span_is(reply_info(reply, "role"), SPAN("master")))
+		return fail_set(fail, FAIL_TEMP,
+		    "this Redis is not the primary any more");
+	return 0;
+}
+
 static size_t
 write_steps(struct buf *out, const struct handshake *h, enum step *steps)
 {
@@ -156,6 +116,10 @@ write_steps(struct buf *out, const struct handshake *h, enum step *steps)
 	command_format(out, "INFO", "server", (char *)NULL);
 	steps[n++] = STEP_POLICY;
 	command_format(out, "INFO", "memory", (char *)NULL);
+	if (h->is_primary) {
+		steps[n++] = STEP_ROLE;
+		command_format(out, "INFO", "replication", (char *)NULL);
+	}
 	steps[n++] = STEP_LOOKUP;
 	command_format(out, "HMGET", "c:", "-", "*", (char *)NULL);
 	return n;
@@ -177,6 +141,8 @@ check_step(enum step step, const struct reply *reply, struct handshake *h,
 		    sizeof(h->version), fail);
 	case STEP_POLICY:
 		return handshake_check_policy(reply, fail);
+	case STEP_ROLE:
+		return handshake_check_role(reply, fail);
 	case STEP_LOOKUP:
 		break;
 	}
@@ -187,7 +153,6 @@ int
 handshake_run(const struct transport *transport, struct reply_reader *reader,
     struct handshake *h, int stop_fd, int64_t deadline_ms, struct fail *fail)
 {
-	struct line line = { transport, stop_fd, deadline_ms, reader };
 	struct buf out = BUF_INIT(LINK_REPLY_SMALL);
 	enum step steps[STEPS_MAX];
 	size_t n = write_steps(&out, h, steps);
@@ -195,14 +160,16 @@ handshake_run(const struct transport *transport, struct reply_reader *reader,
 	    "the Redis password is too long") : 0;
 
 	if (rc == 0)
-		rc = send_all(&line, buf_span(&out), fail);
+		rc = transport_send_all(transport, buf_span(&out), stop_fd,
+		    deadline_ms, fail);
 	if (out.data != NULL)
 		explicit_bzero(out.data, out.size);
 	buf_fini(&out);
 	for (size_t i = 0; i < n && rc == 0; i++) {
 		struct reply *reply = NULL;
 
-		rc = read_reply(&line, &reply, fail);
+		rc = transport_read_reply(transport, reader, stop_fd,
+		    deadline_ms, &reply, fail);
 		if (rc == 0)
 			rc = check_step(steps[i], reply, h, fail);
 		reply_free(&reply);

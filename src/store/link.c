@@ -49,8 +49,9 @@
 #define TRIES_MAX		2
 #define SEND_ROUNDS		16	/* of others' bytes, for one caller */
 #define CHECK_INTERVAL_MS	5000
+#define ROLE_INTERVAL_MS	1000	/* with Sentinels */
 #define DELAY_MIN_MS		100
-#define DELAY_MAX_MS		1000
+#define DELAY_MAX_MS		500
 /* A connection that does not last this long, this many times in a row, is no
  * better than none. */
 #define SHORT_MS		1000
@@ -91,10 +92,14 @@ struct link {
 	pthread_t	 thread;
 	int		 wake_fd;
 	enum told	 told;
+	struct url	 told_url;	/* while TOLD_UP */
 	struct reply_reader *reader;	/* see enum reading */
 	char		*read_buffer;
-	struct request	 check;		/* INFO memory */
-	struct reply	*check_reply;
+	struct request	 check;		/* INFO memory, and replication */
+	struct reply	*check_replies[2];
+	int		 check_interval_ms;
+	struct sentinels *sentinels;	/* NULL: the URL says where */
+	struct watch	*watch;
 	int64_t		 next_check_ms;
 
 	pthread_mutex_t	 lock;		/* for all that follows */
@@ -104,6 +109,7 @@ struct link {
 	bool		 first_ended;
 	bool		 first_awaited;	/* store_open() is still there */
 	struct fail	 fail;		/* why there is no connection */
+	uint64_t	 epoch;		/* of the primary in `url' */
 	struct transport transport;
 	struct request_list waiting;
 	struct request_list sent;
@@ -332,12 +338,14 @@ link_start(struct link *link, struct request *r)
  * Reading, by whoever may.
  */
 
-/* May this Redis still be used?  Its answer is ours alone by now. */
+/* May this Redis still be used?  Its answers are ours alone by now. */
 static int
 finish_check(struct link *link)
 {
-	struct fail fail;
-	int rc = handshake_check_policy(link->check_reply, &fail);
+	struct fail fail, ignored;
+	int rc = handshake_check_policy(link->check_replies[0], &fail);
+	bool demoted = rc == 0 && link->sentinels != NULL &&
+	    handshake_check_role(link->check_replies[1], &ignored) == -1;
 
 	drop_replies(&link->check);
 	(void)pthread_mutex_lock(&link->lock);
@@ -347,7 +355,8 @@ finish_check(struct link *link)
 		give_up(link, STATE_DOWN, &fail);
 	}
 	(void)pthread_mutex_unlock(&link->lock);
-	return rc;
+	/* What is under way is sent again, to the new primary. */
+	return demoted ? -1 : rc;
 }
 
 /*
@@ -607,9 +616,13 @@ tell(struct link *link, bool reachable, const char *text)
 {
 	enum told told = reachable ? TOLD_UP : TOLD_DOWN;
 
-	if (link->told == told)
+	bool moved = strcmp(link->told_url.host, link->url.host) != 0 ||
+	    strcmp(link->told_url.port, link->url.port) != 0;
+
+	if (link->told == told && !(reachable && moved))
 		return;
 	link->told = told;
+	link->told_url = link->url;
 	if (link->on_state != NULL)
 		link->on_state(reachable, text, link->context);
 }
@@ -655,6 +668,54 @@ go_down(struct link *link, const struct fail *fail)
 	return refused;
 }
 
+/* Lets Sentinels say where to connect to. */
+static int
+find_primary(struct link *link, struct fail *fail)
+{
+	struct primary primary = { .url = link->url };
+
+	if (sentinel_ask(link->sentinels, link->epoch, link->wake_fd,
+	    &primary, fail) == -1)
+		return -1;
+	(void)pthread_mutex_lock(&link->lock);
+	link->url = primary.url;
+	link->epoch = primary.epoch;
+	(void)pthread_mutex_unlock(&link->lock);
+	return 0;
+}
+
+/* Ends the connection as Redis would; what is under way is sent again on the
+ * next. */
+static void
+leave(struct link *link)
+{
+	if (link->state == STATE_UP && link->transport.fd != -1)
+		(void)shutdown(link->transport.fd, SHUT_RDWR);
+}
+
+/* Called by the thread that asks Sentinels. */
+static void
+hear_primary(const struct primary *primary, void *context)
+{
+	struct link *link = context;
+
+	(void)pthread_mutex_lock(&link->lock);
+	if (primary->epoch >= link->epoch &&
+	    (strcmp(primary->url.host, link->url.host) != 0 ||
+	    strcmp(primary->url.port, link->url.port) != 0))
+		leave(link);
+	(void)pthread_mutex_unlock(&link->lock);
+}
+
+void
+link_distrust(struct link *link)
+{
+	(void)pthread_mutex_lock(&link->lock);
+	if (link->sentinels != NULL)
+		leave(link);
+	(void)pthread_mutex_unlock(&link->lock);
+}
+
 static int
 attempt(struct link *link, char *version, size_t size, struct fail *fail)
 {
@@ -662,10 +723,13 @@ attempt(struct link *link, char *version, size_t size, struct fail *fail)
 		.username = link->username,
 		.password = link->password,
 		.database = link->url.database,
+		.is_primary = link->sentinels != NULL,
 	};
 	struct transport transport;
 	int64_t deadline_ms;
 
+	if (link->sentinels != NULL && find_primary(link, fail) == -1)
+		return -1;
 	if (transport_open(&link->url, &link->files, link->timeout_ms,
 	    link->wake_fd, &transport, fail) == -1)
 		return -1;
@@ -767,7 +831,7 @@ keep_time(struct link *link, short *events)
 	(void)pthread_mutex_lock(&link->lock);
 	if (now_ms >= link->next_check_ms && !link->check.queued &&
 	    link->state == STATE_UP) {
-		link->next_check_ms = now_ms + CHECK_INTERVAL_MS;
+		link->next_check_ms = now_ms + link->check_interval_ms;
 		start_check(link);
 	}
 	r = TAILQ_FIRST(&link->sent);
@@ -818,7 +882,7 @@ serve(struct link *link)
 	};
 	int wait_ms;
 
-	link->next_check_ms = clock_monotonic_ms() + CHECK_INTERVAL_MS;
+	link->next_check_ms = clock_monotonic_ms() + link->check_interval_ms;
 	while ((wait_ms = keep_time(link, &fds[0].events)) != -1) {
 		if (poll(fds, 2, wait_ms) <= 0)
 			continue;
@@ -868,8 +932,12 @@ use_connection(struct link *link, const char *version)
 	int64_t since_ms = clock_monotonic_ms();
 	char text[sizeof(((struct fail *)0)->text)];
 
-	(void)snprintf(text, sizeof(text), "Redis %s at %s", version,
-	    link->where);
+	if (link->sentinels != NULL)
+		(void)snprintf(text, sizeof(text), "Redis %s, %s, at %.100s:%s",
+		    version, link->where, link->url.host, link->url.port);
+	else
+		(void)snprintf(text, sizeof(text), "Redis %s at %s", version,
+		    link->where);
 	go_up(link);
 	tell(link, true, text);
 	serve(link);
@@ -969,9 +1037,10 @@ init_link(struct link *link, const struct store_options *options)
 	link->context = options->context;
 	link->transport.fd = link->wake_fd = -1;
 	link->read_buffer = xcalloc(READ_BYTES, 1);
+	link->check_interval_ms = CHECK_INTERVAL_MS;
 	link->check.bytes = SPAN("*2\r\n$4\r\nINFO\r\n$6\r\nmemory\r\n");
 	link->check.expected = 1;
-	link->check.replies = &link->check_reply;
+	link->check.replies = link->check_replies;
 	link->check.max_bytes = LINK_REPLY_SMALL;
 	TAILQ_INIT(&link->waiting);
 	TAILQ_INIT(&link->sent);
@@ -984,9 +1053,38 @@ init_link(struct link *link, const struct store_options *options)
 	(void)pthread_condattr_destroy(&attr);
 }
 
+/* Two objects, for this thread and for the one that watches. */
+static int
+init_sentinels(struct link *link, const struct store_options *options,
+    struct fail *fail)
+{
+	struct sentinels *watching;
+	char where[128];
+
+	if (link->url.is_unix)
+		return fail_set(fail, FAIL_SETUP, "with Sentinels the Redis "
+		    "URL begins with redis:// or rediss://");
+	if (sentinel_new(options, &link->files, link->url.is_tls,
+	    &link->sentinels, fail) == -1 || sentinel_new(options,
+	    &link->files, link->url.is_tls, &watching, fail) == -1)
+		return -1;
+	(void)snprintf(where, sizeof(where), "the primary \"%s\"",
+	    options->master);
+	free(link->where);
+	link->where = xstrdup(where);
+	link->check_interval_ms = ROLE_INTERVAL_MS;
+	link->check.bytes = SPAN("*2\r\n$4\r\nINFO\r\n$6\r\nmemory\r\n"
+	    "*2\r\n$4\r\nINFO\r\n$11\r\nreplication\r\n");
+	link->check.expected = 2;
+	return sentinel_watch(watching, &link->url, hear_primary, link,
+	    &link->watch, fail);
+}
+
 static void
 free_link(struct link *link)
 {
+	sentinel_unwatch(&link->watch);
+	sentinel_free(&link->sentinels);
 	if (link->wake_fd != -1)
 		(void)close(link->wake_fd);
 	(void)pthread_cond_destroy(&link->changed);
@@ -1046,7 +1144,10 @@ link_open(const struct store_options *options, struct link **out,
 		return -1;
 	}
 	init_link(link, options);
-	if (link->url.is_tls && tls_check_files(&link->files, fail) == -1) {
+	if ((link->url.is_tls &&
+	    tls_check_files(&link->files, fail) == -1) ||
+	    (options->sentinels != NULL &&
+	    init_sentinels(link, options, fail) == -1)) {
 		free_link(link);
 		return -1;
 	}

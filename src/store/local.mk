@@ -7,6 +7,7 @@ src_store_libstore_a_SOURCES = \
 	src/store/link.c \
 	src/store/private.h \
 	src/store/reply.c \
+	src/store/sentinel.c \
 	src/store/store.c src/store/store.h \
 	src/store/tls.c \
 	src/store/transport.c \

@@ -43,6 +43,12 @@ struct url {
 /* Returns 0, or -1 with FAIL_SETUP. */
 int	url_parse(const char *text, struct url *out, struct fail *fail)
 	    __attribute__((warn_unused_result));
+/* "host:port" alone. */
+int	url_parse_host(struct span text, bool is_tls, struct url *out,
+	    struct fail *fail) __attribute__((warn_unused_result));
+/* Another host and port for a URL.  A host with colons is an IPv6 address. */
+int	url_set_host(struct url *url, struct span host, struct span port,
+	    struct fail *fail) __attribute__((warn_unused_result));
 
 /*
  * command.c: requests in RESP, binary-safe.  _begin announces count words,
@@ -177,6 +183,15 @@ ssize_t	transport_recv(const struct transport *transport, void *p,
 	    size_t len);
 /* Is there more that poll() does not know of? */
 bool	transport_is_pending(const struct transport *transport);
+/* All of it, or one reply, before the deadline.  Return 0, or -1 with
+ * FAIL_TEMP. */
+int	transport_send_all(const struct transport *transport,
+	    struct span bytes, int stop_fd, int64_t deadline_ms,
+	    struct fail *fail) __attribute__((warn_unused_result));
+int	transport_read_reply(const struct transport *transport,
+	    struct reply_reader *reader, int stop_fd, int64_t deadline_ms,
+	    struct reply **out, struct fail *fail)
+	    __attribute__((warn_unused_result));
 /* After -1, or 0 of _recv: says what happened.  Always returns -1 with
  * FAIL_TEMP. */
 int	transport_fail(const struct transport *transport, ssize_t n, int err,
@@ -190,6 +205,7 @@ struct handshake {
 	const char	*username;	/* may be NULL; all borrowed */
 	const char	*password;	/* may be NULL */
 	unsigned	 database;
+	bool		 is_primary;	/* it must be one */
 	char		 version[32];	/* out: of Redis */
 };
 
@@ -197,11 +213,54 @@ struct handshake {
 int	handshake_run(const struct transport *transport,
 	    struct reply_reader *reader, struct handshake *handshake, int stop_fd, int64_t deadline_ms,
 	    struct fail *fail) __attribute__((warn_unused_result));
-/* The answers to INFO server and INFO memory. */
+/* The answers to INFO server, INFO memory and INFO replication. */
 int	handshake_check_version(const struct reply *reply, char *version,
 	    size_t size, struct fail *fail) __attribute__((warn_unused_result));
 int	handshake_check_policy(const struct reply *reply, struct fail *fail)
 	    __attribute__((warn_unused_result));
+int	handshake_check_role(const struct reply *reply, struct fail *fail)
+	    __attribute__((warn_unused_result));
+
+/*
+ * sentinel.c: where the primary is.  Each object is for one thread.
+ */
+struct primary {
+	struct url	 url;		/* is_tls and database are the caller's */
+	uint64_t	 epoch;		/* of the failover that made it so */
+};
+
+struct sentinels;
+/* Of options: sentinels, master, timeout_ms.  files is borrowed.  Returns 0,
+ * or -1 with FAIL_SETUP. */
+int	sentinel_new(const struct store_options *options,
+	    const struct tls_files *files, bool is_tls,
+	    struct sentinels **out, struct fail *fail)
+	    __attribute__((warn_unused_result));
+/* Accepts NULL. */
+void	sentinel_free(struct sentinels **sentinels);
+/*
+ * Asks one after the other, each for timeout_ms at most, until one answers
+ * that knows of this epoch; where none does, out is what the best of them
+ * knows.  Returns 0, or -1 with FAIL_TEMP when none answers.
+ */
+int	sentinel_ask(struct sentinels *sentinels, uint64_t epoch, int stop_fd,
+	    struct primary *out, struct fail *fail)
+	    __attribute__((warn_unused_result));
+/* The answers to SENTINEL get-master-addr-by-name and SENTINEL MASTER. */
+int	sentinel_read(const struct reply *address, const struct reply *details,
+	    struct primary *out, struct fail *fail)
+	    __attribute__((warn_unused_result));
+
+/* A thread that asks twice a second and tells each answer.  Takes sentinels,
+ * also when it fails; url is what answers are filled into.  Returns 0, or -1
+ * with FAIL_SETUP. */
+struct watch;
+int	sentinel_watch(struct sentinels *sentinels, const struct url *url,
+	    void (*hear)(const struct primary *primary, void *context),
+	    void *context, struct watch **out, struct fail *fail)
+	    __attribute__((warn_unused_result));
+/* Accepts NULL. */
+void	sentinel_unwatch(struct watch **watch);
 
 /*
  * link.c: the connection that all threads share.
@@ -247,6 +306,9 @@ void	link_start(struct link *link, struct request *request);
 int	link_finish(struct link *link, struct request *request,
 	    struct fail *fail) __attribute__((warn_unused_result));
 void	link_request_clear(struct request *request);
+/* Somebody was told that this Redis takes no writes.  Where Sentinels are
+ * asked, the connection is ended, so that they are asked again. */
+void	link_distrust(struct link *link);
 /* link_start and link_finish. */
 int	link_ask(struct link *link, struct request *request,
 	    struct fail *fail) __attribute__((warn_unused_result));
@@ -264,6 +326,17 @@ struct script {
 int	apply_events(struct link *link, struct script *script,
 	    const struct event *events, size_t n,
 	    struct store_progress *progress, size_t *applied,
+	    struct fail *fail) __attribute__((warn_unused_result));
+
+/* How many replicas have to have it, and how long they may take. */
+struct wait {
+	int	replicas;	/* 0: WAIT is not sent */
+	int	ms;		/* at least 1 */
+};
+/* Waits until they have what apply_events() has moved progress to.  Returns 0,
+ * or -1 with FAIL_TEMP. */
+int	apply_wait(struct link *link, struct script *script,
+	    struct store_progress *progress, const struct wait *wait,
 	    struct fail *fail) __attribute__((warn_unused_result));
 
 #define CURSOR_KEY	"c:applied"

@@ -17,6 +17,7 @@
 struct store {
 	struct link	*link;
 	struct script	 script;
+	struct wait	 wait;
 };
 
 int
@@ -45,6 +46,9 @@ store_open(const struct store_options *options, struct store **out,
 		return -1;
 	}
 	(void)pthread_mutex_init(&store->script.lock, NULL);
+	store->wait.replicas = options->wait_replicas;
+	/* The answer has to be there in time, however few have it. */
+	store->wait.ms = (options->timeout_ms + 1) / 2;
 	*out = store;
 	return 0;
 }
@@ -228,6 +232,9 @@ store_apply_from(struct store *store, const struct event *events, size_t n,
 
 	if (rc == -1 && fail->class == FAIL_INPUT)
 		(void)fail_person(fail, &events[done].subject);
+	if (rc == 0 && progress != NULL && store->wait.replicas > 0)
+		rc = apply_wait(store->link, &store->script, progress,
+		    &store->wait, fail);
 	if (applied != NULL)
 		*applied = done;
 	return rc;

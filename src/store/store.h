@@ -10,7 +10,7 @@
  * Failure: a command that takes longer than timeout_ms fails and the
  * connection is given up; while there is none, commands fail at once (the
  * breaker) and the store's thread tries to connect again in the background,
- * first at once, then each 100 ms to 1 s.  Between the loss of a working
+ * first at once, then each 100 to 500 ms.  Between the loss of a working
  * connection and the end of the first attempt to replace it, commands wait,
  * within their time-out: a restart or an idle time-out of Redis that is quick
  * costs nobody anything.
@@ -40,9 +40,16 @@ struct store_options {
 	const char	*ca_file;	/* NULL: those of the system */
 	const char	*certificate;	/* ours, with its chain; NULL: none */
 	const char	*key;		/* of certificate */
+	/* "host:port" with blanks between: of url only TLS or not and the
+	 * database count, and the primary that these Sentinels name is used.
+	 * They are asked with TLS or without, as the primary is. */
+	const char	*sentinels;	/* NULL: none */
+	const char	*master;	/* its name; with sentinels */
+	int		 wait_replicas;	/* for store_apply_from() */
 	int		 timeout_ms;	/* 1 to 60000, connecting included */
 	/* Called from the store's thread on each change between reachable and
-	 * not, once per change, with the reason; may be NULL. */
+	 * not, once per change, with the reason, and when another Redis has
+	 * become the primary; may be NULL. */
 	void		(*on_state)(bool reachable, const char *text,
 			    void *context);
 	void		*context;
@@ -131,7 +138,10 @@ struct store_progress {
 	bool		 lost;		/* set: the cursor is another number */
 };
 /* As store_apply(); with a cursor that is another number, nothing more is
- * applied: -1 with FAIL_TEMP, and progress->lost.  n may be 0. */
+ * applied: -1 with FAIL_TEMP, and progress->lost.  n may be 0.  With
+ * wait_replicas Redis confirms when so many replicas have all that was written
+ * to it (WAIT), for which they get half of timeout_ms; without their word it is
+ * FAIL_TEMP, and progress->from is where Redis itself is. */
 int	store_apply_from(struct store *store, const struct event *events,
 	    size_t n, struct store_progress *progress, size_t *applied,
 	    struct fail *fail) __attribute__((warn_unused_result));

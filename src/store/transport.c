@@ -8,6 +8,7 @@
 #include "store/private.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -62,6 +63,50 @@ bool
 transport_is_pending(const struct transport *t)
 {
 	return t->tls != NULL && tls_is_pending(t->tls);
+}
+
+int
+transport_send_all(const struct transport *t, struct span bytes, int stop_fd,
+    int64_t deadline_ms, struct fail *fail)
+{
+	while (bytes.len > 0) {
+		ssize_t n = transport_send(t, bytes.p, bytes.len);
+
+		if (n >= 0)
+			bytes = span_from(bytes, (size_t)n);
+		else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+			if (dial_wait(t->fd, POLLOUT, stop_fd, deadline_ms,
+			    fail) == -1)
+				return -1;
+		} else if (errno != EINTR)
+			return transport_fail(t, n, errno, "writing to Redis",
+			    fail);
+	}
+	return 0;
+}
+
+int
+transport_read_reply(const struct transport *t, struct reply_reader *reader,
+    int stop_fd, int64_t deadline_ms, struct reply **out, struct fail *fail)
+{
+	char bytes[4096];
+	ssize_t n;
+	int rc;
+
+	while ((rc = reply_reader_next(reader, LINK_REPLY_SMALL, out,
+	    fail)) == 0) {
+		n = transport_recv(t, bytes, sizeof(bytes));
+		if (n == 0 || (n == -1 && errno != EAGAIN && errno != EINTR))
+			return transport_fail(t, n, errno,
+			    "reading from Redis", fail);
+		if (n == -1 && dial_wait(t->fd, POLLIN, stop_fd, deadline_ms,
+		    fail) == -1)
+			return -1;
+		if (n > 0 && reply_reader_feed(reader, bytes, (size_t)n,
+		    fail) == -1)
+			return -1;
+	}
+	return rc == 1 ? 0 : -1;
 }
 
 int

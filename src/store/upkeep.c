@@ -100,6 +100,8 @@ upkeep_cursor_set(struct link *link, const char *id, uint64_t seq,
 	rc = ask(link, &command, &reply, 1, fail);
 	if (rc == 0 && reply->type != REPLY_INTEGER)
 		rc = reply_fail(reply, fail);
+	if (rc == -1 && strstr(fail->text, "READONLY") != NULL)
+		link_distrust(link);
 	reply_free(&reply);
 	buf_fini(&command);
 	return rc;

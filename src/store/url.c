@@ -121,6 +121,35 @@ parse_tcp(struct span text, struct url *out, struct fail *fail)
 }
 
 int
+url_parse_host(struct span text, bool is_tls, struct url *out,
+    struct fail *fail)
+{
+	ptrdiff_t colon = span_rindex(text, ':');
+
+	memset(out, 0, sizeof(*out));
+	out->is_tls = is_tls;
+	if (colon == -1 || span_index(text, '/') != -1 ||
+	    colon < span_rindex(text, ']'))
+		return fail_set(fail, FAIL_SETUP, "want host:port");
+	return parse_tcp(text, out, fail);
+}
+
+int
+url_set_host(struct url *url, struct span host, struct span port,
+    struct fail *fail)
+{
+	uint64_t number;
+
+	if (!is_host(host, span_index(host, ':') != -1) ||
+	    span_to_u64(port, &number) == -1 || number < 1 || number > 65535)
+		return fail_set(fail, FAIL_SETUP, "no host and port");
+	memset(url->host, 0, sizeof(url->host));
+	memcpy(url->host, host.p, host.len);
+	(void)snprintf(url->port, sizeof(url->port), "%u", (unsigned)number);
+	return 0;
+}
+
+int
 url_parse(const char *text, struct url *out, struct fail *fail)
 {
 	struct span s = span_str(text);

@@ -120,7 +120,9 @@ store_options_of(const struct recorder *r, int timeout_ms)
 	struct store_options options = { .url = s->redis.url,
 	    .username = s->redis.username, .password = s->redis.password,
 	    .ca_file = s->redis.ca_file, .certificate = s->redis.certificate,
-	    .key = s->redis.key, .timeout_ms = timeout_ms };
+	    .key = s->redis.key, .sentinels = s->redis.sentinel.hosts,
+	    .master = s->redis.sentinel.master,
+	    .wait_replicas = s->redis.wait_replicas, .timeout_ms = timeout_ms };
 
 	if (r->password != NULL) {
 		options.username = s->redis.writer_username;

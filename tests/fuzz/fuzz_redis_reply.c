@@ -64,6 +64,20 @@ visit(const char *list, const struct record *record,
 	++*visits;
 }
 
+/* A host and a port come out, or nothing. */
+static void
+take_as_primary(const struct reply *reply)
+{
+	struct primary primary = { .epoch = 0 };
+	struct fail fail;
+
+	if (sentinel_read(reply, reply, &primary, &fail) == -1)
+		return;
+	require(primary.url.host[0] != '\0' && primary.url.port[0] != '\0');
+	for (const char *p = primary.url.host; *p != '\0'; p++)
+		require(ascii_isprint((unsigned char)*p) && *p != '/');
+}
+
 static void
 take_as_anything(const struct reply *reply)
 {
@@ -77,6 +91,8 @@ take_as_anything(const struct reply *reply)
 	require((rc == 1) == (visits > 0));
 	(void)!handshake_check_version(reply, version, sizeof(version), &fail);
 	(void)!handshake_check_policy(reply, &fail);
+	(void)!handshake_check_role(reply, &fail);
+	take_as_primary(reply);
 	(void)reply_fail(reply, &fail);
 	for (const char *p = fail.text; *p != '\0'; p++)
 		require(ascii_isprint((unsigned char)*p));

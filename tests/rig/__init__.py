@@ -40,6 +40,9 @@ What there is (each class says more):
                            .url .tcp_url .tls_url .call("HGETALL", key)
                            .stop() .start() .kill9() .sigstop() .cont()
                            .restart() .use_certificate(pem)
+    Sentinels(rig, replicas)
+                           a primary, replicas and three Sentinels: .settings
+                           .servers .services .primary() .wait_failover(old)
     Filter(rig, redis, **settings)
                            .milter .address .start() .reload(**changes)
                            .stop() .kill9() .client() .log() .wait_log()
@@ -93,7 +96,7 @@ from .process import (Rig, RigError, Service, find_program, free_ports,
                       read_text, run, wait_for, write_file)
 from .proxy import Caddy, Haproxy, Nginx
 from .receiver import Authority, Receiver
-from .redis import Redis, RedisError, RespClient
+from .redis import Redis, RedisError, RespClient, Sentinels
 from .sendmail import Sendmail
 from .sink import Sink
 from .smtp import Reply, Sent, Smtp, send

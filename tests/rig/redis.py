@@ -4,7 +4,7 @@
 import os
 
 from .process import (RigError, Service, accepts, connect, find_program,
-                      free_ports)
+                      free_ports, wait_for)
 
 
 class RedisError(Exception):
@@ -107,9 +107,14 @@ class Redis:
             client.close()
 
     def call(self, *args):
-        """One command on a connection that is kept."""
-        if self._client is None:
-            self._client = RespClient(self.socket)
+        """One command on a connection that is kept.  One that Redis has ended
+        meanwhile, as in a failover, is replaced."""
+        if self._client is not None:
+            try:
+                return self._client.call(*args)
+            except (OSError, RigError):
+                self._forget()
+        self._client = RespClient(self.socket)
         return self._client.call(*args)
 
     def use_certificate(self, pem):
@@ -139,3 +144,82 @@ class Redis:
         """Stops it and starts it with nothing in it."""
         self.stop()
         self.start()
+
+
+class Sentinels:
+    """Sentinels(rig, replicas=1): a primary with replicas, on loopback ports,
+    and three Sentinels that watch it as "consent".
+
+    hosts       for `redis.sentinel.hosts'
+    settings    for `redis'
+    servers     the Redis instances; .primary() is the one that the Sentinels
+                name
+    """
+
+    def __init__(self, rig, replicas=1, down_ms=500):
+        self.servers = [Redis(rig, tcp=True)]
+        for _ in range(replicas):
+            self.servers.append(Redis(rig, tcp=True, options=[
+                f"replicaof 127.0.0.1 {self.servers[0].port}",
+                "repl-diskless-sync-delay 0"]))
+        wait_for(lambda: all(self.is_linked(r) for r in self.servers[1:]), 20,
+                 "the replicas to be linked")
+        self.ports = free_ports(3)
+        self.hosts = [f"127.0.0.1:{port}" for port in self.ports]
+        self.settings = {"url": "redis://sentinel/0", "sentinel": {
+            "master": "consent", "hosts": self.hosts}}
+        self.services = [self._start(rig, port, down_ms)
+                         for port in self.ports]
+        wait_for(self._know_each_other, 20, "the Sentinels to know each other")
+
+    def _start(self, rig, port, down_ms):
+        top = rig.subdir("sentinel")
+        log = os.path.join(top, "log")
+        config = os.path.join(top, "conf")
+        with open(config, "w") as f:
+            f.write(f"""port {port}
+bind 127.0.0.1
+dir {top}
+logfile ""
+sentinel monitor consent 127.0.0.1 {self.servers[0].port} 2
+sentinel down-after-milliseconds consent {down_ms}
+sentinel failover-timeout consent 5000
+""")
+        rig.add_log("sentinel", log)
+        service = Service([find_program("redis-server"), config,
+                           "--sentinel"], log)
+        rig.on_close(service.stop)
+        service.wait_ready(lambda: accepts(("127.0.0.1", port)))
+        return service
+
+    @staticmethod
+    def is_linked(replica):
+        return b"master_link_status:up" in replica.call("INFO", "replication")
+
+    def ask(self, port, *args):
+        client = RespClient(("127.0.0.1", port))
+        try:
+            return client.call("SENTINEL", *args)
+        finally:
+            client.close()
+
+    def _details(self, port):
+        flat = self.ask(port, "MASTER", "consent")
+        return dict(zip(flat[::2], flat[1::2]))
+
+    def _know_each_other(self):
+        return all(d[b"num-other-sentinels"] == b"2" and
+                   d[b"num-slaves"] == b"%d" % (len(self.servers) - 1)
+                   for d in map(self._details, self.ports))
+
+    def primary(self, sentinel=0):
+        """The instance that one of the Sentinels names."""
+        _, port = self.ask(self.ports[sentinel], "get-master-addr-by-name",
+                           "consent")
+        return next(s for s in self.servers if s.port == int(port))
+
+    def wait_failover(self, old, sentinel=0, timeout=30):
+        """Until a Sentinel names another primary; returns it."""
+        wait_for(lambda: self.primary(sentinel) is not old, timeout,
+                 "a failover")
+        return self.primary(sentinel)

@@ -164,6 +164,7 @@ static const char full_dump[] =
     "on_store_failure = \"reject\"\n"
     "redis.url = \"unix:/r?db=3\"\n"
     "redis.timeout_ms = 10000\n"
+    "redis.wait_replicas = 0\n"
     "audit.directory = \"/a\"\n"
     "audit.ledger = \"/l\"\n"
     "audit.recipients = \"clear\"\n"
@@ -397,8 +398,6 @@ test_mistakes(void)
 		{ HEAD "bulk = { zzzz = 1; };", "c:1: bulk.zzzz: unknown key, "
 		  "known here are unlisted\n" },
 		/* known, refused */
-		{ HEAD "redis = { sentinel = { }; };", "c:1: redis.sentinel: "
-		  "Redis Sentinel is not supported by this version\n" },
 		{ HEAD "redis = { cluster = ( ); };", "c:1: redis.cluster: "
 		  "Redis Cluster is not supported by this version\n" },
 		/* sockets */
@@ -427,6 +426,31 @@ test_mistakes(void)
 		{ HEAD "socket_mode = \"7777\";", "c:1: socket_mode: \"7777\" "
 		  "is out of range, it must be \"0000\" to \"0777\"\n" },
 		/* Redis */
+		{ HEAD "redis = { sentinel = { }; };", "c:1: redis.sentinel: "
+		  "has no master, which must be given: name of the primary\n"
+		  "c:1: redis.sentinel: has no hosts, which must be given: "
+		  "where the Sentinels are\n" },
+		{ HEAD "redis = { sentinel = { master = \"a b\"; hosts = "
+		  "\"h:1\"; }; };", "c:1: redis.sentinel.master: \"a b\" is no "
+		  "name of a primary: letters, digits and .-_\nc:1: "
+		  "redis.sentinel.hosts: is text, want a list of text, ( "
+		  "\"...\", \"...\" )\n" },
+		{ HEAD "redis = { sentinel = { master = \"m\"; hosts = ( \"h\", "
+		  "\"a:1 b:1\", 7, \"::1:5\" ); }; };", "c:1: "
+		  "redis.sentinel.hosts[1]: \"h\" is no place of a Sentinel, "
+		  "want \"host:26379\" or \"[::1]:26379\"\nc:1: "
+		  "redis.sentinel.hosts[2]: \"a:1 b:1\" is no place of a "
+		  "Sentinel, want \"host:26379\" or \"[::1]:26379\"\nc:1: "
+		  "redis.sentinel.hosts[3]: is a number, want text in double "
+		  "quotes\nc:1: redis.sentinel.hosts[4]: \"::1:5\" is no place "
+		  "of a Sentinel, want \"host:26379\" or \"[::1]:26379\"\n" },
+		{ HEAD "redis = { sentinel = { master = \"m\"; hosts = ( ); }; "
+		  "};", "c:1: redis.sentinel.hosts: is empty, want a list of "
+		  "text, ( \"...\", \"...\" )\n" },
+		{ HEAD "redis = { url = \"unix:/r\"; sentinel = { master = "
+		  "\"m\"; hosts = ( \"h:1\" ); }; };", "c:1: redis.url: is a "
+		  "UNIX socket, and redis.sentinel says where Redis is: want "
+		  "redis:// or rediss://\n" },
 		{ HEAD "redis = { url = \"rediss://u@h\"; };", "c:1: "
 		  "redis.url: user and password don't belong in the URL, use "
 		  "username and password_file\n" },
@@ -627,6 +651,8 @@ test_good_values(void)
 		"redis = { url = \"redis://[::1]:1/15\"; };",
 		"redis = { url = \"rediss://h\"; ca_file = \"/x\"; };",
 		"redis = { url = \"rediss://[::1]:1/15\"; };",
+		"redis = { sentinel = { master = \"m\"; hosts = [ \"h:1\" ]; }; "
+		    "};",
 		"redis = { timeout_ms = 0x10; };",
 		"redis = { timeout_ms = 1; };",
 		"redis : { timeout_ms : 1 }",
@@ -1030,6 +1056,7 @@ check_sample_defaults(const char *active, const char *uncommented)
 		"socket_mode = ", "socket_group = ", "redis.username",
 		"redis.password_file", "redis.writer_", "redis.url",
 		"redis.ca_file", "redis.certificate", "redis.key",
+		"redis.sentinel.",
 		"unsubscribe.mailto", "unsubscribe.authserv_id",
 		"controller.", "web.url", "web.embed", "web.api_keys",
 		"web.metrics", "mail.from", "mail.envelope_sender",
@@ -1108,6 +1135,8 @@ section_of(enum option_scope scope)
 		return "\n.Ss General\n";
 	case SCOPE_REDIS:
 		return "\n.Ss Redis\n";
+	case SCOPE_SENTINEL:
+		return "\n.Ss Sentinel\n";
 	case SCOPE_AUDIT:
 		return "\n.Ss Audit\n";
 	case SCOPE_RETENTION:

@@ -372,7 +372,93 @@ test_info(void)
 	}
 }
 
+static void
+test_role(void)
+{
+	static const struct {
+		const char	*text;
+		int		 rc;
+		enum fail_class	 class;
+	} cases[] = {
+		{ "$11\r\nrole:master\r\n", 0, FAIL_TEMP },
+		{ "$13\r\n\r\nrole:master\r\n", 0, FAIL_TEMP },
+		{ "$10\r\nrole:slave\r\n", -1, FAIL_TEMP },
+		{ "$12\r\nrole:masters\r\n", -1, FAIL_TEMP },
+		{ "$0\r\n\r\n", -1, FAIL_TEMP },
+		{ "+role:master\r\n", -1, FAIL_TEMP },
+		{ "-NOPERM no\r\n", -1, FAIL_SETUP },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct reply *reply = reply_of(span_str(cases[i].text));
+		struct fail fail = { .class = FAIL_TEMP };
+
+		check_case((long)i);
+		CHECK(reply != NULL);
+		CHECK_INT(handshake_check_role(reply, &fail), cases[i].rc);
+		CHECK_INT(fail.class, cases[i].class);
+		reply_free(&reply);
+	}
+}
+
+static void
+test_sentinel(void)
+{
+#define DETAILS	"*4\r\n$4\r\nname\r\n$1\r\nm\r\n" \
+		"$12\r\nconfig-epoch\r\n$2\r\n12\r\n"
+	static const struct {
+		const char	*address, *details;
+		const char	*host, *port;	/* "": refused */
+	} cases[] = {
+		{ "*2\r\n$9\r\n127.0.0.1\r\n$4\r\n6379\r\n", DETAILS,
+		  "127.0.0.1", "6379" },
+		{ "*2\r\n$3\r\n::1\r\n$5\r\n65535\r\n", DETAILS,
+		  "::1", "65535" },
+		{ "*2\r\n$3\r\na-b\r\n$1\r\n1\r\n", DETAILS, "a-b", "1" },
+		{ "*-1\r\n", "-ERR No such master\r\n", "", "" },
+		{ "*2\r\n$3\r\na/b\r\n$1\r\n1\r\n", DETAILS, "", "" },
+		{ "*2\r\n$0\r\n\r\n$1\r\n1\r\n", DETAILS, "", "" },
+		{ "*2\r\n$1\r\na\r\n$1\r\n0\r\n", DETAILS, "", "" },
+		{ "*2\r\n$1\r\na\r\n$5\r\n65536\r\n", DETAILS, "", "" },
+		{ "*2\r\n$1\r\na\r\n:1\r\n", DETAILS, "", "" },
+		{ "*1\r\n$1\r\na\r\n", DETAILS, "", "" },
+		{ "$1\r\na\r\n", DETAILS, "", "" },
+		{ "-NOAUTH Authentication required.\r\n", DETAILS, "", "" },
+		{ "*2\r\n$1\r\na\r\n$1\r\n1\r\n", "*0\r\n", "", "" },
+		{ "*2\r\n$1\r\na\r\n$1\r\n1\r\n",
+		  "*1\r\n$12\r\nconfig-epoch\r\n", "", "" },
+		{ "*2\r\n$1\r\na\r\n$1\r\n1\r\n",
+		  "*2\r\n$12\r\nconfig-epoch\r\n$1\r\nx\r\n", "", "" },
+		{ "*2\r\n$1\r\na\r\n$1\r\n1\r\n", "+OK\r\n", "", "" },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct reply *address = reply_of(span_str(cases[i].address));
+		struct reply *details = reply_of(span_str(cases[i].details));
+		struct primary p = { .url.is_tls = true };
+		struct fail fail = { .class = FAIL_BUG };
+		bool good = cases[i].host[0] != '\0';
+
+		check_case((long)i);
+		CHECK(address != NULL && details != NULL);
+		CHECK_INT(sentinel_read(address, details, &p, &fail),
+		    good ? 0 : -1);
+		if (good) {
+			CHECK_STR(p.url.host, cases[i].host);
+			CHECK_STR(p.url.port, cases[i].port);
+			CHECK_INT(p.epoch, 12);
+		} else
+			CHECK_INT(fail.class, FAIL_TEMP);
+		CHECK(p.url.is_tls);
+		reply_free(&address);
+		reply_free(&details);
+	}
+#undef DETAILS
+}
+
 static const struct check_test tests[] = {
+	{ "role", test_role },
+	{ "sentinel", test_sentinel },
 	{ "url", test_url },
 	{ "url length", test_url_length },
 	{ "command", test_command },

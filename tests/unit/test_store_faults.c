@@ -22,7 +22,7 @@
 #define TIMEOUT_MS	250
 /* How much later a loaded machine may run us. */
 #define SLACK_MS	250
-#define RECOVERY_MS	(1000 + 2 * TIMEOUT_MS + SLACK_MS)
+#define RECOVERY_MS	(500 + 2 * TIMEOUT_MS + SLACK_MS)
 
 /* What on_state was called with. */
 struct states {
