@@ -79,3 +79,9 @@ tests_fuzz_fuzz_complaint_SOURCES = tests/fuzz/fuzz_complaint.c \
 tests_fuzz_fuzz_complaint_LDADD = $(FUZZMAIN) $(CONSENT_LIBS)
 tests_fuzz_fuzz_complaint_LDFLAGS = $(FUZZLINK)
 EXTRA_DIST += tests/fuzz/corpus/complaint
+
+check_PROGRAMS += tests/unit/test_explained
+TESTS += tests/unit/test_explained
+tests_unit_test_explained_SOURCES = tests/unit/test_explained.c \
+	tests/unit/check.h src/ctl/explained.c src/ctl/explained.h
+tests_unit_test_explained_LDADD = $(JOURNAL_LIBS)
