@@ -105,7 +105,7 @@ class Journals:
                      ("--since", "2025-06-01", "--until", "2025-06-02"),
                      ("--until", "2025-01-02"),
                      ("--ref", "r000009000001"),
-                     ("--reason", "pending", "--limit", "20")):
+                     ("--reason", "pending", "--last", "20")):
             self.ctl("", "log", *args)
         self.ctl("report, a month", "report", "--since", "2025-06-01",
                  "--until", "2025-06-30", "--no-verify")
