@@ -638,6 +638,7 @@ class Audit(TestCase):
         told = json.loads(self.ctl("export", a).stdout)
         notice = told["records"][0]["privacy_notice"]
         self.assertEqual((notice["sha256"], notice["text"]), (digest, words))
+        self.assertEqual((notice["id"], notice["version"]), ("signup", "2.1"))
         # So does an import; a wrong digest is refused.
         rows = os.path.join(self.filter.dir, "rows.csv")
         with open(rows, "w") as f:
