@@ -15,6 +15,7 @@
 
 struct explained {
 	struct journal_set sets[EXPLAINED_JOURNALS];
+	uint64_t	 pruned_to[EXPLAINED_JOURNALS];
 	bool		 has_ledger;	/* it was read */
 };
 
@@ -24,6 +25,10 @@ void	explained_take(struct explained *explained,
 /* The first entry of this journal that is blanked without a reason in the
  * ledger, or 0.  Where no ledger was read, all are taken as explained. */
 uint64_t explained_first_other(struct explained *explained,
+	    const char *journal, const struct journal_tally *tally);
+/* Does the ledger tell of the pruning that the journal's tombstones stand for?
+ * Whoever has the key can make one over what he wants to hide. */
+bool	explained_has_pruned(const struct explained *explained,
 	    const char *journal, const struct journal_tally *tally);
 void	explained_fini(struct explained *explained);
 

@@ -101,3 +101,9 @@ tests_fuzz_fuzz_probe_SOURCES = tests/fuzz/fuzz_probe.c $(PROBE_SOURCES)
 tests_fuzz_fuzz_probe_LDADD = $(FUZZMAIN) $(CONSENT_LIBS) $(OPENDKIM_LIBS)
 tests_fuzz_fuzz_probe_LDFLAGS = $(FUZZLINK)
 EXTRA_DIST += tests/fuzz/corpus/probe
+
+check_PROGRAMS += tests/unit/test_explained
+TESTS += tests/unit/test_explained
+tests_unit_test_explained_SOURCES = tests/unit/test_explained.c \
+	tests/unit/check.h src/ctl/explained.c src/ctl/explained.h
+tests_unit_test_explained_LDADD = $(JOURNAL_LIBS)

@@ -16,12 +16,14 @@
 #include "base/clock.h"
 #include "base/date.h"
 #include "base/json.h"
+#include "base/xalloc.h"
 #include "ctl/ctl.h"
 
 #define DIRECTORIES_MAX	100
 #define TIME_LEN	24	/* 2026-01-05T09:00:00.000Z */
 #define SLACK_MS	(10 * 60 * 1000)
 #define PROGRESS_MS	100
+#define LAST_MAX	100000
 
 struct filter {
 	/* Members that have to be equal; NULL: any. */
@@ -32,6 +34,7 @@ struct filter {
 	char		 subject[2 * SUBJECT_BYTES + 1];	/* "" any */
 	int64_t		 since_ms;
 	int64_t		 until_ms;
+	size_t		 last;		/* only so many; 0: all */
 	bool		 json;
 	const char	*directories[DIRECTORIES_MAX];	/* none: our own */
 	size_t		 directory_count;
@@ -45,6 +48,7 @@ static const struct option options[] = {
 	{ "ref", required_argument, NULL, 'R' },
 	{ "since", required_argument, NULL, 's' },
 	{ "until", required_argument, NULL, 'u' },
+	{ "last", required_argument, NULL, 'n' },
 	{ "dir", required_argument, NULL, 'd' },
 	{ "json", no_argument, NULL, 'j' },
 	{ "help", no_argument, NULL, 'h' },
@@ -66,6 +70,18 @@ set_address(struct ctl *ctl, struct filter *f, const char *text)
 	subject_format(&hex, &subject);
 	memcpy(f->subject, buf_get(&hex), sizeof(f->subject));
 	buf_fini(&hex);
+	return EX_OK;
+}
+
+static int
+set_last(struct filter *f, const char *command, const char *text)
+{
+	uint64_t n;
+
+	if (span_to_u64(span_str(text), &n) == -1 || n == 0 || n > LAST_MAX)
+		return ctl_usage(command, "--last is a number, 1 to %d",
+		    LAST_MAX);
+	f->last = (size_t)n;
 	return EX_OK;
 }
 
@@ -101,6 +117,9 @@ parse(struct ctl *ctl, struct filter *f, int argc, char **argv)
 				    "time (2026-01-05, 2026-01-05T09:00:00Z) "
 				    "nor a length of time (\"2 hours\")",
 				    optarg);
+			break;
+		case 'n':
+			rc = set_last(f, argv[0], optarg);
 			break;
 		case 'd':
 			if (f->directory_count == DIRECTORIES_MAX)
@@ -253,9 +272,18 @@ is_past(const struct filter *f, const struct journal_entry *raw)
 	    quick_time(raw->body) > f->until_ms + SLACK_MS;
 }
 
+/* The latest that were found, in their order, as they stand in the log. */
+struct latest {
+	char		**lines;	/* room of them */
+	size_t		 room;
+	size_t		 count;		/* that were found, ever */
+};
+
 struct search {
 	struct ctl	*ctl;
 	const struct filter *filter;
+	struct latest	*latest;	/* NULL: print at once */
+	uint64_t	 until_seq;	/* that one and the rest are not read */
 	bool		 first;		/* nothing was found yet */
 	bool		 terminal;
 	int64_t		 said_ms;
@@ -276,6 +304,16 @@ say_progress(struct search *s)
 	fprintf(stderr, "\r%" PRIu64 " entries ", s->entries);
 }
 
+/* The oldest makes room. */
+static void
+keep(struct latest *latest, const struct journal_entry *raw)
+{
+	char **line = &latest->lines[latest->count++ % latest->room];
+
+	free(*line);
+	*line = xmemdupz(raw->object.p, raw->object.len);
+}
+
 static void
 look_at(struct search *s, const struct journal_entry *raw)
 {
@@ -286,9 +324,12 @@ look_at(struct search *s, const struct journal_entry *raw)
 	    json_object_parse(raw->object, &entry, &unused) == -1)
 		return;
 	if (matches(s->filter, entry)) {
-		if (s->terminal)
+		if (s->latest != NULL)
+			keep(s->latest, raw);
+		else if (s->terminal)
 			fputs("\r\033[K", stderr);
-		print_entry(s->filter, raw, entry, &s->first);
+		if (s->latest == NULL)
+			print_entry(s->filter, raw, entry, &s->first);
 	}
 	json_object_free(&entry);
 }
@@ -304,7 +345,8 @@ search(struct search *s, struct journal_reader *reader)
 	while ((rc = journal_reader_next(reader, &raw, &fail)) != 0 &&
 	    s->ctl->interrupted == 0 && !ferror(stdout)) {
 		say_progress(s);
-		if (rc == 1 && is_past(s->filter, &raw))
+		if (rc == 1 && (raw.seq >= s->until_seq ||
+		    is_past(s->filter, &raw)))
 			break;
 		if (rc == 1) {
 			look_at(s, &raw);
@@ -319,22 +361,13 @@ search(struct search *s, struct journal_reader *reader)
 }
 
 static int
-search_directory(struct search *s, const char *directory)
+search_from(struct search *s, const char *directory, uint64_t from)
 {
-	const struct filter *f = s->filter;
 	struct journal_reader *reader;
 	struct fail fail;
-	uint64_t from = 1;
 	int rc;
 
-	if (f->directory_count > 0 && access(directory, R_OK | X_OK) == -1) {
-		(void)fail_errno(&fail, FAIL_SETUP, errno, "%s", directory);
-		ctl_warn("%s", fail.text);
-		return EX_NOINPUT;
-	}
-	if ((f->since_ms > SLACK_MS && journal_seq_at(directory, "decisions",
-	    f->since_ms - SLACK_MS, &from, &fail) == -1) ||
-	    journal_reader_open(directory, "decisions", from, &reader,
+	if (journal_reader_open(directory, "decisions", from, &reader,
 	    &fail) == -1)
 		return ctl_error(&fail);
 	rc = search(s, reader);
@@ -342,12 +375,111 @@ search_directory(struct search *s, const char *directory)
 	return rc;
 }
 
+static void
+print_kept(struct search *s, char **lines, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct journal_entry raw = { .object =
+		    span_str(lines[i]) };
+		struct json_object *entry;
+		struct fail unused;
+
+		if (json_object_parse(raw.object, &entry, &unused) == 0) {
+			print_entry(s->filter, &raw, entry, &s->first);
+			json_object_free(&entry);
+		}
+		free(lines[i]);
+	}
+}
+
+/* What the search of one file kept, in front of what later files have.
+ * Returns how many are wanted still. */
+static size_t
+put_in_front(struct latest *latest, char **lines, size_t wanted)
+{
+	size_t n = latest->count < latest->room ? latest->count :
+	    latest->room;
+
+	for (size_t i = 0; i < n; i++)
+		lines[wanted - n + i] = latest->lines[(latest->count - n +
+		    i) % latest->room];
+	return wanted - n;
+}
+
+/* From the last file backwards, until there are enough. */
+static int
+search_backwards(struct search *s, const char *directory, uint64_t from,
+    const uint64_t *starts, size_t count)
+{
+	size_t wanted = s->filter->last;
+	char **lines = xcalloc(wanted, sizeof(*lines));
+	int rc = EX_OK;
+
+	for (size_t i = count; i > 0 && wanted > 0; i--) {
+		struct latest latest = { .room = wanted };
+		uint64_t start = starts[i - 1] > from ? starts[i - 1] : from;
+		int one;
+
+		s->until_seq = i < count ? starts[i] : UINT64_MAX;
+		if (s->until_seq <= from)
+			break;
+		latest.lines = xcalloc(wanted, sizeof(*latest.lines));
+		s->latest = &latest;
+		one = search_from(s, directory, start);
+		rc = one != EX_OK ? one : rc;
+		wanted = put_in_front(&latest, lines, wanted);
+		free(latest.lines);
+	}
+	s->latest = NULL;
+	s->until_seq = UINT64_MAX;
+	if (s->terminal)
+		fputs("\r\033[K", stderr);
+	print_kept(s, lines + wanted, s->filter->last - wanted);
+	free(lines);
+	return rc;
+}
+
+static int
+search_last(struct search *s, const char *directory, uint64_t from)
+{
+	uint64_t *starts;
+	struct fail fail;
+	size_t count;
+	int rc;
+
+	if (journal_segment_starts(directory, "decisions", &starts, &count,
+	    &fail) == -1)
+		return ctl_error(&fail);
+	rc = search_backwards(s, directory, from, starts, count);
+	free(starts);
+	return rc;
+}
+
+static int
+search_directory(struct search *s, const char *directory)
+{
+	const struct filter *f = s->filter;
+	struct fail fail;
+	uint64_t from = 1;
+
+	if (f->directory_count > 0 && access(directory, R_OK | X_OK) == -1) {
+		(void)fail_errno(&fail, FAIL_SETUP, errno, "%s", directory);
+		ctl_warn("%s", fail.text);
+		return EX_NOINPUT;
+	}
+	if (f->since_ms > SLACK_MS && journal_seq_at(directory, "decisions",
+	    f->since_ms - SLACK_MS, &from, &fail) == -1)
+		return ctl_error(&fail);
+	return f->last > 0 ? search_last(s, directory, from) :
+	    search_from(s, directory, from);
+}
+
 int
 command_log(struct ctl *ctl, int argc, char **argv)
 {
 	struct filter filter = { .until_ms = INT64_MAX };
 	struct search s = { .ctl = ctl, .filter = &filter, .first = true,
-	    .terminal = ctl_is_terminal(2) };
+	    .until_seq = UINT64_MAX, .terminal = ctl_is_terminal(2) };
 	int rc = parse(ctl, &filter, argc, argv), one;
 
 	if (rc != -1 || (filter.directory_count == 0 &&

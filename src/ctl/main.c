@@ -73,7 +73,7 @@ static const struct command {
 	    "addresses, which changes and webhooks name" },
 	{ "log", command_log, "[--list L] [--address A] [--action X] "
 	    "[--reason R] [--ref REF]\n           [--since T] [--until T] "
-	    "[--dir DIR]... [--json]", "find decisions" },
+	    "[--last N]\n           [--dir DIR]... [--json]", "find decisions" },
 	{ "erase", command_erase, "[--json] ADDR... | --replay [LEDGER...] | "
 	    "--list", "forget a person; older grants do not come back" },
 	{ "notice", command_notice, "add FILE --id ID --version V --language "

@@ -329,6 +329,9 @@ check_chain(struct gathering *g, const char *directory, const char *name)
 	struct report_chain *chain = &r->chains[r->chain_count++];
 	struct journal_problem problem = { .fault = FAULT_BODY, .file = "",
 	    .text = "entries are blanked that the ledger does not explain" };
+	const struct journal_problem pruned = { .fault = FAULT_MISSING,
+	    .file = "", .text = "entries are gone that no pruning of the "
+	    "ledger explains" };
 	struct fail fail;
 	int rc;
 
@@ -347,6 +350,9 @@ check_chain(struct gathering *g, const char *directory, const char *name)
 		if (explained_first_other(&g->explained, name,
 		    &chain->tally) != 0)
 			on_problem(&problem, g);
+		if (!explained_has_pruned(&g->explained, name,
+		    &chain->tally))
+			on_problem(&pruned, g);
 		chain->tally.ranges = NULL;
 	}
 	journal_verifier_free(&verifier);

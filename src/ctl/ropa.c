@@ -72,6 +72,37 @@ add_controller(struct sheet *s, const struct settings *settings)
 	item(s, "address", "address", settings->controller.address);
 	item(s, "email", "contact", settings->controller.email);
 	item(s, "dpo", "data protection officer", settings->controller.dpo);
+	item(s, "authority", "supervisory authority",
+	    settings->controller.authority);
+}
+
+/* What mail of the list may rest on. */
+static void
+add_bases(struct sheet *s, const struct list *list)
+{
+	static const char *const texts[BASES] = {
+		[BASIS_CONSENT] = "consent (GDPR Art. 6(1)(a), ePrivacy "
+		    "Art. 13(1))",
+		[BASIS_EXPLICIT_CONSENT] = "explicit consent (GDPR "
+		    "Art. 9(2)(a))",
+		[BASIS_SOFT_OPT_IN] = "soft opt-in of customers (ePrivacy "
+		    "Art. 13(2))",
+		[BASIS_CHARITY_SOFT_OPT_IN] = "soft opt-in of supporters "
+		    "(PECR reg. 22(3A))",
+		[BASIS_CASL_IMPLIED] = "implied consent (CASL s. 10(9))",
+		[BASIS_LEGITIMATE_INTEREST] = "legitimate interest (GDPR "
+		    "Art. 6(1)(f))",
+	};
+	struct buf text = BUF_INIT(4096);
+
+	for (unsigned i = 0; i < BASES; i++)
+		if ((policy_bases(list) & 1u << i) != 0)
+			buf_addf(&text, "%s%s", text.len > 0 ? "; " : "",
+			    texts[i]);
+	if (list->double_opt_in)
+		buf_add_str(&text, "; confirmed in a second step");
+	item(s, "legal_basis", "  legal basis", buf_get(&text));
+	buf_fini(&text);
 }
 
 static void
@@ -87,9 +118,10 @@ add_list(struct sheet *s, const struct list *list)
 		buf_addf(&s->out, "  %s\n", list->id);
 	item(s, "name", "  name", list->name);
 	item(s, "purpose", "  purpose", list->purpose);
-	item(s, "legal_basis", "  legal basis", list->double_opt_in ?
-	    "consent, given in two steps (GDPR Art. 6(1)(a), ePrivacy "
-	    "Art. 13)" : "consent (GDPR Art. 6(1)(a), ePrivacy Art. 13)");
+	add_bases(s, list);
+	if (list->special_category)
+		item(s, "special_category", "  special category", "being on "
+		    "the list tells of it (GDPR Art. 9)");
 	item(s, "consent_expires_after", "  consent expires after",
 	    length_text(list->max_age, age, sizeof(age)));
 	if (s->json)
@@ -135,6 +167,20 @@ add_categories(struct sheet *s, const struct settings *settings)
 	    forms[settings->audit.recipients]);
 }
 
+/* Who is told of changes, at once and by pseudonym. */
+static void
+add_webhooks(struct sheet *s, const struct settings *settings)
+{
+	struct buf text = BUF_INIT(64 * 1024);
+
+	for (size_t i = 0; i < settings->webhook_count; i++)
+		buf_addf(&text, "%s%s (%s)", i > 0 ? ", " : "",
+		    settings->webhooks[i].name, settings->webhooks[i].url);
+	if (text.len > 0)
+		item(s, "webhooks", "told of changes", buf_get(&text));
+	buf_fini(&text);
+}
+
 static void
 add_recipients(struct sheet *s, const struct settings *settings)
 {
@@ -146,6 +192,7 @@ add_recipients(struct sheet *s, const struct settings *settings)
 	item(s, "recipients", "recipients", recipients != NULL ? recipients :
 	    "none by this software; name in controller.recipients whoever "
 	    "runs the mail server, Redis and backups for you");
+	add_webhooks(s, settings);
 	item(s, "third_countries", "third countries", transfers != NULL ?
 	    transfers : "no transfer by this software; name in "
 	    "controller.transfers where your servers and processors are");

@@ -49,6 +49,7 @@ struct verify {
 	struct buf	 out;		/* the JSON document */
 	uint64_t	 problems;
 	uint64_t	 shown;
+	uint64_t	 files;		/* of all journals */
 	struct progress	 progress;
 };
 
@@ -118,6 +119,27 @@ check_blanked(struct verify *v, const struct journal_tally *t)
 }
 
 static void
+check_pruned(struct verify *v, const struct journal_tally *t)
+{
+	const struct journal_problem problem = { .fault = FAULT_MISSING,
+	    .file = "", .seq = 1, .text = "a tombstone stands for entries "
+	    "that no pruning of the ledger explains" };
+
+	if (!explained_has_pruned(&v->explained, v->name, t))
+		on_problem(&problem, v);
+}
+
+static void
+say_held(const struct verify *v, const struct journal_tally *t)
+{
+	if (v->held_count > 0)
+		printf("  kept elsewhere %" PRIu64 " checkpoints compared, %"
+		    PRIu64 " about what was pruned since, %" PRIu64
+		    " of other hosts\n", t->held_compared, t->held_pruned,
+		    t->held_foreign);
+}
+
+static void
 say_tally(struct verify *v, const struct journal_tally *t)
 {
 	struct buf time = BUF_INIT(64), chain = BUF_INIT(80);
@@ -145,6 +167,7 @@ say_tally(struct verify *v, const struct journal_tally *t)
 		    PRIu64 " (signed %s)\n", t->last_seq > t->covered_seq ?
 		    t->last_seq - t->covered_seq : 0, t->covered_seq,
 		    buf_get(&time));
+	say_held(v, t);
 	printf("  head          %s\n", buf_get(&chain));
 	buf_fini(&time);
 	buf_fini(&chain);
@@ -171,6 +194,9 @@ add_tally(struct verify *v, const struct journal_tally *t)
 	json_add_member_i64(out, "unproven_tail", (int64_t)(t->covered_seq ==
 	    0 ? t->entries : t->last_seq > t->covered_seq ?
 	    t->last_seq - t->covered_seq : 0));
+	json_add_member_i64(out, "held_compared", (int64_t)t->held_compared);
+	json_add_member_i64(out, "held_pruned", (int64_t)t->held_pruned);
+	json_add_member_i64(out, "held_foreign", (int64_t)t->held_foreign);
 	json_add_member_i64(out, "bytes", (int64_t)t->bytes);
 	hex_format(&text, t->chain, sizeof(t->chain));
 	json_add_member(out, "head", buf_span(&text));
@@ -205,8 +231,10 @@ verify_journal(struct verify *v, const char *name, const char *directory,
 		rc = journal_verifier_file(verifier, files[i], &fail);
 	if (rc == 0) {
 		journal_verifier_finish(verifier, &tally);
+		v->files += tally.files;
 		v->explained.has_ledger |= strcmp(name, "ledger") == 0;
 		check_blanked(v, &tally);
+		check_pruned(v, &tally);
 		if (v->json)
 			add_tally(v, &tally);
 		else
@@ -279,6 +307,12 @@ verify_directories(struct verify *v)
 	rc = verify_journal(v, "ledger", buf_get(&ledger), NULL, 0);
 	if (rc == EX_OK)
 		rc = verify_journal(v, "decisions", decisions, NULL, 0);
+	/* Not good, for nothing was looked at. */
+	if (rc == EX_OK && v->files == 0) {
+		ctl_warn("neither %s nor %s has a journal", buf_get(&ledger),
+		    decisions);
+		rc = EX_NOINPUT;
+	}
 	buf_fini(&ledger);
 	return rc;
 }

@@ -147,6 +147,11 @@ void	journal_reader_close(struct journal_reader **reader);
 int	journal_seq_at(const char *directory, const char *name, int64_t ms,
 	    uint64_t *seq, struct fail *fail)
 	    __attribute__((warn_unused_result));
+/* The numbers of the first entries of the segments, ascending; *starts is the
+ * caller's.  Returns 0, or -1 with FAIL_SETUP. */
+int	journal_segment_starts(const char *directory, const char *name,
+	    uint64_t **starts, size_t *count, struct fail *fail)
+	    __attribute__((warn_unused_result));
 /* Returns 1 with an entry, 0 at the end (for now: may be asked again), -1 with
  * FAIL_INPUT for a line that can't be read (names file and line; the next call
  * goes on after it) or FAIL_SETUP. */

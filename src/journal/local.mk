@@ -16,6 +16,11 @@ TESTS += tests/unit/test_journal tests/unit/test_journal_faults \
 tests_unit_test_verify_SOURCES = tests/unit/test_verify.c \
 	tests/unit/journal_rig.h
 tests_unit_test_verify_LDADD = $(JOURNAL_LIBS)
+check_PROGRAMS += tests/unit/test_tamper
+TESTS += tests/unit/test_tamper
+tests_unit_test_tamper_SOURCES = tests/unit/test_tamper.c \
+	tests/unit/journal_rig.h
+tests_unit_test_tamper_LDADD = $(JOURNAL_LIBS)
 tests_unit_test_journal_SOURCES = tests/unit/test_journal.c \
 	tests/unit/journal_rig.h
 tests_unit_test_journal_LDADD = $(JOURNAL_LIBS)

@@ -331,6 +331,36 @@ journal_seq_at(const char *directory, const char *name, int64_t ms,
 }
 
 int
+journal_segment_starts(const char *directory, const char *name,
+    uint64_t **starts, size_t *count, struct fail *fail)
+{
+	struct journal_reader *r;
+	struct journal_entry entry;
+	struct fail unused;
+	char **names;
+	size_t segments;
+
+	*starts = NULL;
+	*count = 0;
+	if (journal_reader_open(directory, name, 1, &r, fail) == -1)
+		return -1;
+	if (journal_segments(directory, name, &names, &segments, fail) ==
+	    -1) {
+		journal_reader_close(&r);
+		return -1;
+	}
+	*starts = xcalloc(segments + 1, sizeof(**starts));
+	/* One whose first entry can't be read counts with the one before. */
+	for (size_t i = 0; i < segments; i++)
+		if (open_segment(r, names[i], &unused) == 0 &&
+		    read_entry(r, &entry, &unused) == 1)
+			(*starts)[(*count)++] = entry.seq;
+	journal_segments_free(names, segments);
+	journal_reader_close(&r);
+	return 0;
+}
+
+int
 journal_reader_open(const char *directory, const char *name,
     uint64_t from_seq, struct journal_reader **out, struct fail *fail)
 {

@@ -52,7 +52,9 @@ struct journal_verifier {
 	uint64_t	 signed_seq;	/* by the last good checkpoint */
 	bool		 told_unsigned;
 	bool		 first_of_file;
-	bool		*held_done;	/* options.held[i] was compared */
+	/* options.held by number, and which of them were compared. */
+	size_t		*held_order;
+	bool		*held_done;
 };
 
 const char *
@@ -87,6 +89,23 @@ tell(struct journal_verifier *v, enum journal_fault fault, const char *file,
 	v->options.on_problem(&problem, v->options.context);
 }
 
+/* By insertion: there are few, and they mostly come in order. */
+static void
+sort_held(struct journal_verifier *v)
+{
+	const struct checkpoint *held = v->options.held;
+
+	for (size_t i = 0; i < v->options.held_count; i++) {
+		size_t k = i;
+
+		while (k > 0 && held[v->held_order[k - 1]].seq > held[i].seq) {
+			v->held_order[k] = v->held_order[k - 1];
+			k--;
+		}
+		v->held_order[k] = i;
+	}
+}
+
 struct journal_verifier *
 journal_verifier_new(const struct journal_verify_options *options)
 {
@@ -96,6 +115,9 @@ journal_verifier_new(const struct journal_verify_options *options)
 	v->hash = crypto_hash_new();
 	v->held_done = xcalloc(options->held_count + 1,
 	    sizeof(*v->held_done));
+	v->held_order = xcalloc(options->held_count + 1,
+	    sizeof(*v->held_order));
+	sort_held(v);
 	v->file = "";
 	return v;
 }
@@ -110,6 +132,7 @@ journal_verifier_free(struct journal_verifier **verifier)
 	*verifier = NULL;
 	crypto_hash_free(&v->hash);
 	free(v->held_done);
+	free(v->held_order);
 	free(v->gap.file);
 	free(v->ranges);
 	free(v);
@@ -316,17 +339,41 @@ check_unsigned(struct journal_verifier *v, uint64_t seq)
 	    PRIu64 " on", UNSIGNED_MAX, v->signed_seq + 1);
 }
 
+static bool
+is_of_this_host(const struct journal_verifier *v, const struct checkpoint *c)
+{
+	return v->tally.host[0] == '\0' || strcmp(c->host, v->tally.host) == 0;
+}
+
+/* Where in held_order those for this entry begin. */
+static size_t
+find_held(const struct journal_verifier *v, uint64_t seq)
+{
+	size_t low = 0, high = v->options.held_count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (v->options.held[v->held_order[middle]].seq < seq)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
 /* The checkpoints that others hold, for the entry that was just read. */
 static void
 compare_held(struct journal_verifier *v)
 {
-	for (size_t i = 0; i < v->options.held_count; i++) {
+	for (size_t k = find_held(v, v->seq); k < v->options.held_count; k++) {
+		size_t i = v->held_order[k];
 		const struct checkpoint *c = &v->options.held[i];
 
-		if (v->held_done[i] || c->seq != v->seq ||
-		    strcmp(c->journal, v->options.name) != 0 ||
-		    (v->tally.host[0] != '\0' &&
-		    strcmp(c->host, v->tally.host) != 0))
+		if (c->seq != v->seq)
+			return;
+		if (v->held_done[i] || strcmp(c->journal, v->options.name) !=
+		    0 || !is_of_this_host(v, c))
 			continue;
 		v->held_done[i] = true;
 		if (memcmp(c->chain, v->chain, sizeof(c->chain)) != 0)
@@ -335,6 +382,51 @@ compare_held(struct journal_verifier *v)
 			    "chain for entry %" PRIu64 ": this entry or one "
 			    "before it was rewritten", v->seq);
 	}
+}
+
+/* Those that nothing was found to compare with. */
+static void
+check_held(struct journal_verifier *v)
+{
+	struct journal_tally *t = &v->tally;
+	bool cut_off = false;
+
+	for (size_t i = 0; i < v->options.held_count; i++) {
+		const struct checkpoint *c = &v->options.held[i];
+
+		if (strcmp(c->journal, v->options.name) != 0)
+			continue;
+		if (v->held_done[i])
+			t->held_compared++;
+		else if (!is_of_this_host(v, c))
+			t->held_foreign++;
+		else if (c->seq > v->seq) {
+			cut_off = true;
+			tell(v, FAULT_TRUNCATED, "", 0, v->seq + 1,
+			    "a checkpoint that was kept elsewhere speaks of "
+			    "entry %" PRIu64 ", and the journal ends with %"
+			    PRIu64 ": the rest was cut off", c->seq, v->seq);
+		} else
+			t->held_pruned++;
+	}
+	if (t->held_foreign > 0 && !cut_off &&
+	    t->held_compared + t->held_pruned == 0)
+		tell(v, FAULT_CHECKPOINT, "", 0, 0, "the checkpoints that "
+		    "were kept elsewhere are of other hosts than %s: another "
+		    "journal was put in its place, or they belong to another",
+		    t->host);
+}
+
+/* Does any signature stand for it?  A writer signs with its first entry. */
+static void
+check_signed_at_all(struct journal_verifier *v)
+{
+	if (v->options.key != NULL && v->tally.covered_seq == 0 &&
+	    v->tally.pruned_seq == 0 && v->tally.entries > 1 &&
+	    v->tally.problems == 0)
+		tell(v, FAULT_UNSIGNED, "", 0, v->tally.first_seq,
+		    "no checkpoint of this key is in it: nothing shows that "
+		    "this is what was written");
 }
 
 /* -- segments -- */
@@ -389,6 +481,15 @@ count_entry(struct journal_verifier *v, const struct journal_entry *entry)
 		t->recovered++;
 }
 
+/* What erasing and pruning may blank. */
+static bool
+may_be_blanked(const struct journal_entry *entry)
+{
+	return span_is(entry->type, SPAN("event")) ||
+	    span_is(entry->type, SPAN("decision")) ||
+	    span_is(entry->type, SPAN("access"));
+}
+
 static void
 take_entry(struct journal_verifier *v, const struct journal_entry *entry)
 {
@@ -400,6 +501,10 @@ take_entry(struct journal_verifier *v, const struct journal_entry *entry)
 		check_segment(v, entry);
 	v->first_of_file = false;
 	count_entry(v, entry);
+	if (entry->blanked && !may_be_blanked(entry))
+		tell(v, FAULT_BODY, v->file, v->line, entry->seq,
+		    "entry %" PRIu64 " is blanked, and what is about nobody "
+		    "never is", entry->seq);
 	if (!digest_fits(v, entry))
 		tell(v, FAULT_BODY, v->file, v->line, entry->seq,
 		    "the content of entry %" PRIu64 " was changed",
@@ -509,6 +614,7 @@ take_tombstone(struct journal_verifier *v, struct checkpoint *c)
 	}
 	close_gap(v);
 	v->tally.pruned += c->seq - (v->has_last ? v->seq : 0);
+	v->tally.pruned_seq = c->seq;
 	v->has_last = true;
 	v->seq = v->signed_seq = c->seq;
 	memcpy(v->chain, c->chain, sizeof(v->chain));
@@ -602,18 +708,8 @@ void
 journal_verifier_finish(struct journal_verifier *v, struct journal_tally *out)
 {
 	close_gap(v);
-	for (size_t i = 0; i < v->options.held_count; i++) {
-		const struct checkpoint *c = &v->options.held[i];
-
-		if (!v->held_done[i] && c->seq > v->seq &&
-		    strcmp(c->journal, v->options.name) == 0 &&
-		    (v->tally.host[0] == '\0' ||
-		    strcmp(c->host, v->tally.host) == 0))
-			tell(v, FAULT_TRUNCATED, "", 0, v->seq + 1,
-			    "a checkpoint that was kept elsewhere speaks of "
-			    "entry %" PRIu64 ", and the journal ends with %"
-			    PRIu64 ": the rest was cut off", c->seq, v->seq);
-	}
+	check_signed_at_all(v);
+	check_held(v);
 	memcpy(v->tally.chain, v->chain, sizeof(v->tally.chain));
 	v->tally.ranges = v->ranges;
 	*out = v->tally;

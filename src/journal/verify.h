@@ -47,7 +47,8 @@ struct journal_verify_options {
 	/* Whose checkpoints count; NULL: all count that are what they say. */
 	const unsigned char *key;
 	/* Checkpoints that were kept elsewhere; borrowed.  Those of other
-	 * journals and hosts are passed over. */
+	 * journals are passed over; those of other hosts too, unless there
+	 * are only such. */
 	const struct checkpoint *held;
 	size_t		 held_count;
 	/* The journal has to begin with its first entry, or a tombstone. */
@@ -65,6 +66,10 @@ struct journal_verify_options {
 struct journal_tally {
 	uint64_t	 entries, blanked, recovered, checkpoints, files;
 	uint64_t	 pruned;	/* entries that tombstones stand for */
+	uint64_t	 pruned_seq;	/* the last of them; 0: none */
+	/* Of options.held, those about this journal: that could be compared,
+	 * that are about pruned or missing entries, and of other hosts. */
+	uint64_t	 held_compared, held_pruned, held_foreign;
 	uint64_t	 problems;
 	uint64_t	 first_seq, last_seq;	/* 0: none */
 	uint64_t	 covered_seq;	/* by a good checkpoint; 0: none */

@@ -23,6 +23,9 @@
 #include "ledger/identity.h"
 
 #define BATCH		512	/* events applied between two steps */
+/* Between two notes of how far it is, each of which waits for Redis and the
+ * disk.  What is applied twice after a crash does no harm. */
+#define NOTE_MS		500
 #define LEDGER_ID_ROOM	32
 #define STUCK_MS	60000	/* between two tries */
 
@@ -340,43 +343,71 @@ begin_anew(struct applier *a, struct source *source, uint64_t end,
 	return fail_set(fail, FAIL_TEMP, "the ledger is an older one");
 }
 
+static bool
+is_stopped(const struct applier *a)
+{
+	return a->options.is_stopped != NULL &&
+	    a->options.is_stopped(a->options.context);
+}
+
+/* Applies the next batch.  Returns 1, 0 at the ledger's end, or -1. */
+static int
+apply_next(struct applier *a, struct source *source, uint64_t from,
+    size_t *applied, struct fail *fail)
+{
+	uint64_t seq = source->done;
+	ptrdiff_t n = read_batch(a, source, from, &seq, fail);
+
+	if (n == -1)
+		return -1;
+	if (n == 0 && seq == source->done)
+		return 0;
+	if (n == 0 && seq < source->done && source == &a->own &&
+	    !source->rebuilding)
+		return begin_anew(a, source, seq, fail);
+	if (apply_batch(a, source, (size_t)n, seq, fail) == -1) {
+		/* Read it again the next time. */
+		journal_reader_close(&source->reader);
+		return -1;
+	}
+	source->done = seq;
+	*applied += (size_t)n;
+	return 1;
+}
+
 /* Applies what is behind `from' to the ledger's end, telling progress. */
 static int
 apply_from(struct applier *a, struct source *source, uint64_t from,
     void (*progress)(size_t done, void *context), void *context,
     struct fail *fail)
 {
+	int64_t noted_ms = clock_monotonic_ms();
+	uint64_t noted = source->done;
+	bool stopped = false;
 	size_t total = 0;
+	int rc = 1;
 
 	if (source->reader == NULL && journal_reader_open(source->directory,
 	    "ledger", from + 1, &source->reader, fail) == -1)
 		return -1;
-	for (;;) {
-		uint64_t seq = source->done;
-		ptrdiff_t n = read_batch(a, source, from, &seq, fail);
-
-		if (n == -1)
+	while (rc == 1 && !stopped) {
+		rc = apply_next(a, source, from, &total, fail);
+		if (rc == -1)
 			return -1;
-		if (n == 0 && seq == source->done)
-			break;
-		if (n == 0 && seq < source->done && source == &a->own &&
-		    !source->rebuilding)
-			return begin_anew(a, source, seq, fail);
-		if (apply_batch(a, source, (size_t)n, seq, fail) == -1) {
-			/* Read it again the next time. */
-			journal_reader_close(&source->reader);
-			return -1;
-		}
-		source->done = seq;
-		total += (size_t)n;
-		if (progress != NULL)
+		if (rc == 1 && progress != NULL)
 			progress(total, context);
-		if (keep_cursor(a, source, fail) == -1)
+		stopped = rc == 1 && is_stopped(a);
+		if (rc == 1 && !stopped &&
+		    clock_monotonic_ms() - noted_ms < NOTE_MS)
+			continue;
+		if (source->done != noted &&
+		    keep_cursor(a, source, fail) == -1)
 			return -1;
-		if (a->options.is_stopped != NULL &&
-		    a->options.is_stopped(a->options.context))
-			return fail_set(fail, FAIL_TEMP, "interrupted");
+		noted = source->done;
+		noted_ms = clock_monotonic_ms();
 	}
+	if (stopped)
+		return fail_set(fail, FAIL_TEMP, "interrupted");
 	if (!source->stuck)
 		return 0;
 	*fail = a->stuck_fail;

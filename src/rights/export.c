@@ -579,6 +579,23 @@ add_record_id(struct buf *out, const struct export *x, const char *list)
 	buf_fini(&text);
 }
 
+/* "signup 3.1": the version is behind the last blank of a notice that is
+ * stored; any other is what somebody wrote. */
+static void
+add_notice_name(struct buf *out, const struct evidence *e)
+{
+	const char *notice = e->notice;
+	const char *blank = e->digest[0] != '\0' ? strrchr(notice, ' ') : NULL;
+	struct span id = span_str(notice);
+
+	if (blank != NULL)
+		id = span_head(id, (size_t)(blank - notice));
+	if (id.len > 0)
+		json_add_member(out, "id", id);
+	if (blank != NULL)
+		add_text(out, "version", blank + 1);
+}
+
 /* With the words that the person saw, where they are stored. */
 static void
 add_notice(struct buf *out, struct export *x, const struct evidence *e)
@@ -590,7 +607,7 @@ add_notice(struct buf *out, struct export *x, const struct evidence *e)
 		return;
 	json_add_name(out, "privacy_notice");
 	buf_add_char(out, '{');
-	add_text(out, "id", e->notice);
+	add_notice_name(out, e);
 	add_text(out, "sha256", e->digest);
 	add_text(out, "language", e->language);
 	switch (notice_text(x->settings, e->digest, &text, &fail)) {

@@ -28,7 +28,8 @@ class Journals:
         self.rig = Rig("audit")
         self.redis = Redis(self.rig)
         self.filter = Filter(self.rig, self.redis, start=False, lists=LISTS,
-                             redis={"timeout_ms": 5000})
+                             redis={"timeout_ms": 5000},
+                             retention={"ip": "12 months"})
         with open(os.path.join(self.filter.keys_dir, "checkpoint.key")) as f:
             self.seed = f.read().strip()
         self.ledger = os.path.join(self.filter.audit_dir, "ledger")
@@ -105,7 +106,7 @@ class Journals:
                      ("--since", "2025-06-01", "--until", "2025-06-02"),
                      ("--until", "2025-01-02"),
                      ("--ref", "r000009000001"),
-                     ("--reason", "pending", "--limit", "20")):
+                     ("--reason", "pending", "--last", "20")):
             self.ctl("", "log", *args)
         self.ctl("report, a month", "report", "--since", "2025-06-01",
                  "--until", "2025-06-30", "--no-verify")
@@ -116,7 +117,7 @@ class Journals:
         self.ctl("export", "export", ADDRESS)
         self.ctl("prune --dry-run", "prune", "--dry-run")
         self.ctl("erase", "erase", ADDRESS)
-        self.ctl("prune", "prune")
+        self.ctl("prune (IP addresses of a year)", "prune")
         self.ctl("verify, both", "verify")
 
 

@@ -156,6 +156,28 @@ class Audit(TestCase):
         self.assertIn("cut off", done.stdout)
         shutil.rmtree(copied)
 
+    def test_checkpoints_are_counted(self):
+        self.mail("mine@example.org")
+        mail = os.path.join(self.filter.dir, "mail.mbox")
+        with open(mail, "w") as f:
+            f.write(self.ctl("checkpoint").stdout)
+        self.filter.stop()
+        copied = os.path.join(self.filter.dir, "copy4")
+        shutil.copytree(self.filter.audit_dir, copied)
+        self.filter.start()
+        done = self.auditor("--dir", copied, "--checkpoint", mail)
+        self.assertRegex(done.stdout, r"kept elsewhere 1 checkpoints "
+                         r"compared, 0 about what was pruned")
+        shutil.rmtree(copied)
+
+    def test_nothing_is_not_good(self):
+        empty = os.path.join(self.filter.dir, "empty")
+        os.mkdir(empty)
+        for directory in (empty, empty + "/mistyped"):
+            done = self.auditor("--dir", directory, code=66)
+            self.assertIn("has a journal", done.stderr)
+            self.assertNotIn("good", done.stdout)
+
     def test_mail_log_has_checkpoints(self):
         self.mail("log@example.org")
         self.filter.wait_log("checkpoint journal=decisions")
@@ -525,6 +547,35 @@ class Audit(TestCase):
 
     # -- log
 
+    def test_the_last_of_the_log(self):
+        top = os.path.join(self.filter.dir, "many")
+        os.mkdir(top)
+        seq = 0
+        for n in range(1, 6):
+            path = os.path.join(top, f"decisions-2026010{n}-{n:06}.jsonl")
+            with open(path, "w") as f:
+                for i in range(4):
+                    seq += 1
+                    f.write(json.dumps({
+                        "seq": seq, "type": "decision",
+                        "time": f"2026-01-0{n}T09:0{i}:00.000Z",
+                        "list": "weekly" if i else "other",
+                        "salt": "0" * 32, "digest": "0" * 64,
+                        "chain": "0" * 64}, separators=(",", ":")) + "\n")
+
+        def found(*args):
+            told = self.ctl("log", "--dir", top, "--json", *args).stdout
+            return [e["seq"] for e in json.loads(told)]
+        for args in ((), ("--list", "other"),
+                     ("--until", "2026-01-04T09:01:00Z"),
+                     ("--since", "2026-01-03", "--until", "2026-01-04")):
+            every = found(*args)
+            for n in (1, 4, 5, 21):
+                self.assertEqual(found("--last", str(n), *args), every[-n:])
+        self.assertEqual(len(found("--last", "1", "--dir", top)), 2)
+        self.ctl("log", "--last", "0", code=64)
+        shutil.rmtree(top)
+
     def test_log_over_directories(self):
         self.mail("dir1@example.org")
         other = Filter(self.rig, self.redis, lists=LISTS, keygen=False,
@@ -587,6 +638,7 @@ class Audit(TestCase):
         told = json.loads(self.ctl("export", a).stdout)
         notice = told["records"][0]["privacy_notice"]
         self.assertEqual((notice["sha256"], notice["text"]), (digest, words))
+        self.assertEqual((notice["id"], notice["version"]), ("signup", "2.1"))
         # So does an import; a wrong digest is refused.
         rows = os.path.join(self.filter.dir, "rows.csv")
         with open(rows, "w") as f:

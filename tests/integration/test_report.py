@@ -137,7 +137,7 @@ class Report(TestCase):
                     reason = rng.choice(REASONS)
                     counts[day(i), where or "", action, reason] += 1
                     f.write(line(seq, "decision", {
-                        "time": f"{day(i)}T11:00:00.000Z", "list": where,
+                        "time": f"{day(i)}T00:00:00.000Z", "list": where,
                         "action": action, "reason": reason}))
         with open(os.path.join(top, "ledger", "ledger-20260101-000001.jsonl"),
                   "w", encoding="utf-8") as f:
@@ -146,13 +146,13 @@ class Report(TestCase):
                 for kind in ["grant"] * (i % 5) + ["withdraw"] * (i % 3) + \
                         ["object", "erase"][:i % 3]:
                     seq += 1
-                    body = {"time": f"{day(days - 1)}T12:00:00.000Z",
+                    body = {"time": f"{day(days - 1)}T00:00:00.000Z",
                             "event": kind}
                     if kind in ("grant", "withdraw"):
                         body["list"] = "weekly"
                     f.write(line(seq, "event", {
                         **body, "subject": f"{rng.getrandbits(128):032x}",
-                        "at": f"{day(i)}T10:00:00Z"}))
+                        "at": f"{day(i)}T00:00:00Z"}))
         return top, counts, day(0)
 
     # -- what the filter wrote

@@ -484,6 +484,19 @@ class Document(Rights):
                                           check=False).stdout)
         self.assertEqual(told["recipients"]["recipients"], "Mailings GmbH")
         self.assertEqual(told["recipients"]["third_countries"], "none")
+        self.assertEqual(told["controller"]["authority"], "IMY")
+        lists = {e["list"]: e for e in told["purposes"]["lists"]}
+        self.assertRegex(lists["weekly"]["legal_basis"],
+                         r"^consent \(GDPR Art\. 6\(1\)\(a\)")
+        self.assertNotIn("special_category", lists["weekly"])
+        self.assertIn("Art. 9", lists["health"]["special_category"])
+        self.assertRegex(lists["health"]["legal_basis"],
+                         "^explicit consent .*second step$")
+        self.assertEqual(
+            {k: told["retention"][k] for k in ("full_ip", "ip", "pending",
+                                               "requests")},
+            {"full_ip": "6 months", "ip": "36 months", "pending": "90 days",
+             "requests": "36 months"})
 
 
 class Disks(Rights):
@@ -638,6 +651,44 @@ class Disks(Rights):
             os.chmod(self.filter.keys_dir, 0o750)
         self.assertEqual(self.journal(), before)
         self.assert_nothing_lost(before, 3)
+
+    def test_garbage_in_the_journals(self):
+        """Told with file and line by whoever reads, and in nobody's way."""
+        self.set_up(5)
+        self.filter.grant("later5@example.org")
+        junk = {"NUL bytes": bytes(300) + b"\n",
+                "half an entry": b'{"seq":9,"type":"event","event":"gra\n',
+                "no UTF-8": b'{"seq":9,"type":"event","x":"\xff\xfe"}\n',
+                "a huge line": b"x" * 200000 + b"\n"}
+        log = os.path.join(self.filter.audit_dir,
+                           "decisions-20260101-000001.jsonl")
+        path = glob.glob(os.path.join(self.ledger, "ledger-*.jsonl"))[0]
+        with open(path, "rb") as f:
+            good = f.read()
+        first, rest = good.split(b"\n", 1)
+        for what, text in junk.items():
+            with self.subTest(what):
+                for name, content in ((path, first + b"\n" + text + rest),
+                                      (log, text)):
+                    with open(name, "wb") as f:
+                        f.write(content)
+                told = self.ctl("verify", code=1).stdout
+                self.assertRegex(told, r"BAD  ledger ledger-\S+:2: ")
+                self.assertRegex(told, r"BAD  decisions decisions-\S+:1: ")
+                told = self.ctl("log", code=65).stderr
+                self.assertIn(f"{log}:1: ", told)
+                told = self.ctl("report", code=1).stderr
+                self.assertRegex(told, r"\.jsonl:\d+: ")
+                told = self.ctl("prune", "--dry-run").stderr
+                self.assertIn(f"{path}:2: ", told)
+                told = self.ctl("rebuild", code=65)
+                self.assertIn(f"{path}:2: ", told.stderr)
+                self.assertEqual(self.check("x5@example.org"), "withdrawn")
+                self.assertEqual(self.check("later5@example.org"), "granted")
+        with open(path, "wb") as f:
+            f.write(good)
+        os.unlink(log)
+        self.ctl("verify")
 
     def test_index_of_notices_was_torn(self):
         """Half a line, of a machine that went down, does not need a person."""

@@ -445,7 +445,10 @@ test_blanked(void)
 	CHECK(strstr(lines[10], "some") == NULL);
 	CHECK(strstr(lines[9], "some") != NULL);
 	/* the journal goes on behind a blanked last entry */
-	journal_set_add(&set, ENTRIES + 3, ENTRIES + 3);
+	j = open_signed(0, NULL);
+	write_entries(j, 1);
+	journal_close(&j);
+	journal_set_add(&set, ENTRIES + 4, ENTRIES + 4);
 	journal_set_tidy(&set);
 	CHECK_INT(journal_redact(directory, "decisions", &set, NULL, NULL,
 	    &blanked,
@@ -455,6 +458,13 @@ test_blanked(void)
 	write_entries(j, 2);
 	journal_close(&j);
 	check_good();
+	journal_set_fini(&set);
+	/* a checkpoint is about nobody */
+	good_journal();
+	journal_set_add(&set, ENTRIES + 3, ENTRIES + 3);
+	CHECK_INT(journal_redact(directory, "decisions", &set, NULL, NULL,
+	    &blanked, &fail), 0);
+	check_bad(FAULT_BODY, ENTRIES + 3);
 	journal_set_fini(&set);
 }
 
