@@ -504,6 +504,11 @@ check_redis(struct reader *reader)
 		mistake(reader, near_setting(reader, "redis",
 		    "writer_username"), "Redis takes a user name only with a "
 		    "password, give redis.writer_password_file, too");
+	if (s->web.redis_username != NULL &&
+	    s->web.redis_password_file == NULL)
+		mistake(reader, near_setting(reader, "web",
+		    "redis_username"), "Redis takes a user name only with a "
+		    "password, give web.redis_password_file, too");
 }
 
 /* Pages that send mail need somebody to be from. */

@@ -36,7 +36,8 @@ struct recorder {
 	struct metrics	*metrics;
 	struct journal	*ledger;
 	struct store	*reader;	/* NULL: Redis must not be used */
-	char		*password;	/* of who writes; NULL */
+	const char	*username;	/* as whom we use Redis; NULL */
+	char		*password;	/* NULL */
 	_Atomic int64_t	 lookups_from_ms;	/* none before */
 	char		 host[256];
 
@@ -111,7 +112,21 @@ note_result(struct recorder *r, int rc, const struct fail *fail)
 		log_info("Redis has all opt-outs again");
 }
 
-/* As who writes, where there is one. */
+/* As our own user, or else who writes, or else who there is. */
+static int
+choose_user(struct recorder *r, struct fail *fail)
+{
+	const struct settings *s = r->settings;
+
+	r->username = s->web.redis_username;
+	if (settings_web_password(s, &r->password, fail) == -1)
+		return -1;
+	if (r->password != NULL)
+		return 0;
+	r->username = s->redis.writer_username;
+	return settings_writer_password(s, &r->password, fail);
+}
+
 static struct store_options
 store_options_of(const struct recorder *r, int timeout_ms)
 {
@@ -121,7 +136,7 @@ store_options_of(const struct recorder *r, int timeout_ms)
 	    .timeout_ms = timeout_ms };
 
 	if (r->password != NULL) {
-		options.username = s->redis.writer_username;
+		options.username = r->username;
 		options.password = r->password;
 	}
 	return options;
@@ -397,7 +412,7 @@ recorder_open(const struct settings *settings, struct metrics *metrics,
 	r->metrics = metrics;
 	if (gethostname(r->host, sizeof(r->host) - 1) == -1)
 		memcpy(r->host, "localhost", sizeof("localhost"));
-	if (settings_writer_password(settings, &r->password, fail) == 0 &&
+	if (choose_user(r, fail) == 0 &&
 	    open_ledger(r, fail) == 0) {
 		open_reader(r);
 		if (start_thread(r, fail) == 0) {

@@ -14,8 +14,9 @@ import re
 import time
 import urllib.parse
 
-from rig import (Browser, Filter, Postfix, Redis, Sink, TestCase, WEEKLY, Web,
-                 in_threads, program, read_text, run, wait_for, write_file)
+from rig import (Browser, Filter, Postfix, Redis, RedisError, RespClient, Sink,
+                 TestCase, WEEKLY, Web, in_threads, program, read_text, run,
+                 wait_for, write_file)
 
 FORM = "Content-Type: application/x-www-form-urlencoded"
 KEY = "0123456789abcdefghij"
@@ -33,16 +34,28 @@ def lists():
              "match": [{"sender": "*@closed.example.com"}]}]
 
 
-class Pages(TestCase):
+class Site(TestCase):
+    """consent-web with its pages, and a mail server behind the filter."""
+
     @classmethod
     def set_up_rig(cls):
-        cls.redis = Redis(cls.rig)
+        # consent-web has a user of its own in Redis.
+        acl = read_text(os.path.join(
+            os.path.dirname(os.path.abspath(__file__)), "..", "..", "conf",
+            "redis-acl.conf"))
+        cls.redis = Redis(cls.rig, options=[
+            line.replace("CHANGE-ME", "its-own") for line in acl.splitlines()
+            if line.startswith("user consent-web ")])
+        password = os.path.join(cls.rig.subdir("redis-web"), "password")
+        write_file(password, "its-own\n", 0o600)
         cls.sink = Sink(cls.rig)
         cls.filter = Filter(
             cls.rig, cls.redis, start=False, lists=lists(),
             web={"url": "https://news.example.com/my/",
                  "embed": "https://www.example.com",
-                 "api_keys": os.path.join(cls.rig.subdir("api"), "keys")},
+                 "api_keys": os.path.join(cls.rig.subdir("api"), "keys"),
+                 "redis_username": "consent-web",
+                 "redis_password_file": password},
             mail={"from": "news@news.example.com"},
             audit={"recipients": "masked"},
             controller={"dpo": "dpo@example.com",
@@ -67,12 +80,12 @@ class Pages(TestCase):
     def setUp(self):
         super().setUp()
         # Each test comes from somewhere else, for there are limits.
-        Pages.client = getattr(Pages, "client", 0) + 1
+        Site.client = getattr(Site, "client", 0) + 1
 
     # -- tools
 
     def headers(self, language="en"):
-        return [f"X-Forwarded-For: 203.0.113.9, 198.51.100.{Pages.client}",
+        return [f"X-Forwarded-For: 203.0.113.9, 198.51.100.{Site.client}",
                 f"Accept-Language: {language}"]
 
     def get(self, path, language="en"):
@@ -134,10 +147,12 @@ class Pages(TestCase):
 
     def mails(self, address):
         """How many are there once one more has come."""
-        Pages.seen = getattr(Pages, "seen", {})
-        Pages.seen[address] = Pages.seen.get(address, 0) + 1
-        return Pages.seen[address]
+        Site.seen = getattr(Site, "seen", {})
+        Site.seen[address] = Site.seen.get(address, 0) + 1
+        return Site.seen[address]
 
+
+class Pages(Site):
     # -- signing up
 
     def test_double_opt_in(self):
@@ -184,7 +199,7 @@ class Pages(TestCase):
         self.assertIn(digest, evidence)
         self.assertIn("web-form", evidence)
         self.assertIn("198.51.100.0", evidence)
-        self.assertNotIn(f"198.51.100.{Pages.client}\"", evidence)
+        self.assertNotIn(f"198.51.100.{Site.client}\"", evidence)
 
     def test_stranger_changes_nothing(self):
         """Whoever types somebody else's address neither ends a consent nor
@@ -255,6 +270,43 @@ class Pages(TestCase):
         # Opting out has none.
         self.filter.grant(a)
         self.assertEqual(self.web.click(self.web.link(a)).status, 200)
+
+    def test_clients(self):
+        """All addresses of an IPv6 network are one client, and nobody is who
+        they say they are: what the proxy says comes last."""
+        def ask(name, *forwarded):
+            return self.web.request(
+                "POST", "/my/data", f"address={name}@example.org".encode(),
+                [FORM, *[f"X-Forwarded-For: {at}" for at in forwarded]]
+            ).status
+        n = Site.client
+        statuses = [ask(f"six{i}", f"2001:db8:0:{n}::{i:x}")
+                    for i in range(25)]
+        self.assertEqual(statuses, [200] * 20 + [429] * 5)
+        self.assertEqual(ask("six", f"2001:db8:1:{n}::1"), 200)
+        statuses = [ask(f"said{i}", f"192.0.2.{i}", f"198.51.100.{n}")
+                    for i in range(25)]
+        self.assertEqual(statuses, [200] * 20 + [429] * 5)
+
+    def test_own_redis_user(self):
+        """All tests here run with it; it can do no more."""
+        a = "acl@example.org"
+        self.filter.grant(a, list_id="plain")
+        self.web.click(self.web.link(a, "plain"))
+        self.wait_state(a, "withdrawn", "plain")
+        names = re.findall(r"\buser=([\w-]+)",
+                           self.redis.call("CLIENT", "LIST").decode())
+        self.assertIn("consent-web", names)
+        client = RespClient(self.redis.socket)
+        self.addCleanup(client.close)
+        client.call("AUTH", "consent-web", "its-own")
+        for words in (("KEYS", "*"), ("SCAN", "0"), ("GET", "c:x"),
+                      ("SET", "c:x", "1"), ("DEL", "c:x"), ("FLUSHALL",),
+                      ("EVAL", "return 1", "0"), ("CONFIG", "GET", "*"),
+                      ("ACL", "LIST"), ("HGETALL", "other"),
+                      ("SUBSCRIBE", "x"), ("MONITOR",), ("SHUTDOWN",)):
+            with self.assertRaisesRegex(RedisError, "NOPERM"):
+                client.call(*words)
 
     def test_mail_server_away(self):
         a = "later@example.org"
