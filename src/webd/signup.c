@@ -193,16 +193,18 @@ log_outcome(const struct wish *w, enum outcome outcome,
 
 static void
 add_form(struct buf *out, const struct request *r, const struct list *list,
-    const struct wording *wording)
+    const struct wording *wording, bool has_mistake, enum word mistake)
 {
+	bool is_box = has_mistake && mistake == WORD_AGREE_MISSING;
+
 	page_form(out, r, NULL);
-	page_address_field(out, r);
+	page_address_field(out, r, has_mistake && !is_box);
 	if (wording->notice.digest[0] != '\0')
 		page_hidden(out, "notice", wording->notice.digest);
 	if (policy_takes_explicit_only(list)) {
-		buf_add_str(out, "<label class=\"box\"><input "
+		buf_addf(out, "<label class=\"box\"><input "
 		    "type=\"checkbox\" name=\"agree\" value=\"yes\" "
-		    "required>");
+		    "required%s>", is_box ? PAGE_MISTAKE : "");
 		page_word(out, r, WORD_AGREE_LABEL);
 		buf_add_str(out, "</label>\n");
 	}
@@ -219,11 +221,8 @@ show_form(const struct request *r, const struct list *list,
 
 	page_begin(answer, r, status, WORD_SUBSCRIBE_TITLE);
 	answer->may_be_framed = true;
-	if (status != 200) {
-		buf_add_str(out, "<p class=\"say\" role=\"alert\">");
-		page_word(out, r, mistake);
-		buf_add_str(out, "</p>\n");
-	}
+	if (status != 200)
+		page_mistake(out, r, mistake);
 	page_labelled(out, r, WORD_NEWSLETTER, list->name);
 	if (list->purpose != NULL)
 		page_labelled(out, r, WORD_PURPOSE_LABEL, list->purpose);
@@ -233,7 +232,7 @@ show_form(const struct request *r, const struct list *list,
 	}
 	page_paragraph(out, r, list->double_opt_in ?
 	    WORD_SUBSCRIBE_CONFIRM_TEXT : WORD_SUBSCRIBE_TEXT);
-	add_form(out, r, list, wording);
+	add_form(out, r, list, wording, status != 200, mistake);
 	page_paragraph(out, r, WORD_LEAVE_TEXT);
 	page_who(out, r);
 	page_end(answer, r);

@@ -608,6 +608,128 @@ class Pages(Site):
                                           "scrollWidth <= 390"), True)
 
 
+# What of WCAG 2.2 AA a program can see of a page: labels (3.3.2), language
+# (3.1.1), title, headings, contrast of text (1.4.3) and of edges (1.4.11),
+# targets (2.5.8).  Returns what is wrong.
+LOOK = """(() => {
+const wrong = [];
+const numbers = c => c.match(/[\\d.]+/g).map(Number);
+const light = c => { const [r, g, b] = numbers(c).map(v => { v /= 255;
+    return v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4; });
+    return .2126 * r + .7152 * g + .0722 * b; };
+const contrast = (a, b) => { const x = light(a), y = light(b);
+    return (Math.max(x, y) + .05) / (Math.min(x, y) + .05); };
+const paper = e => { for (; e; e = e.parentElement) {
+    const c = getComputedStyle(e).backgroundColor;
+    if (numbers(c)[3] !== 0) return c; } return "rgb(255, 255, 255)"; };
+const say = (e, what) => wrong.push(what + ": " +
+    e.outerHTML.slice(0, 100));
+for (const e of document.querySelectorAll("main, main *")) {
+    const style = getComputedStyle(e);
+    if (![...e.childNodes].some(n => n.nodeType === 3 && n.data.trim()) ||
+        !e.getClientRects().length) continue;
+    if (contrast(style.color, paper(e)) < 4.5) say(e, "contrast");
+}
+for (const e of document.querySelectorAll(
+        "a, button, summary, input:not([type=hidden])")) {
+    const box = e.getBoundingClientRect(), style = getComputedStyle(e);
+    if (box.width < 24 || box.height < 24) say(e, "target");
+    if (e.matches("button, input[type=email]") &&
+        contrast(style.borderTopColor, paper(e.parentElement)) < 3)
+        say(e, "edge");
+    if (e.matches("input") && !e.labels.length) say(e, "label");
+}
+if (!document.documentElement.lang) wrong.push("no language");
+if (!document.title) wrong.push("no title");
+const levels = [...document.querySelectorAll("h1, h2, h3")].map(
+    e => Number(e.tagName[1]));
+if (levels.filter(n => n === 1).length !== 1) wrong.push("not one h1");
+levels.forEach((n, i) => { if (i && n > levels[i - 1] + 1)
+    wrong.push("a level of headings is left out"); });
+if (document.documentElement.scrollWidth > innerWidth)
+    wrong.push("wider than the window");
+const ids = [...document.querySelectorAll("[id]")].map(e => e.id);
+if (new Set(ids).size !== ids.length) wrong.push("an id twice");
+return wrong; })()"""
+
+
+class Accessible(Site):
+    """Every page in every language, as those see it who can't see all."""
+
+    def look(self, browser, what):
+        for width, is_dark in ((320, True), (1000, False)):
+            browser.resize(width)
+            browser.dark(is_dark)
+            self.assertEqual(browser.evaluate(LOOK), [], (what, width))
+        buttons = browser.names("button") + browser.names("link")
+        self.assertEqual(len(set(buttons)), len(buttons), (what, buttons))
+        self.assertNotIn("", buttons)
+
+    def look_at_focus(self, browser, what):
+        """Each stop of the Tab key can be seen."""
+        for _ in range(4):
+            browser.press("Tab")
+            self.assertEqual(browser.evaluate(
+                "(s => s.outlineStyle + parseFloat(s.outlineWidth))("
+                "getComputedStyle(document.activeElement))"), "solid3", what)
+
+    def click(self, browser, selector):
+        before = browser.text()
+        browser.evaluate(f"document.querySelector('{selector}').click()")
+        wait_for(lambda: browser.evaluate("document.readyState") ==
+                 "complete" and browser.text() not in ("", before), 15,
+                 f"the page behind {selector}")
+
+    def test_pages(self):
+        base = "http://%s:%d" % self.web.address
+        browser = Browser(self.rig)
+        for tag in ("en", "de", "fr", "es", "it", "sv"):
+            a = f"seen-{tag}@example.org"
+            for list_id, basis in (("weekly", "consent"),
+                                   ("plain", "consent"),
+                                   ("health", "explicit-consent")):
+                self.filter.grant(a, list_id=list_id, notice="weekly 1.0",
+                                  language="en", basis=basis)
+            browser.speak(tag)
+            if tag in ("en", "de"):
+                for path in ("subscribe/weekly", "subscribe/health", "data",
+                             "confirm/x"):
+                    browser.open(f"{base}/my/{path}")
+                    self.look(browser, (tag, path))
+                browser.open(base + self.web.link(a))
+                self.look(browser, (tag, "link"))
+                self.click(browser, "button")
+                self.look(browser, (tag, "unsubscribed"))
+            self.assertEqual(self.post("/my/data", address=a).status, 200)
+            browser.open(base + self.link_in(self.mail_for(a)))
+            self.click(browser, "button")
+            self.look(browser, (tag, "data"))
+            self.assertEqual(browser.evaluate(
+                "document.documentElement.lang"), tag)
+            heard = browser.names("button")
+            for name in ("Weekly news", "Plain <i>&</i> simple", "Health"):
+                self.assertEqual(len([x for x in heard if name in x]), 1,
+                                 heard)
+            if tag == "sv":
+                browser.resize(390, 2600)
+                self.look_at_focus(browser, tag)
+            self.click(browser, "button[value=erase]")
+            self.look(browser, (tag, "erase"))
+
+    def test_mistakes(self):
+        """What is wrong is told, and belongs to its field (3.3.1)."""
+        page = self.sign_up("x@").body.decode()
+        self.assertRegex(page, r'role="alert" id="mistake"')
+        self.assertRegex(page, r'value="x@" aria-invalid="true" '
+                         r'aria-describedby="mistake"')
+        page = self.sign_up("x@example.org", "health").body.decode()
+        self.assertRegex(page, r'name="agree" value="yes" required '
+                         r'aria-invalid="true" aria-describedby="mistake"')
+        self.assertNotRegex(page, r'type="email"[^>]*aria-invalid')
+        page = self.post("/my/data", address="x@").body.decode()
+        self.assertRegex(page, r'aria-describedby="mistake"')
+
+
 class NoPages(TestCase):
     def test_without_url(self):
         filter_ = Filter(self.rig, Redis(self.rig), start=False)
