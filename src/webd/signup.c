@@ -102,8 +102,12 @@ look_up(struct site *site, const struct subject *subject,
 {
 	struct store *store = recorder_store(site->recorder);
 
-	return store == NULL ? fail_set(fail, FAIL_TEMP, "Redis must not be "
-	    "used") : store_lookup(store, subject, list->id, out, fail);
+	if (store == NULL)
+		return fail_set(fail, FAIL_TEMP, "Redis must not be used");
+	/* A Redis that was emptied, or was away, knows of no opt-out. */
+	if (recorder_catch_up(site->recorder, fail) == -1)
+		return -1;
+	return store_lookup(store, subject, list->id, out, fail);
 }
 
 static int

@@ -220,6 +220,22 @@ class Pages(Site):
         self.assertEqual(answer.status, 200)
         self.wait_state(b, "granted", "plain")
 
+    def test_emptied_redis(self):
+        """A Redis that forgot an opt-out lets no stranger lift it."""
+        a = "emptied@example.org"
+        self.filter.grant(a, list_id="plain")
+        subject = self.ledger()[-1]["subject"]
+        self.assertEqual(self.web.click(self.web.link(a, "plain")).status,
+                         200)
+        self.wait_state(a, "withdrawn", "plain")
+        self.redis.call("FLUSHALL")
+        self.assertEqual(self.sign_up(a, "plain").status, 200)
+        self.mail_for(a)
+        self.assertEqual([e["event"] for e in self.ledger()
+                          if e["subject"] == subject],
+                         ["grant", "withdraw"])
+        self.wait_state(a, "withdrawn", "plain")
+
     def test_opt_out_overtakes_the_link(self):
         a = "overtaken@example.org"
         self.sign_up(a)
