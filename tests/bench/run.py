@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Measures consent-milter against filters that do less.
 
-usage: run.py [--quick] [--rounds N] [--only TEXT] [--postfix] BUILDDIR
+usage: run.py [--quick] [--rounds N] [--only TEXT] [--postfix] [--web] BUILDDIR
 
 Each scenario runs the filter (A) and the reference (B) in turn, A B A B …; what
 counts is the median of the ratios of neighbours, for the machine's speed
@@ -20,11 +20,12 @@ import sys
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.dirname(HERE))
+sys.path[:0] = [os.path.dirname(HERE), HERE]
 sys.dont_write_bytecode = True
 
 from rig import Filter, Postfix, Redis, Rig, Service, Sink, run  # noqa
 from rig.process import accepts  # noqa: E402
+from web import bench_web  # noqa: E402
 
 PEOPLE = 100000
 
@@ -189,14 +190,22 @@ def main():
     p.add_argument("--rounds", type=int, default=7)
     p.add_argument("--only", default="")
     p.add_argument("--postfix", action="store_true")
+    p.add_argument("--web", action="store_true", help="consent-web alone")
     p.add_argument("build")
     args = p.parse_args()
     rounds = 2 if args.quick else args.rounds
     cpu = [line.split(":")[1].strip() for line in open("/proc/cpuinfo")
            if line.startswith("model name")]
-    print(f"{len(cpu)} x {cpu[0]}, Linux {platform.release()}, "
-          f"{rounds} rounds; medians of paired ratios (min-max)")
-    bench = Bench(os.path.abspath(args.build))
+    machine = f"{len(cpu)} x {cpu[0]}, Linux {platform.release()}"
+    build = os.path.abspath(args.build)
+    if args.web:
+        print(f"{machine}, load {os.getloadavg()[0]:.1f}")
+        os.environ["CONSENT_MILTER_BUILD"] = build
+        with Rig("bench-web") as rig:
+            bench_web(rig, build, args.quick)
+        return
+    print(f"{machine}, {rounds} rounds; medians of paired ratios (min-max)")
+    bench = Bench(build)
     try:
         print(f"\n{'against nullcons':40} {'ratio':>6}  {'':11}  "
               f"target stretch   {'filter':>10} {'nullcons':>10}")
