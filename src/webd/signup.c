@@ -6,11 +6,12 @@
  *
  * Where a list wants a confirmation, or the person opted out of something
  * before, a mail goes out first, and nothing counts until its link was
- * confirmed: nobody can sign up somebody else, nor lift an opt-out.  What was
- * asked for is recorded as a grant that waits, unless the person is subscribed:
- * a stranger must not turn a consent into one that waits.  The link holds all
- * that a confirmation needs, so nothing about a request is kept elsewhere, and
- * one that nobody confirms lapses by itself.
+ * confirmed: nobody can sign up somebody else, nor lift an opt-out.  The answer
+ * does not tell who opted out before.  What was asked for is recorded as a grant
+ * that waits, unless the person is subscribed: a stranger must not turn a
+ * consent into one that waits.  The link holds all that a confirmation needs, so
+ * nothing about a request is kept elsewhere, and one that nobody confirms lapses
+ * by itself.
  */
 #include <stdio.h>
 #include <string.h>
@@ -110,15 +111,15 @@ look_up(struct site *site, const struct subject *subject,
 	return store_lookup(store, subject, list->id, out, fail);
 }
 
-static int
-mail_link(const struct request *r, const struct wish *w, struct fail *fail)
+/* Adds the mail with the link that confirms it. */
+static void
+add_letter(struct buf *message, const struct request *r, const struct wish *w)
 {
 	struct link link = { .purpose = LINK_CONFIRM, .subject = w->subject,
 	    .at_ms = w->at_ms };
-	struct buf url = BUF_INIT(4096), message = BUF_INIT(LETTER_MAX);
+	struct buf url = BUF_INIT(4096);
 	struct letter letter = { .settings = r->settings, .words = r->words,
 	    .recipient = w->address, .now_ms = w->at_ms };
-	int rc;
 
 	token_list(span_str(w->list->id), link.list);
 	wording_detail(&w->wording, link.detail);
@@ -126,34 +127,59 @@ mail_link(const struct request *r, const struct wish *w, struct fail *fail)
 	buf_addf(&url, "%sconfirm/", r->settings->web.url);
 	link_add(&url, r->settings->link_key, &link);
 	letter.link = buf_get(&url);
-	letter_confirm(&message, &letter, w->list, w->at_ms +
+	letter_confirm(message, &letter, w->list, w->at_ms +
 	    valid_ms(r->settings, w->at_ms), buf_span(&w->wording.text));
-	rc = courier_send(r->settings, w->address, buf_span(&message), fail);
 	buf_fini(&url);
-	buf_fini(&message);
-	return rc;
 }
 
-static enum outcome
-ask_to_confirm(struct site *site, const struct request *r,
-    const struct wish *w, const struct record *record, struct fail *fail)
+static bool
+may_ask(struct site *site, const struct request *r, const struct wish *w)
 {
 	struct buf key = BUF_INIT(128);
-	bool waits = w->list->double_opt_in && consent_state(w->list, record,
-	    w->at_ms) != REASON_GRANTED;
 	bool allowed;
 
 	subject_format(&key, &w->subject);
 	buf_addf(&key, " %s", w->list->id);
 	allowed = site_may_mail(site, r, site->per_sign_up, buf_span(&key));
 	buf_fini(&key);
-	if (!allowed)
-		return OUTCOME_OFTEN;
-	if (mail_link(r, w, fail) == -1)
+	return allowed;
+}
+
+static enum outcome
+ask_to_confirm(struct site *site, const struct request *r,
+    const struct wish *w, const struct record *record, struct fail *fail)
+{
+	bool waits = consent_state(w->list, record, w->at_ms) !=
+	    REASON_GRANTED;
+	struct buf message = BUF_INIT(LETTER_MAX);
+	int rc;
+
+	add_letter(&message, r, w);
+	rc = courier_send(r->settings, w->address, buf_span(&message), fail);
+	buf_fini(&message);
+	if (rc == -1)
 		return fail->class == FAIL_INPUT ? OUTCOME_REFUSED :
 		    OUTCOME_LATER;
 	return waits && record_grant(site, w, fail) == -1 ? OUTCOME_LATER :
 	    OUTCOME_SENT;
+}
+
+/* Later, for whoever asked must not learn that there was an opt-out. */
+static enum outcome
+ask_again(struct site *site, const struct request *r, const struct wish *w,
+    struct fail *fail)
+{
+	struct buf message = BUF_INIT(LETTER_MAX);
+	bool taken;
+
+	add_letter(&message, r, w);
+	taken = courier_post(site->courier, r->settings, w->address,
+	    buf_span(&message));
+	buf_fini(&message);
+	if (taken)
+		return OUTCOME_SENT;
+	(void)fail_set(fail, FAIL_TEMP, "too many mails wait");
+	return OUTCOME_LATER;
 }
 
 static enum outcome
@@ -164,10 +190,12 @@ sign_up(struct site *site, const struct request *r, const struct wish *w,
 
 	if (look_up(site, &w->subject, w->list, &record, fail) == -1)
 		return OUTCOME_LATER;
-	if (w->list->double_opt_in || has_opted_out(&record))
-		return ask_to_confirm(site, r, w, &record, fail);
-	if (!site_may_try(site, r))
+	if (!may_ask(site, r, w))
 		return OUTCOME_OFTEN;
+	if (w->list->double_opt_in)
+		return ask_to_confirm(site, r, w, &record, fail);
+	if (has_opted_out(&record))
+		return ask_again(site, r, w, fail);
 	return record_grant(site, w, fail) == -1 ? OUTCOME_LATER :
 	    OUTCOME_DONE;
 }
@@ -244,7 +272,7 @@ show_form(const struct request *r, const struct list *list,
 
 static void
 show_outcome(const struct request *r, const struct wish *w,
-    enum outcome outcome, struct answer *answer)
+    enum outcome outcome, bool is_confirmed, struct answer *answer)
 {
 	static const struct {
 		unsigned status;
@@ -257,16 +285,22 @@ show_outcome(const struct request *r, const struct wish *w,
 		[OUTCOME_LATER] = { 503, WORD_LATER_TITLE, WORD_LATER_TEXT },
 	};
 
+	/* Whether there was an opt-out is between the person and us. */
+	bool is_open_end = !is_confirmed && !w->list->double_opt_in &&
+	    (outcome == OUTCOME_SENT || outcome == OUTCOME_DONE);
+
 	if (outcome == OUTCOME_REFUSED) {
 		show_form(r, w->list, &w->wording, 400, WORD_ADDRESS_WRONG,
 		    answer);
 		return;
 	}
-	page_begin(answer, r, pages[outcome].status, pages[outcome].title);
-	answer->may_be_framed = true;
+	page_begin(answer, r, pages[outcome].status, is_open_end ?
+	    WORD_SIGNED_TITLE : pages[outcome].title);
+	answer->may_be_framed = !is_confirmed;
 	page_labelled(&answer->body, r, WORD_NEWSLETTER, w->list->name);
-	page_paragraph(&answer->body, r, pages[outcome].text);
-	if (outcome == OUTCOME_DONE)
+	page_paragraph(&answer->body, r, is_open_end ? WORD_SIGNED_TEXT :
+	    pages[outcome].text);
+	if (is_open_end || outcome == OUTCOME_DONE)
 		page_paragraph(&answer->body, r, WORD_LEAVE_TEXT);
 	page_end(answer, r);
 }
@@ -333,7 +367,7 @@ take_form(struct site *site, const struct request *r, struct wish *w,
 	outcome = prove(r, w, &fail) == -1 ? OUTCOME_LATER :
 	    sign_up(site, r, w, &fail);
 	log_outcome(w, outcome, &fail);
-	show_outcome(r, w, outcome, answer);
+	show_outcome(r, w, outcome, false, answer);
 }
 
 void
@@ -478,8 +512,7 @@ take_confirmation(struct site *site, const struct request *r,
 		page_add(answer, r, 503, PAGE_LATER, NULL);
 	} else {
 		log_info("confirmation link: list=%s, confirmed", list->id);
-		show_outcome(r, &w, OUTCOME_DONE, answer);
-		answer->may_be_framed = false;
+		show_outcome(r, &w, OUTCOME_DONE, true, answer);
 	}
 }
 

@@ -220,6 +220,21 @@ class Pages(Site):
         self.assertEqual(answer.status, 200)
         self.wait_state(b, "granted", "plain")
 
+    def test_opt_outs_are_not_told(self):
+        """Where no confirmation is asked for, the answer does not tell who has
+        opted out before, nor does how often one may ask."""
+        out, new = "told-out@example.org", "told-new@example.org"
+        self.filter.ctl("object", out)
+        answers = {a: [self.sign_up(a, "plain") for _ in range(4)]
+                   for a in (out, new)}
+        for x, y in zip(answers[out], answers[new]):
+            self.assertEqual((x.status, x.body), (y.status, y.body))
+        self.assertEqual([x.status for x in answers[new]],
+                         [200, 200, 200, 429])
+        self.mail_for(out, 3)
+        self.wait_state(new, "granted", "plain")
+        self.assertEqual(self.check(out, "plain"), "objected")
+
     def test_emptied_redis(self):
         """A Redis that forgot an opt-out lets no stranger lift it."""
         a = "emptied@example.org"
@@ -371,9 +386,11 @@ class Pages(Site):
         self.assertEqual(self.ledger()[-1]["actor"], "api shop")
         self.post(self.link_in(self.mail_for(a)), action="confirm")
         self.wait_state(a, "granted")
-        self.assertEqual(self.program(
-            {"address": "api2@example.org", "list": "plain"}),
-            (200, {"state": "granted"}))
+        # It asks for many people.
+        for i in range(25):
+            self.assertEqual(self.program(
+                {"address": f"api{i}@example.org", "list": "plain"}),
+                (200, {"state": "granted"}))
 
     def test_program_refused(self):
         wish = {"address": "x@example.org", "list": "plain"}
