@@ -247,6 +247,12 @@ const struct option option_table[] = {
 	{ SCOPE_WEB, "api_keys", TEXT(PATH_BYTES_MAX), TOP(web.api_keys),
 	  .check = value_check_path,
 	  .help = "file of the keys of programs that sign people up" },
+	{ SCOPE_WEB, "redis_username", TEXT(SHORT_MAX),
+	  TOP(web.redis_username),
+	  .help = "the Redis user of consent-web" },
+	{ SCOPE_WEB, "redis_password_file", TEXT(PATH_BYTES_MAX),
+	  TOP(web.redis_password_file), .check = value_check_path,
+	  .help = "file that holds that user's password" },
 
 	{ SCOPE_MAIL, "server", TEXT(200), TOP(mail.server),
 	  .fallback = "127.0.0.1:25", .check = value_check_server,

@@ -573,6 +573,11 @@ check_redis(struct reader *reader)
 		mistake(reader, near_setting(reader, "redis", "url"), "is a "
 		    "UNIX socket, and redis.sentinel says where Redis is: want "
 		    "redis:// or rediss://");
+	if (s->web.redis_username != NULL &&
+	    s->web.redis_password_file == NULL)
+		mistake(reader, near_setting(reader, "web",
+		    "redis_username"), "Redis takes a user name only with a "
+		    "password, give web.redis_password_file, too");
 }
 
 /* Pages that send mail need somebody to be from. */

@@ -79,14 +79,25 @@ settings_free(struct settings *settings)
 	free(settings);
 }
 
+static int
+read_password(const char *path, char **out, struct fail *fail)
+{
+	*out = NULL;
+	return path == NULL ? 0 : value_read_password(path, out, fail);
+}
+
 int
 settings_writer_password(const struct settings *settings, char **out,
     struct fail *fail)
 {
-	*out = NULL;
-	return settings->redis.writer_password_file == NULL ? 0 :
-	    value_read_password(settings->redis.writer_password_file, out,
-	    fail);
+	return read_password(settings->redis.writer_password_file, out, fail);
+}
+
+int
+settings_web_password(const struct settings *settings, char **out,
+    struct fail *fail)
+{
+	return read_password(settings->web.redis_password_file, out, fail);
 }
 
 struct settings *

@@ -95,6 +95,10 @@ struct settings {
 		struct duration confirm_within;
 		char	*embed;		/* NULL, or origins, blanks between */
 		char	*api_keys;	/* NULL, or a file */
+		/* As whom consent-web uses Redis; NULL: as who writes.  Read
+		 * when it is wanted, by settings_web_password(). */
+		char	*redis_username;
+		char	*redis_password_file;
 	} web;
 	struct {
 		char	*server;	/* "host:port" */
@@ -159,6 +163,9 @@ int	settings_make_keys(const struct settings *settings,
  * Returns 0, or -1 with FAIL_SETUP.
  */
 int	settings_writer_password(const struct settings *settings, char **out,
+	    struct fail *fail) __attribute__((warn_unused_result));
+/* The same for web.redis_password_file. */
+int	settings_web_password(const struct settings *settings, char **out,
 	    struct fail *fail) __attribute__((warn_unused_result));
 
 /* Reference counting; _put frees (and wipes keys) with the last one. */

@@ -27,6 +27,8 @@ struct errand {
 	struct settings	*settings;
 	const struct words *words;
 	struct subject	 subject;
+	char		*message;	/* NULL: the link to their data */
+	size_t		 message_len;
 	int64_t		 asked_ms;	/* monotonic */
 	int64_t		 due_ms;
 	int64_t		 pause_ms;
@@ -49,6 +51,9 @@ free_errand(struct errand *e)
 	settings_put(&e->settings);
 	crypto_wipe(e->address, strlen(e->address));
 	free(e->address);
+	if (e->message != NULL)
+		crypto_wipe(e->message, e->message_len);
+	free(e->message);
 	free(e);
 }
 
@@ -106,6 +111,9 @@ run_errand(const struct courier *c, const struct errand *e, struct fail *fail)
 	struct store *store = recorder_store(c->recorder);
 	int rc;
 
+	if (e->message != NULL)
+		return courier_send(e->settings, e->address, span_of(
+		    e->message, e->message_len), fail);
 	if (store == NULL)
 		return fail_set(fail, FAIL_TEMP, "Redis must not be used");
 	rc = store_visit(store, &e->subject, take_nothing, NULL, fail);
@@ -164,14 +172,14 @@ is_worth_more(struct errand *e, const struct fail *fail)
 
 	if (fail->class != FAIL_INPUT && now_ms - e->asked_ms < GIVE_UP_MS) {
 		if (e->pause_ms == FIRST_RETRY_MS)
-			log_warn("a link to their data is mailed later: %s",
-			    fail->text);
+			log_warn("a link that was asked for is mailed later: "
+			    "%s", fail->text);
 		e->due_ms = now_ms + e->pause_ms;
 		e->pause_ms *= 2;
 		return true;
 	}
-	log_error("a link to their data was not mailed, and is given up: %s",
-	    fail->text);
+	log_error("a link that was asked for was not mailed, and is given up: "
+	    "%s", fail->text);
 	return false;
 }
 
@@ -233,8 +241,8 @@ courier_close(struct courier **courier)
 	(void)pthread_mutex_unlock(&c->lock);
 	(void)pthread_join(c->thread, NULL);
 	if (c->count > 0)
-		log_warn("%zu people who asked for a link to their data get "
-		    "none and have to ask again", c->count);
+		log_warn("%zu people who asked for a link get none and have "
+		    "to ask again", c->count);
 	while (c->first != NULL) {
 		struct errand *e = c->first;
 
@@ -246,18 +254,12 @@ courier_close(struct courier **courier)
 	free(c);
 }
 
-bool
-courier_ask(struct courier *c, struct settings *settings,
-    const struct words *words, const char *address,
-    const struct subject *subject)
+/* Takes the errand. */
+static bool
+take(struct courier *c, struct errand *e)
 {
-	struct errand *e = xcalloc(1, sizeof(*e));
 	bool taken;
 
-	e->settings = settings_get(settings);
-	e->words = words;
-	e->subject = *subject;
-	e->address = xstrdup(address);
 	e->asked_ms = e->due_ms = clock_monotonic_ms();
 	e->pause_ms = FIRST_RETRY_MS;
 	(void)pthread_mutex_lock(&c->lock);
@@ -270,4 +272,37 @@ courier_ask(struct courier *c, struct settings *settings,
 	if (!taken)
 		free_errand(e);
 	return taken;
+}
+
+static struct errand *
+new_errand(struct settings *settings, const char *address)
+{
+	struct errand *e = xcalloc(1, sizeof(*e));
+
+	e->settings = settings_get(settings);
+	e->address = xstrdup(address);
+	return e;
+}
+
+bool
+courier_ask(struct courier *c, struct settings *settings,
+    const struct words *words, const char *address,
+    const struct subject *subject)
+{
+	struct errand *e = new_errand(settings, address);
+
+	e->words = words;
+	e->subject = *subject;
+	return take(c, e);
+}
+
+bool
+courier_post(struct courier *c, struct settings *settings,
+    const char *address, struct span message)
+{
+	struct errand *e = new_errand(settings, address);
+
+	e->message = xmemdupz(message.p, message.len);
+	e->message_len = message.len;
+	return take(c, e);
 }

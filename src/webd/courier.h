@@ -3,10 +3,11 @@
  * SPDX-License-Identifier: BSD-2-Clause
  *
  * Mails the link to what is held about a person, to the address that was typed,
- * if anything is held about it.  Behind the back of whoever asked: neither the
- * answer nor how long it takes tells whether an address is known.  Tries again
- * for some minutes while Redis or the mail server is away; what waits is lost
- * with the process, and the person asks again.  Thread-safe.
+ * if anything is held about it; and other mails that only some people get.
+ * Behind the back of whoever asked: neither the answer nor how long it takes
+ * tells whether an address is known.  Tries again for some minutes while Redis
+ * or the mail server is away; what waits is lost with the process, and the
+ * person asks again.  Thread-safe.
  */
 #ifndef WEBD_COURIER_H
 #define WEBD_COURIER_H
@@ -26,6 +27,10 @@ void	courier_close(struct courier **courier);
 bool	courier_ask(struct courier *courier, struct settings *settings,
 	    const struct words *words, const char *address,
 	    const struct subject *subject);
+
+/* Mails a message, which is copied, in the same way. */
+bool	courier_post(struct courier *courier, struct settings *settings,
+	    const char *address, struct span message);
 
 /* Mails what is in message now.  Returns 0, or -1 with FAIL_TEMP or
  * FAIL_INPUT. */

@@ -154,14 +154,11 @@ show_ask(const struct request *r, unsigned status, struct answer *answer)
 	struct buf *out = &answer->body;
 
 	page_begin(answer, r, status, WORD_DATA_TITLE);
-	if (status == 400) {
-		buf_add_str(out, "<p class=\"say\" role=\"alert\">");
-		page_word(out, r, WORD_ADDRESS_WRONG);
-		buf_add_str(out, "</p>\n");
-	}
+	if (status == 400)
+		page_mistake(out, r, WORD_ADDRESS_WRONG);
 	page_paragraph(out, r, WORD_DATA_ASK_TEXT);
 	page_form(out, r, "data");
-	page_address_field(out, r);
+	page_address_field(out, r, status == 400);
 	page_button(out, r, WORD_DATA_ASK_BUTTON, ACTION_ASK, false);
 	buf_add_str(out, "</form>\n");
 	page_who(out, r);
@@ -315,6 +312,12 @@ add_evidence(struct buf *out, const struct request *r, const struct known *k)
 		page_row(out, r, WORD_BASIS_LABEL, basis_text(r, e->basis));
 }
 
+static const char *
+name_of(const struct known *k)
+{
+	return k->list != NULL ? k->list->name : k->id;
+}
+
 static void
 add_wording(struct buf *out, const struct request *r, const struct known *k)
 {
@@ -326,7 +329,8 @@ add_wording(struct buf *out, const struct request *r, const struct known *k)
 		return;
 	rc = notice_text(r->settings, k->evidence.digest, &text, &fail);
 	if (rc == 1)
-		page_details(out, r, WORD_WORDING_LABEL, buf_span(&text));
+		page_details(out, r, WORD_WORDING_LABEL, name_of(k),
+		    buf_span(&text));
 	else if (rc == -1)
 		log_error("%s", fail.text);
 	buf_fini(&text);
@@ -356,16 +360,18 @@ add_switch(struct buf *out, const struct request *r, const struct known *k,
 		rc = wording_newest(r->settings, k->list, r->words->tag,
 		    &wording, &fail);
 		if (rc == 1)
-			page_details(out, r, WORD_NOTICE_LABEL,
+			page_details(out, r, WORD_NOTICE_LABEL, name_of(k),
 			    buf_span(&wording.text));
 	}
 	add_session_form(out, r, key, k->id);
 	if (is_on)
-		page_button(out, r, WORD_LIST_OFF_BUTTON, ACTION_OFF, false);
+		page_button_about(out, r, WORD_LIST_OFF_BUTTON, name_of(k),
+		    ACTION_OFF, false);
 	else if (rc != -1) {
 		if (rc == 1)
 			page_hidden(out, "notice", wording.notice.digest);
-		page_button(out, r, WORD_LIST_ON_BUTTON, ACTION_ON, true);
+		page_button_about(out, r, WORD_LIST_ON_BUTTON, name_of(k),
+		    ACTION_ON, true);
 	}
 	buf_add_str(out, "</form>\n");
 	wording_fini(&wording);
@@ -392,7 +398,7 @@ add_list(struct buf *out, const struct request *r, const struct known *k,
 	    !k->list->sign_up)
 		return;
 	buf_add_str(out, "<section>\n<h3><bdi>");
-	page_text(out, k->list != NULL ? k->list->name : k->id);
+	page_text(out, name_of(k));
 	buf_add_str(out, "</bdi></h3>\n<p><strong>");
 	page_word(out, r, word_of_state(reason));
 	buf_add_str(out, "</strong></p>\n<dl>\n");

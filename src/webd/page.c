@@ -53,7 +53,8 @@ static const char style[] =
     "background:var(--panel)}"
     "button:focus-visible,a:focus-visible,input:focus-visible,"
     "summary:focus-visible{outline:3px solid var(--ink);outline-offset:3px}"
-    "a{color:inherit}footer{margin-top:2.5rem;padding-top:1rem;"
+    "a{color:inherit;display:inline-block;padding:.2rem 0}"
+    "footer{margin-top:2.5rem;padding-top:1rem;"
     "border-top:1px solid var(--line);color:var(--soft);font-size:.9375rem}"
     "@media print{button{border:1px solid #000}}";
 
@@ -218,18 +219,49 @@ page_hidden(struct buf *out, const char *name, const char *value)
 	buf_add_str(out, "\">\n");
 }
 
-void
-page_button(struct buf *out, const struct request *r, enum word word,
-    const char *action, bool is_second)
+/* The name that is heard begins with the one that is seen (WCAG 2.5.3). */
+static void
+add_heard_name(struct buf *out, const struct request *r, enum word word,
+    const char *about)
 {
-	buf_addf(out, "<button%s name=\"action\" value=\"%s\">",
+	if (about == NULL)
+		return;
+	buf_add_str(out, " aria-label=\"");
+	page_word(out, r, word);
+	buf_add_str(out, ": ");
+	page_text(out, about);
+	buf_add_char(out, '"');
+}
+
+void
+page_button_about(struct buf *out, const struct request *r, enum word word,
+    const char *about, const char *action, bool is_second)
+{
+	buf_addf(out, "<button%s name=\"action\" value=\"%s\"",
 	    is_second ? " class=\"second\"" : "", action);
+	add_heard_name(out, r, word, about);
+	buf_add_char(out, '>');
 	page_word(out, r, word);
 	buf_add_str(out, "</button>\n");
 }
 
 void
-page_address_field(struct buf *out, const struct request *r)
+page_button(struct buf *out, const struct request *r, enum word word,
+    const char *action, bool is_second)
+{
+	page_button_about(out, r, word, NULL, action, is_second);
+}
+
+void
+page_mistake(struct buf *out, const struct request *r, enum word word)
+{
+	buf_add_str(out, "<p class=\"say\" role=\"alert\" id=\"mistake\">");
+	page_word(out, r, word);
+	buf_add_str(out, "</p>\n");
+}
+
+void
+page_address_field(struct buf *out, const struct request *r, bool is_wrong)
 {
 	buf_add_str(out, "<label for=\"address\">");
 	page_word(out, r, WORD_ADDRESS_LABEL);
@@ -237,7 +269,7 @@ page_address_field(struct buf *out, const struct request *r)
 	    "name=\"address\" autocomplete=\"email\" required "
 	    "maxlength=\"320\" value=\"");
 	page_text(out, r->form.address);
-	buf_add_str(out, "\">\n");
+	buf_addf(out, "\"%s>\n", is_wrong ? PAGE_MISTAKE : "");
 }
 
 void
@@ -250,9 +282,11 @@ page_words(struct buf *out, struct span text)
 
 void
 page_details(struct buf *out, const struct request *r, enum word summary,
-    struct span text)
+    const char *about, struct span text)
 {
-	buf_add_str(out, "<details><summary>");
+	buf_add_str(out, "<details><summary");
+	add_heard_name(out, r, summary, about);
+	buf_add_char(out, '>');
 	page_word(out, r, summary);
 	buf_add_str(out, "</summary>");
 	page_words(out, text);

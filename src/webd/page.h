@@ -45,12 +45,24 @@ void	page_hidden(struct buf *out, const char *name, const char *value);
 /* A button that sends `action'. */
 void	page_button(struct buf *out, const struct request *r, enum word word,
 	    const char *action, bool is_second);
+/* One of several that say the same: who can't see what it stands below hears
+ * what it is about as well. */
+void	page_button_about(struct buf *out, const struct request *r,
+	    enum word word, const char *about, const char *action,
+	    bool is_second);
+/* What was wrong with what was typed; the field refers to it by PAGE_MISTAKE,
+ * attributes for it. */
+#define PAGE_MISTAKE	" aria-invalid=\"true\" aria-describedby=\"mistake\""
+void	page_mistake(struct buf *out, const struct request *r,
+	    enum word word);
 /* The field for an e-mail address. */
-void	page_address_field(struct buf *out, const struct request *r);
-/* Words of several lines, as they are; and behind a summary. */
+void	page_address_field(struct buf *out, const struct request *r,
+	    bool is_wrong);
+/* Words of several lines, as they are; and behind a summary, which is about
+ * something as a button may be (NULL: it is the only one). */
 void	page_words(struct buf *out, struct span text);
 void	page_details(struct buf *out, const struct request *r,
-	    enum word summary, struct span text);
+	    enum word summary, const char *about, struct span text);
 /* Who is responsible, and what people can ask for (GDPR Art. 13). */
 void	page_who(struct buf *out, const struct request *r);
 

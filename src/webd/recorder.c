@@ -30,13 +30,15 @@
 #define IDLE_MS		5000	/* others write the ledger, too */
 #define APPLY_MS	10000	/* for one batch */
 #define LOOKUP_PAUSE_MS	5000	/* after one that failed */
+#define CATCH_UP_MS	5000
 
 struct recorder {
 	const struct settings *settings;
 	struct metrics	*metrics;
 	struct journal	*ledger;
 	struct store	*reader;	/* NULL: Redis must not be used */
-	char		*password;	/* of who writes; NULL */
+	const char	*username;	/* as whom we use Redis; NULL */
+	char		*password;	/* NULL */
 	_Atomic int64_t	 lookups_from_ms;	/* none before */
 	_Atomic int64_t	 latest_ms;	/* that the clock ever showed */
 	char		 host[256];
@@ -48,6 +50,9 @@ struct recorder {
 	pthread_t	 thread;
 	pthread_mutex_t	 lock;		/* for what follows */
 	pthread_cond_t	 wakes;
+	pthread_cond_t	 finishes;	/* a try has ended */
+	uint64_t	 begun, ended;	/* tries to apply */
+	int		 result;	/* of the last that ended */
 	bool		 is_due;	/* there is something to apply */
 	bool		 stopping;
 	int64_t		 behind_since_ms;
@@ -90,6 +95,7 @@ wait_for_work(struct recorder *r, bool failed)
 	    ETIMEDOUT)
 		;
 	r->is_due = false;
+	r->begun++;
 	go_on = !r->stopping;
 	(void)pthread_mutex_unlock(&r->lock);
 	return go_on;
@@ -101,6 +107,9 @@ note_result(struct recorder *r, int rc, const struct fail *fail)
 	int64_t before;
 
 	(void)pthread_mutex_lock(&r->lock);
+	r->ended = r->begun;
+	r->result = rc;
+	(void)pthread_cond_broadcast(&r->finishes);
 	before = r->behind_since_ms;
 	r->behind_since_ms = rc == 0 ? 0 : before != 0 ? before :
 	    clock_now_ms();
@@ -112,7 +121,21 @@ note_result(struct recorder *r, int rc, const struct fail *fail)
 		log_info("Redis has all opt-outs again");
 }
 
-/* As who writes, where there is one. */
+/* As our own user, or else who writes, or else who there is. */
+static int
+choose_user(struct recorder *r, struct fail *fail)
+{
+	const struct settings *s = r->settings;
+
+	r->username = s->web.redis_username;
+	if (settings_web_password(s, &r->password, fail) == -1)
+		return -1;
+	if (r->password != NULL)
+		return 0;
+	r->username = s->redis.writer_username;
+	return settings_writer_password(s, &r->password, fail);
+}
+
 static struct store_options
 store_options_of(const struct recorder *r, int timeout_ms)
 {
@@ -125,7 +148,7 @@ store_options_of(const struct recorder *r, int timeout_ms)
 	    .wait_replicas = s->redis.wait_replicas, .timeout_ms = timeout_ms };
 
 	if (r->password != NULL) {
-		options.username = s->redis.writer_username;
+		options.username = r->username;
 		options.password = r->password;
 	}
 	return options;
@@ -175,6 +198,27 @@ keep_applying(void *argument)
 			note_result(r, rc, &fail);
 	}
 	return NULL;
+}
+
+int
+recorder_catch_up(struct recorder *r, struct fail *fail)
+{
+	struct timespec until = clock_deadline(clock_monotonic_ms() +
+	    CATCH_UP_MS);
+	uint64_t mine;
+	int rc = 0;
+
+	(void)pthread_mutex_lock(&r->lock);
+	/* One that has begun may have read the end of the ledger already. */
+	mine = r->begun + 1;
+	r->is_due = true;
+	(void)pthread_cond_signal(&r->wakes);
+	while (r->ended < mine && !r->stopping && rc != ETIMEDOUT)
+		rc = pthread_cond_timedwait(&r->finishes, &r->lock, &until);
+	rc = r->ended >= mine ? r->result : -1;
+	(void)pthread_mutex_unlock(&r->lock);
+	return rc == 0 ? 0 : fail_set(fail, FAIL_TEMP, "Redis does not have "
+	    "all of the ledger yet");
 }
 
 /* -- recording -- */
@@ -404,6 +448,7 @@ start_thread(struct recorder *r, struct fail *fail)
 
 	(void)pthread_mutex_init(&r->lock, NULL);
 	clock_cond_init(&r->wakes);
+	clock_cond_init(&r->finishes);
 	r->is_due = true;	/* what waited while we were not there */
 	err = pthread_create(&r->thread, NULL, keep_applying, r);
 	return err == 0 ? 0 : fail_errno(fail, FAIL_SETUP, err,
@@ -433,7 +478,7 @@ recorder_open(const struct settings *settings, struct metrics *metrics,
 	r->metrics = metrics;
 	if (gethostname(r->host, sizeof(r->host) - 1) == -1)
 		memcpy(r->host, "localhost", sizeof("localhost"));
-	if (settings_writer_password(settings, &r->password, fail) == 0 &&
+	if (choose_user(r, fail) == 0 &&
 	    open_ledger(r, fail) == 0) {
 		open_reader(r);
 		if (start_thread(r, fail) == 0) {
@@ -459,6 +504,7 @@ recorder_close(struct recorder **recorder)
 	(void)pthread_mutex_unlock(&r->lock);
 	(void)pthread_join(r->thread, NULL);
 	(void)pthread_cond_destroy(&r->wakes);
+	(void)pthread_cond_destroy(&r->finishes);
 	(void)pthread_mutex_destroy(&r->lock);
 	free_recorder(r);
 }

@@ -37,6 +37,12 @@ int	recorder_opt_out(struct recorder *recorder,
 	    const char *actor, struct fail *fail)
 	    __attribute__((warn_unused_result));
 
+/* Waits until Redis has all that was in the ledger of this host when this was
+ * called, whoever wrote it, so that a look-up misses no opt-out; some seconds at
+ * most.  Returns 0, or -1 with FAIL_TEMP. */
+int	recorder_catch_up(struct recorder *recorder, struct fail *fail)
+	    __attribute__((warn_unused_result));
+
 /* The time of an opt-out that is made now (when_opted_out()). */
 int64_t	recorder_opt_out_ms(struct recorder *recorder,
 	    const struct subject *subject, const struct list *list);

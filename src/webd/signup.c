@@ -6,11 +6,12 @@
  *
  * Where a list wants a confirmation, or the person opted out of something
  * before, a mail goes out first, and nothing counts until its link was
- * confirmed: nobody can sign up somebody else, nor lift an opt-out.  What was
- * asked for is recorded as a grant that waits, unless the person is subscribed:
- * a stranger must not turn a consent into one that waits.  The link holds all
- * that a confirmation needs, so nothing about a request is kept elsewhere, and
- * one that nobody confirms lapses by itself.
+ * confirmed: nobody can sign up somebody else, nor lift an opt-out.  The answer
+ * does not tell who opted out before.  What was asked for is recorded as a grant
+ * that waits, unless the person is subscribed: a stranger must not turn a
+ * consent into one that waits.  The link holds all that a confirmation needs, so
+ * nothing about a request is kept elsewhere, and one that nobody confirms lapses
+ * by itself.
  */
 #include <stdio.h>
 #include <string.h>
@@ -102,19 +103,23 @@ look_up(struct site *site, const struct subject *subject,
 {
 	struct store *store = recorder_store(site->recorder);
 
-	return store == NULL ? fail_set(fail, FAIL_TEMP, "Redis must not be "
-	    "used") : store_lookup(store, subject, list->id, out, fail);
+	if (store == NULL)
+		return fail_set(fail, FAIL_TEMP, "Redis must not be used");
+	/* A Redis that was emptied, or was away, knows of no opt-out. */
+	if (recorder_catch_up(site->recorder, fail) == -1)
+		return -1;
+	return store_lookup(store, subject, list->id, out, fail);
 }
 
-static int
-mail_link(const struct request *r, const struct wish *w, struct fail *fail)
+/* Adds the mail with the link that confirms it. */
+static void
+add_letter(struct buf *message, const struct request *r, const struct wish *w)
 {
 	struct link link = { .purpose = LINK_CONFIRM, .subject = w->subject,
 	    .at_ms = w->at_ms };
-	struct buf url = BUF_INIT(4096), message = BUF_INIT(LETTER_MAX);
+	struct buf url = BUF_INIT(4096);
 	struct letter letter = { .settings = r->settings, .words = r->words,
 	    .recipient = w->address, .now_ms = w->at_ms };
-	int rc;
 
 	token_list(span_str(w->list->id), link.list);
 	wording_detail(&w->wording, link.detail);
@@ -122,34 +127,59 @@ mail_link(const struct request *r, const struct wish *w, struct fail *fail)
 	buf_addf(&url, "%sconfirm/", r->settings->web.url);
 	link_add(&url, r->settings->link_key, &link);
 	letter.link = buf_get(&url);
-	letter_confirm(&message, &letter, w->list, w->at_ms +
+	letter_confirm(message, &letter, w->list, w->at_ms +
 	    valid_ms(r->settings, w->at_ms), buf_span(&w->wording.text));
-	rc = courier_send(r->settings, w->address, buf_span(&message), fail);
 	buf_fini(&url);
-	buf_fini(&message);
-	return rc;
 }
 
-static enum outcome
-ask_to_confirm(struct site *site, const struct request *r,
-    const struct wish *w, const struct record *record, struct fail *fail)
+static bool
+may_ask(struct site *site, const struct request *r, const struct wish *w)
 {
 	struct buf key = BUF_INIT(128);
-	bool waits = w->list->double_opt_in && consent_state(w->list, record,
-	    w->at_ms) != REASON_GRANTED;
 	bool allowed;
 
 	subject_format(&key, &w->subject);
 	buf_addf(&key, " %s", w->list->id);
 	allowed = site_may_mail(site, r, site->per_sign_up, buf_span(&key));
 	buf_fini(&key);
-	if (!allowed)
-		return OUTCOME_OFTEN;
-	if (mail_link(r, w, fail) == -1)
+	return allowed;
+}
+
+static enum outcome
+ask_to_confirm(struct site *site, const struct request *r,
+    const struct wish *w, const struct record *record, struct fail *fail)
+{
+	bool waits = consent_state(w->list, record, w->at_ms) !=
+	    REASON_GRANTED;
+	struct buf message = BUF_INIT(LETTER_MAX);
+	int rc;
+
+	add_letter(&message, r, w);
+	rc = courier_send(r->settings, w->address, buf_span(&message), fail);
+	buf_fini(&message);
+	if (rc == -1)
 		return fail->class == FAIL_INPUT ? OUTCOME_REFUSED :
 		    OUTCOME_LATER;
 	return waits && record_grant(site, w, fail) == -1 ? OUTCOME_LATER :
 	    OUTCOME_SENT;
+}
+
+/* Later, for whoever asked must not learn that there was an opt-out. */
+static enum outcome
+ask_again(struct site *site, const struct request *r, const struct wish *w,
+    struct fail *fail)
+{
+	struct buf message = BUF_INIT(LETTER_MAX);
+	bool taken;
+
+	add_letter(&message, r, w);
+	taken = courier_post(site->courier, r->settings, w->address,
+	    buf_span(&message));
+	buf_fini(&message);
+	if (taken)
+		return OUTCOME_SENT;
+	(void)fail_set(fail, FAIL_TEMP, "too many mails wait");
+	return OUTCOME_LATER;
 }
 
 static enum outcome
@@ -160,10 +190,12 @@ sign_up(struct site *site, const struct request *r, const struct wish *w,
 
 	if (look_up(site, &w->subject, w->list, &record, fail) == -1)
 		return OUTCOME_LATER;
-	if (w->list->double_opt_in || has_opted_out(&record))
-		return ask_to_confirm(site, r, w, &record, fail);
-	if (!site_may_try(site, r))
+	if (!may_ask(site, r, w))
 		return OUTCOME_OFTEN;
+	if (w->list->double_opt_in)
+		return ask_to_confirm(site, r, w, &record, fail);
+	if (has_opted_out(&record))
+		return ask_again(site, r, w, fail);
 	return record_grant(site, w, fail) == -1 ? OUTCOME_LATER :
 	    OUTCOME_DONE;
 }
@@ -193,16 +225,18 @@ log_outcome(const struct wish *w, enum outcome outcome,
 
 static void
 add_form(struct buf *out, const struct request *r, const struct list *list,
-    const struct wording *wording)
+    const struct wording *wording, bool has_mistake, enum word mistake)
 {
+	bool is_box = has_mistake && mistake == WORD_AGREE_MISSING;
+
 	page_form(out, r, NULL);
-	page_address_field(out, r);
+	page_address_field(out, r, has_mistake && !is_box);
 	if (wording->notice.digest[0] != '\0')
 		page_hidden(out, "notice", wording->notice.digest);
 	if (policy_takes_explicit_only(list)) {
-		buf_add_str(out, "<label class=\"box\"><input "
+		buf_addf(out, "<label class=\"box\"><input "
 		    "type=\"checkbox\" name=\"agree\" value=\"yes\" "
-		    "required>");
+		    "required%s>", is_box ? PAGE_MISTAKE : "");
 		page_word(out, r, WORD_AGREE_LABEL);
 		buf_add_str(out, "</label>\n");
 	}
@@ -219,11 +253,8 @@ show_form(const struct request *r, const struct list *list,
 
 	page_begin(answer, r, status, WORD_SUBSCRIBE_TITLE);
 	answer->may_be_framed = true;
-	if (status != 200) {
-		buf_add_str(out, "<p class=\"say\" role=\"alert\">");
-		page_word(out, r, mistake);
-		buf_add_str(out, "</p>\n");
-	}
+	if (status != 200)
+		page_mistake(out, r, mistake);
 	page_labelled(out, r, WORD_NEWSLETTER, list->name);
 	if (list->purpose != NULL)
 		page_labelled(out, r, WORD_PURPOSE_LABEL, list->purpose);
@@ -233,7 +264,7 @@ show_form(const struct request *r, const struct list *list,
 	}
 	page_paragraph(out, r, list->double_opt_in ?
 	    WORD_SUBSCRIBE_CONFIRM_TEXT : WORD_SUBSCRIBE_TEXT);
-	add_form(out, r, list, wording);
+	add_form(out, r, list, wording, status != 200, mistake);
 	page_paragraph(out, r, WORD_LEAVE_TEXT);
 	page_who(out, r);
 	page_end(answer, r);
@@ -241,7 +272,7 @@ show_form(const struct request *r, const struct list *list,
 
 static void
 show_outcome(const struct request *r, const struct wish *w,
-    enum outcome outcome, struct answer *answer)
+    enum outcome outcome, bool is_confirmed, struct answer *answer)
 {
 	static const struct {
 		unsigned status;
@@ -254,16 +285,22 @@ show_outcome(const struct request *r, const struct wish *w,
 		[OUTCOME_LATER] = { 503, WORD_LATER_TITLE, WORD_LATER_TEXT },
 	};
 
+	/* Whether there was an opt-out is between the person and us. */
+	bool is_open_end = !is_confirmed && !w->list->double_opt_in &&
+	    (outcome == OUTCOME_SENT || outcome == OUTCOME_DONE);
+
 	if (outcome == OUTCOME_REFUSED) {
 		show_form(r, w->list, &w->wording, 400, WORD_ADDRESS_WRONG,
 		    answer);
 		return;
 	}
-	page_begin(answer, r, pages[outcome].status, pages[outcome].title);
-	answer->may_be_framed = true;
+	page_begin(answer, r, pages[outcome].status, is_open_end ?
+	    WORD_SIGNED_TITLE : pages[outcome].title);
+	answer->may_be_framed = !is_confirmed;
 	page_labelled(&answer->body, r, WORD_NEWSLETTER, w->list->name);
-	page_paragraph(&answer->body, r, pages[outcome].text);
-	if (outcome == OUTCOME_DONE)
+	page_paragraph(&answer->body, r, is_open_end ? WORD_SIGNED_TEXT :
+	    pages[outcome].text);
+	if (is_open_end || outcome == OUTCOME_DONE)
 		page_paragraph(&answer->body, r, WORD_LEAVE_TEXT);
 	page_end(answer, r);
 }
@@ -330,7 +367,7 @@ take_form(struct site *site, const struct request *r, struct wish *w,
 	outcome = prove(r, w, &fail) == -1 ? OUTCOME_LATER :
 	    sign_up(site, r, w, &fail);
 	log_outcome(w, outcome, &fail);
-	show_outcome(r, w, outcome, answer);
+	show_outcome(r, w, outcome, false, answer);
 }
 
 void
@@ -475,8 +512,7 @@ take_confirmation(struct site *site, const struct request *r,
 		page_add(answer, r, 503, PAGE_LATER, NULL);
 	} else {
 		log_info("confirmation link: list=%s, confirmed", list->id);
-		show_outcome(r, &w, OUTCOME_DONE, answer);
-		answer->may_be_framed = false;
+		show_outcome(r, &w, OUTCOME_DONE, true, answer);
 	}
 }
 

@@ -6,6 +6,7 @@
 usage: run.py [--quick] [--rounds N] [--only TEXT] [--postfix] [--persons N]
               BUILDDIR
        run.py --audit [--entries N] BUILDDIR
+       run.py --web [--quick] BUILDDIR
 
 Each scenario runs the filter (A) and the reference (B) in turn, A B A B …; what
 counts is the median of the ratios of neighbours, for the machine's speed
@@ -29,6 +30,7 @@ import audit  # noqa: E402
 import resources  # noqa: E402
 from rig import Filter, OpenDkim, Postfix, Redis, Rig, Service, Sink, run  # noqa
 from rig.process import accepts  # noqa: E402
+from web import bench_web  # noqa: E402
 
 PEOPLE = 100000
 
@@ -198,17 +200,25 @@ def main():
     p.add_argument("--audit", action="store_true")
     p.add_argument("--entries", type=int, default=10000000)
     p.add_argument("--persons", type=int, default=0)
+    p.add_argument("--web", action="store_true", help="consent-web alone")
     p.add_argument("build")
     args = p.parse_args()
     rounds = 2 if args.quick else args.rounds
     cpu = [line.split(":")[1].strip() for line in open("/proc/cpuinfo")
            if line.startswith("model name")]
-    print(f"{len(cpu)} x {cpu[0]}, Linux {platform.release()}, "
-          f"{rounds} rounds; medians of paired ratios (min-max)")
-    if args.audit:
-        audit.main(os.path.abspath(args.build), args.entries, 3)
+    machine = f"{len(cpu)} x {cpu[0]}, Linux {platform.release()}"
+    build = os.path.abspath(args.build)
+    if args.web:
+        print(f"{machine}, load {os.getloadavg()[0]:.1f}")
+        os.environ["CONSENT_MILTER_BUILD"] = build
+        with Rig("bench-web") as rig:
+            bench_web(rig, build, args.quick)
         return
-    bench = Bench(os.path.abspath(args.build))
+    print(f"{machine}, {rounds} rounds; medians of paired ratios (min-max)")
+    if args.audit:
+        audit.main(build, args.entries, 3)
+        return
+    bench = Bench(build)
     try:
         print(f"\n{'against nullcons':40} {'ratio':>6}  {'':11}  "
               f"target stretch   {'filter':>10} {'nullcons':>10}")

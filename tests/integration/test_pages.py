@@ -14,8 +14,9 @@ import re
 import time
 import urllib.parse
 
-from rig import (Browser, Filter, Postfix, Redis, Sink, TestCase, WEEKLY, Web,
-                 in_threads, program, read_text, run, wait_for, write_file)
+from rig import (Browser, Filter, Postfix, Redis, RedisError, RespClient, Sink,
+                 TestCase, WEEKLY, Web, in_threads, program, read_text, run,
+                 wait_for, write_file)
 
 FORM = "Content-Type: application/x-www-form-urlencoded"
 KEY = "0123456789abcdefghij"
@@ -33,16 +34,28 @@ def lists():
              "match": [{"sender": "*@closed.example.com"}]}]
 
 
-class Pages(TestCase):
+class Site(TestCase):
+    """consent-web with its pages, and a mail server behind the filter."""
+
     @classmethod
     def set_up_rig(cls):
-        cls.redis = Redis(cls.rig)
+        # consent-web has a user of its own in Redis.
+        acl = read_text(os.path.join(
+            os.path.dirname(os.path.abspath(__file__)), "..", "..", "conf",
+            "redis-acl.conf"))
+        cls.redis = Redis(cls.rig, options=[
+            line.replace("CHANGE-ME", "its-own") for line in acl.splitlines()
+            if line.startswith("user consent-web ")])
+        password = os.path.join(cls.rig.subdir("redis-web"), "password")
+        write_file(password, "its-own\n", 0o600)
         cls.sink = Sink(cls.rig)
         cls.filter = Filter(
             cls.rig, cls.redis, start=False, lists=lists(),
             web={"url": "https://news.example.com/my/",
                  "embed": "https://www.example.com",
-                 "api_keys": os.path.join(cls.rig.subdir("api"), "keys")},
+                 "api_keys": os.path.join(cls.rig.subdir("api"), "keys"),
+                 "redis_username": "consent-web",
+                 "redis_password_file": password},
             mail={"from": "news@news.example.com"},
             audit={"recipients": "masked"},
             controller={"dpo": "dpo@example.com",
@@ -67,12 +80,12 @@ class Pages(TestCase):
     def setUp(self):
         super().setUp()
         # Each test comes from somewhere else, for there are limits.
-        Pages.client = getattr(Pages, "client", 0) + 1
+        Site.client = getattr(Site, "client", 0) + 1
 
     # -- tools
 
     def headers(self, language="en"):
-        return [f"X-Forwarded-For: 203.0.113.9, 198.51.100.{Pages.client}",
+        return [f"X-Forwarded-For: 203.0.113.9, 198.51.100.{Site.client}",
                 f"Accept-Language: {language}"]
 
     def get(self, path, language="en"):
@@ -134,10 +147,12 @@ class Pages(TestCase):
 
     def mails(self, address):
         """How many are there once one more has come."""
-        Pages.seen = getattr(Pages, "seen", {})
-        Pages.seen[address] = Pages.seen.get(address, 0) + 1
-        return Pages.seen[address]
+        Site.seen = getattr(Site, "seen", {})
+        Site.seen[address] = Site.seen.get(address, 0) + 1
+        return Site.seen[address]
 
+
+class Pages(Site):
     # -- signing up
 
     def test_double_opt_in(self):
@@ -184,7 +199,7 @@ class Pages(TestCase):
         self.assertIn(digest, evidence)
         self.assertIn("web-form", evidence)
         self.assertIn("198.51.100.0", evidence)
-        self.assertNotIn(f"198.51.100.{Pages.client}\"", evidence)
+        self.assertNotIn(f"198.51.100.{Site.client}\"", evidence)
 
     def test_stranger_changes_nothing(self):
         """Whoever types somebody else's address neither ends a consent nor
@@ -204,6 +219,37 @@ class Pages(TestCase):
         answer = self.post(self.link_in(self.mail_for(b)), action="confirm")
         self.assertEqual(answer.status, 200)
         self.wait_state(b, "granted", "plain")
+
+    def test_opt_outs_are_not_told(self):
+        """Where no confirmation is asked for, the answer does not tell who has
+        opted out before, nor does how often one may ask."""
+        out, new = "told-out@example.org", "told-new@example.org"
+        self.filter.ctl("object", out)
+        answers = {a: [self.sign_up(a, "plain") for _ in range(4)]
+                   for a in (out, new)}
+        for x, y in zip(answers[out], answers[new]):
+            self.assertEqual((x.status, x.body), (y.status, y.body))
+        self.assertEqual([x.status for x in answers[new]],
+                         [200, 200, 200, 429])
+        self.mail_for(out, 3)
+        self.wait_state(new, "granted", "plain")
+        self.assertEqual(self.check(out, "plain"), "objected")
+
+    def test_emptied_redis(self):
+        """A Redis that forgot an opt-out lets no stranger lift it."""
+        a = "emptied@example.org"
+        self.filter.grant(a, list_id="plain")
+        subject = self.ledger()[-1]["subject"]
+        self.assertEqual(self.web.click(self.web.link(a, "plain")).status,
+                         200)
+        self.wait_state(a, "withdrawn", "plain")
+        self.redis.call("FLUSHALL")
+        self.assertEqual(self.sign_up(a, "plain").status, 200)
+        self.mail_for(a)
+        self.assertEqual([e["event"] for e in self.ledger()
+                          if e["subject"] == subject],
+                         ["grant", "withdraw"])
+        self.wait_state(a, "withdrawn", "plain")
 
     def test_opt_out_overtakes_the_link(self):
         a = "overtaken@example.org"
@@ -256,6 +302,43 @@ class Pages(TestCase):
         self.filter.grant(a)
         self.assertEqual(self.web.click(self.web.link(a)).status, 200)
 
+    def test_clients(self):
+        """All addresses of an IPv6 network are one client, and nobody is who
+        they say they are: what the proxy says comes last."""
+        def ask(name, *forwarded):
+            return self.web.request(
+                "POST", "/my/data", f"address={name}@example.org".encode(),
+                [FORM, *[f"X-Forwarded-For: {at}" for at in forwarded]]
+            ).status
+        n = Site.client
+        statuses = [ask(f"six{i}", f"2001:db8:0:{n}::{i:x}")
+                    for i in range(25)]
+        self.assertEqual(statuses, [200] * 20 + [429] * 5)
+        self.assertEqual(ask("six", f"2001:db8:1:{n}::1"), 200)
+        statuses = [ask(f"said{i}", f"192.0.2.{i}", f"198.51.100.{n}")
+                    for i in range(25)]
+        self.assertEqual(statuses, [200] * 20 + [429] * 5)
+
+    def test_own_redis_user(self):
+        """All tests here run with it; it can do no more."""
+        a = "acl@example.org"
+        self.filter.grant(a, list_id="plain")
+        self.web.click(self.web.link(a, "plain"))
+        self.wait_state(a, "withdrawn", "plain")
+        names = re.findall(r"\buser=([\w-]+)",
+                           self.redis.call("CLIENT", "LIST").decode())
+        self.assertIn("consent-web", names)
+        client = RespClient(self.redis.socket)
+        self.addCleanup(client.close)
+        client.call("AUTH", "consent-web", "its-own")
+        for words in (("KEYS", "*"), ("SCAN", "0"), ("GET", "c:x"),
+                      ("SET", "c:x", "1"), ("DEL", "c:x"), ("FLUSHALL",),
+                      ("EVAL", "return 1", "0"), ("CONFIG", "GET", "*"),
+                      ("ACL", "LIST"), ("HGETALL", "other"),
+                      ("SUBSCRIBE", "x"), ("MONITOR",), ("SHUTDOWN",)):
+            with self.assertRaisesRegex(RedisError, "NOPERM"):
+                client.call(*words)
+
     def test_mail_server_away(self):
         a = "later@example.org"
         self.postfix.stop()
@@ -303,9 +386,11 @@ class Pages(TestCase):
         self.assertEqual(self.ledger()[-1]["actor"], "api shop")
         self.post(self.link_in(self.mail_for(a)), action="confirm")
         self.wait_state(a, "granted")
-        self.assertEqual(self.program(
-            {"address": "api2@example.org", "list": "plain"}),
-            (200, {"state": "granted"}))
+        # It asks for many people.
+        for i in range(25):
+            self.assertEqual(self.program(
+                {"address": f"api{i}@example.org", "list": "plain"}),
+                (200, {"state": "granted"}))
 
     def test_program_refused(self):
         wish = {"address": "x@example.org", "list": "plain"}
@@ -554,6 +639,128 @@ class Pages(TestCase):
         wait_for(lambda: "Nyhetsbrev" in browser.text(), 10)
         self.assertEqual(browser.evaluate("document.documentElement."
                                           "scrollWidth <= 390"), True)
+
+
+# What of WCAG 2.2 AA a program can see of a page: labels (3.3.2), language
+# (3.1.1), title, headings, contrast of text (1.4.3) and of edges (1.4.11),
+# targets (2.5.8).  Returns what is wrong.
+LOOK = """(() => {
+const wrong = [];
+const numbers = c => c.match(/[\\d.]+/g).map(Number);
+const light = c => { const [r, g, b] = numbers(c).map(v => { v /= 255;
+    return v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4; });
+    return .2126 * r + .7152 * g + .0722 * b; };
+const contrast = (a, b) => { const x = light(a), y = light(b);
+    return (Math.max(x, y) + .05) / (Math.min(x, y) + .05); };
+const paper = e => { for (; e; e = e.parentElement) {
+    const c = getComputedStyle(e).backgroundColor;
+    if (numbers(c)[3] !== 0) return c; } return "rgb(255, 255, 255)"; };
+const say = (e, what) => wrong.push(what + ": " +
+    e.outerHTML.slice(0, 100));
+for (const e of document.querySelectorAll("main, main *")) {
+    const style = getComputedStyle(e);
+    if (![...e.childNodes].some(n => n.nodeType === 3 && n.data.trim()) ||
+        !e.getClientRects().length) continue;
+    if (contrast(style.color, paper(e)) < 4.5) say(e, "contrast");
+}
+for (const e of document.querySelectorAll(
+        "a, button, summary, input:not([type=hidden])")) {
+    const box = e.getBoundingClientRect(), style = getComputedStyle(e);
+    if (box.width < 24 || box.height < 24) say(e, "target");
+    if (e.matches("button, input[type=email]") &&
+        contrast(style.borderTopColor, paper(e.parentElement)) < 3)
+        say(e, "edge");
+    if (e.matches("input") && !e.labels.length) say(e, "label");
+}
+if (!document.documentElement.lang) wrong.push("no language");
+if (!document.title) wrong.push("no title");
+const levels = [...document.querySelectorAll("h1, h2, h3")].map(
+    e => Number(e.tagName[1]));
+if (levels.filter(n => n === 1).length !== 1) wrong.push("not one h1");
+levels.forEach((n, i) => { if (i && n > levels[i - 1] + 1)
+    wrong.push("a level of headings is left out"); });
+if (document.documentElement.scrollWidth > innerWidth)
+    wrong.push("wider than the window");
+const ids = [...document.querySelectorAll("[id]")].map(e => e.id);
+if (new Set(ids).size !== ids.length) wrong.push("an id twice");
+return wrong; })()"""
+
+
+class Accessible(Site):
+    """Every page in every language, as those see it who can't see all."""
+
+    def look(self, browser, what):
+        for width, is_dark in ((320, True), (1000, False)):
+            browser.resize(width)
+            browser.dark(is_dark)
+            self.assertEqual(browser.evaluate(LOOK), [], (what, width))
+        buttons = browser.names("button") + browser.names("link")
+        self.assertEqual(len(set(buttons)), len(buttons), (what, buttons))
+        self.assertNotIn("", buttons)
+
+    def look_at_focus(self, browser, what):
+        """Each stop of the Tab key can be seen."""
+        for _ in range(4):
+            browser.press("Tab")
+            self.assertEqual(browser.evaluate(
+                "(s => s.outlineStyle + parseFloat(s.outlineWidth))("
+                "getComputedStyle(document.activeElement))"), "solid3", what)
+
+    def click(self, browser, selector):
+        before = browser.text()
+        browser.evaluate(f"document.querySelector('{selector}').click()")
+        wait_for(lambda: browser.evaluate("document.readyState") ==
+                 "complete" and browser.text() not in ("", before), 15,
+                 f"the page behind {selector}")
+
+    def test_pages(self):
+        base = "http://%s:%d" % self.web.address
+        browser = Browser(self.rig)
+        for tag in ("en", "de", "fr", "es", "it", "sv"):
+            a = f"seen-{tag}@example.org"
+            for list_id, basis in (("weekly", "consent"),
+                                   ("plain", "consent"),
+                                   ("health", "explicit-consent")):
+                self.filter.grant(a, list_id=list_id, notice="weekly 1.0",
+                                  language="en", basis=basis)
+            browser.speak(tag)
+            if tag in ("en", "de"):
+                for path in ("subscribe/weekly", "subscribe/health", "data",
+                             "confirm/x"):
+                    browser.open(f"{base}/my/{path}")
+                    self.look(browser, (tag, path))
+                browser.open(base + self.web.link(a))
+                self.look(browser, (tag, "link"))
+                self.click(browser, "button")
+                self.look(browser, (tag, "unsubscribed"))
+            self.assertEqual(self.post("/my/data", address=a).status, 200)
+            browser.open(base + self.link_in(self.mail_for(a)))
+            self.click(browser, "button")
+            self.look(browser, (tag, "data"))
+            self.assertEqual(browser.evaluate(
+                "document.documentElement.lang"), tag)
+            heard = browser.names("button")
+            for name in ("Weekly news", "Plain <i>&</i> simple", "Health"):
+                self.assertEqual(len([x for x in heard if name in x]), 1,
+                                 heard)
+            if tag == "sv":
+                browser.resize(390, 2600)
+                self.look_at_focus(browser, tag)
+            self.click(browser, "button[value=erase]")
+            self.look(browser, (tag, "erase"))
+
+    def test_mistakes(self):
+        """What is wrong is told, and belongs to its field (3.3.1)."""
+        page = self.sign_up("x@").body.decode()
+        self.assertRegex(page, r'role="alert" id="mistake"')
+        self.assertRegex(page, r'value="x@" aria-invalid="true" '
+                         r'aria-describedby="mistake"')
+        page = self.sign_up("x@example.org", "health").body.decode()
+        self.assertRegex(page, r'name="agree" value="yes" required '
+                         r'aria-invalid="true" aria-describedby="mistake"')
+        self.assertNotRegex(page, r'type="email"[^>]*aria-invalid')
+        page = self.post("/my/data", address="x@").body.decode()
+        self.assertRegex(page, r'aria-describedby="mistake"')
 
 
 class NoPages(TestCase):

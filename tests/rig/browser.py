@@ -18,6 +18,8 @@ class Browser:
         open(url)     loads a page; .title .text() .language()
         press(key)    "Tab" or "Enter", as from a keyboard
         focused()     the text of what has the focus
+        names(role)   what a screen reader calls the elements of that role
+        speak(language) dark(is_dark) resize(width)   from the next page on
         screenshot(path)
     """
 
@@ -115,6 +117,25 @@ class Browser:
 
     def focused(self):
         return self.evaluate("document.activeElement.innerText")
+
+    def names(self, role):
+        nodes = self._call("Accessibility.getFullAXTree")["nodes"]
+        return [node["name"]["value"] for node in nodes
+                if not node["ignored"] and node["role"]["value"] == role]
+
+    def speak(self, language):
+        self._call("Network.enable")
+        self._call("Network.setExtraHTTPHeaders",
+                   headers={"Accept-Language": language})
+
+    def dark(self, is_dark):
+        self._call("Emulation.setEmulatedMedia", features=[{
+            "name": "prefers-color-scheme",
+            "value": "dark" if is_dark else "light"}])
+
+    def resize(self, width, height=800):
+        self._call("Emulation.setDeviceMetricsOverride", width=width,
+                   height=height, deviceScaleFactor=1, mobile=width < 600)
 
     def press(self, key):
         code = {"Tab": 9, "Enter": 13}[key]

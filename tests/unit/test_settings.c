@@ -499,6 +499,9 @@ test_mistakes(void)
 		{ HEAD "redis = {\nusername = \"m\"; };", "c:2: "
 		  "redis.username: Redis takes a user name only with a "
 		  "password, give redis.password_file, too\n" },
+		{ HEAD "web = {\nredis_username = \"w\"; };", "c:2: "
+		  "web.redis_username: Redis takes a user name only with a "
+		  "password, give web.redis_password_file, too\n" },
 		{ HEAD "redis = {\nwriter_username = \"m\"; };", "c:2: "
 		  "redis.writer_username: Redis takes a user name only with a "
 		  "password, give redis.writer_password_file, too\n" },
@@ -1059,7 +1062,7 @@ check_sample_defaults(const char *active, const char *uncommented)
 		"redis.sentinel.",
 		"unsubscribe.mailto", "unsubscribe.authserv_id",
 		"controller.", "web.url", "web.embed", "web.api_keys",
-		"web.metrics", "mail.from", "mail.envelope_sender",
+		"web.metrics", "web.redis_", "mail.from", "mail.envelope_sender",
 		"lists[1].purpose", "lists[1].list_id", "lists[1].max_age",
 		"lists[1].notice", "lists[1].match[",
 		"lists[1].confirmation[", "exempt[", "webhooks[",
