@@ -17,6 +17,18 @@ struct json_object {
 	json_t *root;
 };
 
+/* How many bytes from i on stand for themselves: nearly always all. */
+static size_t
+plain_length(struct span s, size_t i)
+{
+	size_t n = i;
+
+	while (n < s.len && s.p[n] >= 0x20 && s.p[n] < 0x7f &&
+	    s.p[n] != '"' && s.p[n] != '\\')
+		n++;
+	return n - i;
+}
+
 void
 json_add_string(struct buf *out, struct span s)
 {
@@ -25,17 +37,17 @@ json_add_string(struct buf *out, struct span s)
 	buf_add_char(out, '"');
 	while (i < s.len) {
 		unsigned char c = s.p[i];
-		size_t n;
+		size_t n = plain_length(s, i);
 
-		if (c == '"' || c == '\\') {
+		if (n > 0) {
+			buf_add(out, s.p + i, n);
+			i += n;
+		} else if (c == '"' || c == '\\') {
 			buf_add_char(out, '\\');
 			buf_add_char(out, (char)c);
 			i++;
 		} else if (c < 0x20 || c == 0x7f) {
 			buf_addf(out, "\\u%04x", c);
-			i++;
-		} else if (c < 0x80) {
-			buf_add_char(out, (char)c);
 			i++;
 		} else if ((n = utf8_length(span_from(s, i))) != 0) {
 			buf_add(out, s.p + i, n);

@@ -132,7 +132,11 @@ row_to_events(const struct row *row, const struct policy *policy,
 {
 	int64_t at, confirmed, withdrawn, objected, profiling;
 
-	memset(out, 0, sizeof(*out));
+	/* Not the events: they are large, and add_event() clears them. */
+	out->list = NULL;
+	memset(&out->subject, 0, sizeof(out->subject));
+	out->count = 0;
+	out->timeless = out->opts_out = false;
 	if (identify(row, policy, pseudonym_key, out, fail) == -1 ||
 	    read_time(row, COLUMN_AT, now_ms, &at, fail) == -1 ||
 	    read_time(row, COLUMN_CONFIRMED_AT, now_ms, &confirmed,

@@ -20,6 +20,8 @@
 
 #define RECIPIENT_TEXT_MAX	400
 #define LINE_MAX_BYTES		(16 * 1024)
+#define BODY_USUAL		800
+#define LINE_USUAL		200
 #define REF_BYTES		8
 #define REFS_DRAWN		32
 
@@ -203,6 +205,9 @@ audit_write(struct journal *journal, const struct audit_message *message,
 	for (size_t i = 0; i < n; i++) {
 		buf_init(&bodies[i], JOURNAL_BODY_MAX);
 		buf_init(&lines[i], LINE_MAX_BYTES);
+		/* As long as they usually are, at once. */
+		(void)buf_reserve(&bodies[i], BODY_USUAL);
+		(void)buf_reserve(&lines[i], LINE_USUAL);
 		add_entry(&bodies[i], &lines[i], message, &decisions[i],
 		    now_ms);
 		spans[i] = buf_span(&bodies[i]);

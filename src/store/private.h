@@ -63,7 +63,8 @@ void	command_key(struct buf *out, const struct subject *subject);
 
 /*
  * reply.c: answers, from a peer that is not trusted.  One reader per
- * connection, used by one thread; replies belong to whoever took them.
+ * connection, used by one thread at a time; replies belong to whoever took
+ * them.
  */
 enum reply_type {
 	REPLY_STRING,

@@ -3,8 +3,8 @@
  * SPDX-License-Identifier: BSD-2-Clause
  *
  * The consent cache on Redis (record.h describes keys and values).  One
- * connection serves all threads: each caller writes its own command, one
- * thread of the store reads the replies, so that look-ups of many sessions
+ * connection serves all threads: each caller writes its own command, and one of
+ * those who wait reads the replies of all, so that look-ups of many sessions
  * share the connection, and a caller waits for one round trip at the most.
  *
  * Failure: a command that takes longer than timeout_ms fails and the
