@@ -278,3 +278,27 @@ class StoreFaults(TestCase):
                                    check=False)
             self.assertEqual(done.returncode, 1, address)
         self.filter.ctl("check", "--list", "weekly", "stays@example.org")
+
+    def test_older_dump(self):
+        """Redis loses an opt-out that it had confirmed, and nobody is there
+        to apply it again: the filter of the host that took it knows."""
+        self.filter.grant("old@example.org")
+        self.redis.call("SAVE")
+        self.filter.ctl("withdraw", "--list", "weekly", "old@example.org")
+        self.redis.kill9()
+        self.redis.start()
+        self.assertEqual(self.filter.ctl("check", "--list", "weekly",
+                                         "old@example.org").stdout,
+                         "granted\n")
+        self.assert_recovers()
+        wait_for(lambda: self.rcpt("<old@example.org>")[0].text[:3] == "550",
+                 10, "the filter to look")
+        self.assertEqual(self.filter.decisions()[-1]["reason"], "withdrawn")
+        self.assertEqual(self.rcpt()[0].kind, "continue")
+        # the next change finds out as well, and says so
+        done = self.filter.ctl("grant", "--list", "weekly",
+                               "new@example.org")
+        self.assertIn("Redis has lost what it confirmed", done.stderr)
+        done = self.filter.ctl("check", "--list", "weekly",
+                               "old@example.org", check=False)
+        self.assertEqual(done.stdout, "withdrawn\n")

@@ -76,7 +76,7 @@ search_of consent consent -DSAFETY
 search_of consent cycles -DNP
 
 holds "any order" merge
-holds "failover" consent EVENTS=2 FAULTS=2 COPIES=1 FAILOVER=1 KILL=1
+holds "failover" consent EVENTS=2 FAULTS=1 COPIES=1 FAILOVER=1
 holds "flush and rebuild" consent EVENTS=2 FAULTS=1 FLUSH=1 REBUILDS=1
 holds "crash and rebuild" consent EVENTS=2 FAULTS=1 KILL=1 REBUILDS=1
 holds "power cut, late import" consent EVENTS=2 FAULTS=1 POWER=1 IMPORT=1
@@ -85,6 +85,8 @@ holds "erasure and flush" consent EVENTS=2 FAULTS=1 FLUSH=1 ERASE=1 IMPORT=1
 holds "filter and failover" consent EVENTS=2 FAULTS=1 COPIES=1 FAILOVER=1 \
     DECISIONS=1
 if [ "${MODEL_LONG:-}" = 1 ]; then
+	holds "failovers and crashes" consent EVENTS=2 FAULTS=2 COPIES=1 \
+	    FAILOVER=1 KILL=1
 	holds "power cut and failover" consent EVENTS=2 FAULTS=2 COPIES=1 \
 	    POWER=1 FAILOVER=1
 	holds "three events and failover" consent EVENTS=3 FAULTS=1 COPIES=1 \
