@@ -265,14 +265,15 @@ note_rebuild(const struct applier *a, const struct source *source, uint64_t seq,
  * must not be told that it has everything.
  */
 static int
-check_noted(struct applier *a, struct source *source, struct fail *fail)
+move_cursor(struct applier *a, struct source *source, struct fail *fail)
 {
-	uint64_t seq;
+	int rc = store_cursor_move(a->options.store, source->id, source->noted,
+	    source->done, fail);
 
-	if (redis_cursor(a, source, &seq, fail) == -1)
-		return -1;
-	if (seq == source->noted)
-		return 0;
+	if (rc == 1)
+		source->noted = source->done;
+	if (rc != 0)
+		return rc == 1 ? 0 : -1;
 	/* Read it again the next time. */
 	journal_reader_close(&source->reader);
 	return fail_set(fail, FAIL_TEMP, "Redis has lost what it confirmed, "
@@ -297,12 +298,8 @@ keep_cursor(struct applier *a, struct source *source, struct fail *fail)
 	if (source->stuck)
 		return 0;
 	if (identify(source, fail) == -1 ||
-	    check_noted(a, source, fail) == -1 ||
-	    store_cursor_set(a->options.store, source->id, source->done,
-	    fail) == -1)
-		return -1;
-	source->noted = source->done;
-	if (note_rebuild(a, source, source->done, fail) == -1)
+	    move_cursor(a, source, fail) == -1 ||
+	    note_rebuild(a, source, source->done, fail) == -1)
 		return -1;
 	if (source != &a->own || source->done <= a->cursor)
 		return 0;

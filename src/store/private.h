@@ -210,6 +210,8 @@ int	upkeep_cursor_get(struct link *link, const char *id, uint64_t *seq,
 	    struct fail *fail) __attribute__((warn_unused_result));
 int	upkeep_cursor_set(struct link *link, const char *id, uint64_t seq,
 	    struct fail *fail) __attribute__((warn_unused_result));
+int	upkeep_cursor_move(struct link *link, const char *id, uint64_t from,
+	    uint64_t to, struct fail *fail) __attribute__((warn_unused_result));
 int	upkeep_compact(struct link *link, bool *asked, struct fail *fail)
 	    __attribute__((warn_unused_result));
 

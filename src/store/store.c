@@ -237,6 +237,13 @@ store_cursor_set(struct store *store, const char *id, uint64_t seq,
 }
 
 int
+store_cursor_move(struct store *store, const char *id, uint64_t from,
+    uint64_t to, struct fail *fail)
+{
+	return upkeep_cursor_move(store->link, id, from, to, fail);
+}
+
+int
 store_compact(struct store *store, bool *asked, struct fail *fail)
 {
 	return upkeep_compact(store->link, asked, fail);

@@ -117,13 +117,19 @@ int	store_apply(struct store *store, const struct event *events, size_t n,
  * _get returns 0 with *seq (0 when absent), -1 with FAIL_TEMP, also when what
  * is there is no number.  _set returns 0 when Redis has confirmed, else -1 with
  * FAIL_TEMP; then the number may be the old or the new one.  It sets what it is
- * given, also a lower number.  What Redis loses between confirming events and
- * this call goes unnoticed, so the two belong close together.
+ * given, also a lower number.
+ *
+ * _move sets it when Redis holds `from', and returns 1; or 0 when Redis holds
+ * another number, which stays: it has lost something since `from' was read.
+ * Both commands go out together, and Redis runs such without one of somebody
+ * else's between them.
  */
 int	store_cursor_get(struct store *store, const char *id, uint64_t *seq,
 	    struct fail *fail) __attribute__((warn_unused_result));
 int	store_cursor_set(struct store *store, const char *id, uint64_t seq,
 	    struct fail *fail) __attribute__((warn_unused_result));
+int	store_cursor_move(struct store *store, const char *id, uint64_t from,
+	    uint64_t to, struct fail *fail) __attribute__((warn_unused_result));
 
 /*
  * After an erasure the append-only file and the dump still hold what was

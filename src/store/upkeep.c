@@ -106,6 +106,39 @@ upkeep_cursor_set(struct link *link, const char *id, uint64_t seq,
 	return rc;
 }
 
+int
+upkeep_cursor_move(struct link *link, const char *id, uint64_t from,
+    uint64_t to, struct fail *fail)
+{
+	struct buf commands = BUF_INIT(512);
+	struct reply *replies[2] = { NULL };
+	uint64_t held = 0;
+	struct fail unused;
+	char text[24];
+	int rc;
+
+	if (check_id(id, fail) == -1)
+		return -1;
+	(void)snprintf(text, sizeof(text), "%" PRIu64, to);
+	command_format(&commands, "HMGET", CURSOR_KEY, id, (char *)NULL);
+	command_format(&commands, "HSET", CURSOR_KEY, id, text, (char *)NULL);
+	rc = ask(link, &commands, replies, 2, fail);
+	buf_fini(&commands);
+	if (rc == 0 && replies[1]->type != REPLY_INTEGER)
+		rc = reply_fail(replies[1], fail);
+	/* What can't be read is as good as lost. */
+	if (rc == 0 && read_cursor(replies[0], &held, &unused) == -1)
+		held = 0;
+	reply_free(&replies[0]);
+	reply_free(&replies[1]);
+	if (rc == -1)
+		return -1;
+	/* Or an answer was lost, and this is the second time. */
+	if (held == from || held == to)
+		return 1;
+	return upkeep_cursor_set(link, id, held, fail);
+}
+
 /* A command that makes Redis write a file anew. */
 struct rewrite {
 	const char *command;

@@ -852,6 +852,14 @@ test_cursor(void)
 	/* Another ledger's is another number. */
 	CHECK_INT(store_cursor_get(store, "b", &seq, &fail), 0);
 	CHECK(seq == 0);
+	/* Moved from what it is, or left as it is. */
+	CHECK_INT(store_cursor_move(store, longest, 5, 6, &fail), 1);
+	CHECK_INT(store_cursor_move(store, longest, 5, 7, &fail), 0);
+	CHECK_STR(SERVER_ASK(&server, "HGET", "c:applied", longest), "6");
+	CHECK_INT(store_cursor_move(store, longest, 5, 6, &fail), 1);
+	CHECK_INT(store_cursor_move(store, "b", 1, 2, &fail), 0);
+	CHECK_INT(store_cursor_move(store, "", 1, 2, &fail), -1);
+	CHECK_INT(fail.class, FAIL_BUG);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		check_case((long)i);
 		CHECK_INT(store_cursor_get(store, bad[i], &seq, &fail), -1);
