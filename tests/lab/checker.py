@@ -239,7 +239,12 @@ class Evidence:
         self.start = self.lines["start"][0]
         self.changes = collections.defaultdict(list)    # by address
         for line in self.lines["change"]:
-            self.changes[line["address"]].append(Change(line, self.start))
+            change = Change(line, self.start)
+            self.changes[line["address"]].append(change)
+            if any(c["begin"] <= change.end <= c["end"]
+                   for c in self.disk_crashes()):
+                # A machine without power answers nobody.
+                change.acknowledged = change.complete = False
         audit = os.path.join(directory, "audit")
         self.ledger = Journal(os.path.join(audit, "ledger"), "ledger")
         self.decisions = Journal(audit, "decisions")
@@ -272,6 +277,15 @@ class Evidence:
                    for lag in self.lines["lag"] if lag["end"] > opt_out.end and
                    lag["begin"] < opt_out.end + BOUND_SEC)
         return opt_out.end + BOUND_SEC + max(0, late)
+
+    def disk_crashes(self):
+        return [c for c in self.lines["crash"] if c["of"] == "disk"]
+
+    def may_be_unsynced(self, rcpt):
+        """The decision may have gone with the power."""
+        return any(rcpt["begin"] < c["begin"] and
+                   rcpt["end"] > c["begin"] - UNSYNCED_SEC
+                   for c in self.disk_crashes())
 
     def is_suspended(self, moment):
         return any(s["begin"] <= moment <= s["end"] + BOUND_SEC
@@ -367,6 +381,8 @@ def accepted_mail_arrives(e):
                 for r in b["recipients"]}
     removed = {(d["message_id"], d["recipient"]) for d in
                e.decisions.of_type("decision") if d["action"] == "remove"}
+    removed |= {(f"<{r['id']}>", r["address"]) for r in e.lines["rcpt"]
+                if r["stage"] == "eom" and e.may_be_unsynced(r)}
     crashes = sum(c["of"] == "postfix" for c in e.lines["crash"])
     for m in e.lines["message"]:
         for address in m["recipients"]:
@@ -405,13 +421,10 @@ def decisions_are_on_record(e):
     refs = {d["ref"] for d in logged}
     accepted = collections.Counter(
         (d["subject"], d["list"]) for d in logged if d["action"] == "accept")
-    unsynced = [c["begin"] for c in e.lines["crash"] if c["of"] == "disk"]
     said_yes = collections.Counter()
     for r in e.lines["rcpt"]:
         reply = r["final"] if r["stage"] == "eom" else r["reply"]
-        if not reply or is_erased(e, r["address"]) or any(
-                r["begin"] < t and r["end"] > t - UNSYNCED_SEC
-                for t in unsynced):
+        if not reply or is_erased(e, r["address"]) or e.may_be_unsynced(r):
             continue
         ref = re.search(r"\(ref (\w+)\)", reply)
         if ref and ref.group(1) not in refs and UNRECORDED not in reply:
