@@ -109,9 +109,14 @@ load_settings(const char *path)
 {
 	struct buf errors = BUF_INIT(256 * 1024);
 	struct settings *settings;
+	struct fail fail;
 
 	if (settings_load(path, &settings, &errors) == -1) {
 		fputs(buf_get(&errors), stderr);
+		exit(EX_CONFIG);
+	}
+	if (runtime_check(settings, &fail) == -1) {
+		fprintf(stderr, "%s: %s\n", path, fail.text);
 		exit(EX_CONFIG);
 	}
 	buf_fini(&errors);

@@ -282,6 +282,15 @@ log_lines(struct span text)
 	}
 }
 
+int
+runtime_check(const struct settings *settings, struct fail *fail)
+{
+	if (settings->policy.list_count > 0)
+		return 0;
+	return fail_set(fail, FAIL_SETUP, "no lists: nobody's consent would "
+	    "be asked for, give at least one, lists = ( { ... } );");
+}
+
 static int
 read_settings(const char *path, struct settings **out)
 {
@@ -291,7 +300,8 @@ read_settings(const char *path, struct settings **out)
 
 	if (rc == -1)
 		log_lines(buf_span(&errors));
-	else if (settings_load_keys(*out, &fail) == -1) {
+	else if (runtime_check(*out, &fail) == -1 ||
+	    settings_load_keys(*out, &fail) == -1) {
 		log_error("%s", fail.text);
 		settings_put(out);
 		rc = -1;

@@ -22,6 +22,12 @@ struct snapshot {
 	size_t		 connections;	/* of MTAs, at the most */
 };
 
+/* Settings that are good as such, and not for a filter: without lists it would
+ * let all newsletters pass that bear no mark of bulk mail.  A file that was cut
+ * off may be so.  Returns 0, or -1 with FAIL_SETUP. */
+int	runtime_check(const struct settings *settings, struct fail *fail)
+	    __attribute__((warn_unused_result));
+
 struct runtime;
 
 /*

@@ -121,6 +121,18 @@ class Reload(TestCase):
         self.filter.reload(redis={"url": self.redis.url})
 
 
+    def test_reload_without_lists(self):
+        with open(self.filter.config_path) as f:
+            text = f.read()
+        self.filter.write_config(text[:text.index("lists =")])
+        try:
+            log = self.filter.signal_reload()
+        finally:
+            self.filter.write_config(text)
+        self.assertIn("no lists: nobody's consent would be asked for", log)
+        self.assertIn("reload refused", log)
+
+
 class Configuration(TestCase):
     @classmethod
     def set_up_rig(cls):
@@ -156,6 +168,14 @@ lists = ( { id = "Weekly"; name = "W"; match = ( { sendr = "*@x"; } );
             self.assertTrue(any(line.startswith(f"{path}:{number}: ") and
                                 word in line for line in lines),
                             f"{number} {word}: {done.stderr}")
+
+    def test_cut_off(self):
+        """Before the lists: what is there is good, and lets all pass."""
+        with open(self.filter.config_path) as f:
+            text = f.read()
+        path, done = self.check(text[:text.index("lists =")])
+        self.assertEqual(done.returncode, 78)
+        self.assertIn(f"{path}: no lists", done.stderr)
 
     def test_missing_file(self):
         done = run([program("consent-milter"), "-t", "-c", "/nonexistent"],
