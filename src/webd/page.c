@@ -308,23 +308,36 @@ add_duration(struct buf *out, const struct request *r,
 }
 
 static void
+add_kept(struct buf *out, const struct request *r, enum word what,
+    const struct duration *length)
+{
+	struct buf text = BUF_INIT(4096);
+
+	buf_addf(&text, "%s: ", r->words->text[what]);
+	add_duration(&text, r, length);
+	buf_add_str(out, "<dd><bdi>");
+	page_text(out, buf_get(&text));
+	buf_add_str(out, "</bdi></dd>\n");
+	buf_fini(&text);
+}
+
+static void
 add_retention(struct buf *out, const struct request *r)
 {
 	const struct settings *s = r->settings;
-	struct buf text = BUF_INIT(4096);
 
-	buf_addf(&text, "%s: ", r->words->text[WORD_RETENTION_DECISIONS]);
-	add_duration(&text, r, &s->retention.decisions);
-	page_row(out, r, WORD_RETENTION_LABEL, buf_get(&text));
-	buf_clear(&text);
-	buf_addf(&text, "%s: ", r->words->text[WORD_RETENTION_PROOF]);
-	add_duration(&text, r, &s->retention.proof);
+	buf_add_str(out, "<dt>");
+	page_word(out, r, WORD_RETENTION_LABEL);
+	buf_add_str(out, "</dt>\n");
+	add_kept(out, r, WORD_RETENTION_DECISIONS, &s->retention.decisions);
+	add_kept(out, r, WORD_RETENTION_PROOF, &s->retention.proof);
+	if (s->policy.evidence_ip != EVIDENCE_IP_OFF)
+		add_kept(out, r, WORD_RETENTION_IP, &s->retention.ip);
+	add_kept(out, r, WORD_RETENTION_PENDING, &s->retention.pending);
+	add_kept(out, r, WORD_RETENTION_REQUESTS, &s->retention.requests);
 	buf_add_str(out, "<dd><bdi>");
-	page_text(out, buf_get(&text));
-	buf_add_str(out, "</bdi></dd>\n<dd><bdi>");
 	page_word(out, r, WORD_RETENTION_SUPPRESSION);
 	buf_add_str(out, "</bdi></dd>\n");
-	buf_fini(&text);
 }
 
 void
@@ -360,15 +373,18 @@ add_footer(struct buf *out, const struct request *r)
 		return;
 	buf_add_str(out, "<footer>");
 	page_word(out, r, WORD_RESPONSIBLE);
-	buf_add_str(out, ": <bdi>");
-	page_text(out, name != NULL ? name : email);
-	buf_add_str(out, "</bdi>");
+	buf_add_str(out, ": ");
+	if (name != NULL) {
+		buf_add_str(out, "<bdi>");
+		page_text(out, name);
+		buf_add_str(out, email != NULL ? "</bdi>, " : "</bdi>");
+	}
 	if (email != NULL) {
-		buf_add_str(out, " (<a href=\"mailto:");
+		buf_add_str(out, "<a href=\"mailto:");
 		page_text(out, email);
 		buf_add_str(out, "\">");
 		page_text(out, email);
-		buf_add_str(out, "</a>)");
+		buf_add_str(out, "</a>");
 	}
 	buf_add_str(out, "</footer>\n");
 }

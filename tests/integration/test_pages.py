@@ -422,7 +422,8 @@ class Pages(Site):
         for word in ("Weekly news", "subscribed", "fair", "paper",
                      "consent", "You agree to <b>weekly</b> mail.",
                      "Example AB", "dpo@example.com", "The authority",
-                     "12 months", "36 months", "Profiling"):
+                     "12 months", "36 months", "confirmed: 90 days",
+                     "Profiling"):
             self.assertIn(word, text)
         self.assertNotIn(b"<b>weekly", answer.body)
         self.assertNotIn("Closed", text)
