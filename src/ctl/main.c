@@ -445,6 +445,20 @@ parse_global(int argc, char **argv)
 	return EX_USAGE;
 }
 
+/* Half an answer must not look like a whole one. */
+static int
+finish_output(int rc)
+{
+	bool had_failed = ferror(stdout) != 0;
+
+	errno = 0;
+	if (fflush(stdout) == 0 && !had_failed)
+		return rc;
+	ctl_warn("the output is not complete: %s", errno != 0 ?
+	    strerror(errno) : "it could not be written");
+	return rc == EX_OK ? EX_IOERR : rc;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -474,7 +488,5 @@ main(int argc, char **argv)
 		store_close(&ctl.store);
 	if (ctl.settings != NULL)
 		settings_put(&ctl.settings);
-	if (fflush(stdout) == EOF && rc == EX_OK)
-		rc = EX_IOERR;
-	return rc;
+	return finish_output(rc);
 }
