@@ -8,6 +8,7 @@ set -u
 LC_ALL=C
 export LC_ALL
 src=$(cd "${srcdir:-.}/tests/model" && pwd) || exit 1
+[ "${MODEL:-}" != skip ] || exit 77
 spin=$(command -v spin) || { echo "spin is not installed"; exit 77; }
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
