@@ -187,6 +187,23 @@ event_of(struct applier *a, const struct journal_entry *entry,
 	return 0;
 }
 
+/* Of numbers that count as applied, other entries have become: a writer took
+ * back what it could not finish, or an older ledger was put back.  How far that
+ * goes nobody knows, so all is applied again. */
+static int
+begin_anew(struct applier *a, struct source *source, uint64_t seq,
+    struct fail *fail)
+{
+	warn(a, "ledger entry %" PRIu64 " is another than the one that was "
+	    "applied (a full disk, or an older ledger was put back): applying "
+	    "the ledger again", seq);
+	journal_reader_close(&source->reader);
+	source->lost = true;
+	if (write_cursor(a, 0, fail) == -1)
+		return -1;
+	return fail_set(fail, FAIL_TEMP, "the ledger's end is another");
+}
+
 /*
  * Reads up to BATCH events behind the last one.  *seq is the last entry that
  * was read.  Returns how many, -1 with *fail.
@@ -210,6 +227,9 @@ read_batch(struct applier *a, struct source *source, uint64_t skip,
 			a->unreadable++;
 			continue;
 		}
+		if (entry.seq <= *seq && source == &a->own &&
+		    !source->rebuilding)
+			return begin_anew(a, source, entry.seq, fail);
 		*seq = entry.seq;
 		a->seqs[n] = entry.seq;
 		if (entry.seq > skip)
@@ -327,22 +347,6 @@ apply_batch(struct applier *a, struct source *source, size_t n, uint64_t seq,
 	return 0;
 }
 
-/* The ledger ends before what was applied: an older one was put back.  Its next
- * entries have numbers that count as applied, so all is applied again. */
-static int
-begin_anew(struct applier *a, struct source *source, uint64_t end,
-    struct fail *fail)
-{
-	warn(a, "the ledger ends with entry %" PRIu64 ", and %" PRIu64 " are "
-	    "applied: it is an older one, and applied again", end,
-	    source->done);
-	journal_reader_close(&source->reader);
-	source->lost = true;
-	if (write_cursor(a, 0, fail) == -1)
-		return -1;
-	return fail_set(fail, FAIL_TEMP, "the ledger is an older one");
-}
-
 static bool
 is_stopped(const struct applier *a)
 {
@@ -362,9 +366,6 @@ apply_next(struct applier *a, struct source *source, uint64_t from,
 		return -1;
 	if (n == 0 && seq == source->done)
 		return 0;
-	if (n == 0 && seq < source->done && source == &a->own &&
-	    !source->rebuilding)
-		return begin_anew(a, source, seq, fail);
 	if (apply_batch(a, source, (size_t)n, seq, fail) == -1) {
 		/* Read it again the next time. */
 		journal_reader_close(&source->reader);
