@@ -457,8 +457,10 @@ apply_own(struct applier *a, struct fail *fail)
 	a->own.lost = false;
 	if (find_start(a, fail) == -1)
 		return -1;
-	/* A cursor that went back: somebody wants a repetition. */
-	if (a->own.reader != NULL && a->cursor < a->own.done && !may_skip(a))
+	/* A cursor that went back: somebody wants a repetition.  When it has
+	 * moved while we are stuck, somebody else got further. */
+	if (a->own.reader != NULL && (a->own.stuck ||
+	    a->cursor < a->own.done) && !may_skip(a))
 		journal_reader_close(&a->own.reader);
 	if (a->own.reader == NULL) {
 		a->own.done = a->cursor;

@@ -164,8 +164,35 @@ test_taken_back(void)
 	journal_close(&ledger);
 }
 
+/* Somebody repairs a person and applies the ledger, while another one who
+ * applies it still knows of the damage. */
+static void
+test_repaired_by_another(void)
+{
+	struct applier *first, *second;
+
+	begin("repaired");
+	first = open_applier();
+	second = open_applier();
+	CHECK_STR(SERVER_ASK(&server, "HSET",
+	    "c:61000000000000000000000000000000", "weekly", "?"), "1");
+	record(EVENT_GRANT, 'a');
+	record(EVENT_GRANT, 'b');
+	CHECK_INT(apply(first), -1);
+	CHECK(is_granted('b'));
+	CHECK_STR(SERVER_ASK(&server, "DEL",
+	    "c:61000000000000000000000000000000"), "1");
+	CHECK_INT(apply(second), 0);
+	CHECK(is_granted('a'));
+	CHECK_INT(apply(first), 0);
+	applier_close(&first);
+	applier_close(&second);
+	journal_close(&ledger);
+}
+
 static const struct check_test tests[] = {
 	{ "taken-back", test_taken_back },
+	{ "repaired by another", test_repaired_by_another },
 };
 
 int
