@@ -511,22 +511,25 @@ rebuild_start(const struct applier *a, struct source *source,
 	return 0;
 }
 
-/* Its cursor goes, and the ledger's own takes its place. */
+/* The ledger's own cursor takes the place of that of the rebuild, which goes
+ * when replicas have both. */
 static int
 finish_rebuild(struct applier *a, struct source *source, struct fail *fail)
 {
 	char id[LEDGER_ID_ROOM];
 	struct store_progress progress = { .id = id,
-	    .from = source->in_redis, .to = 0, .end_id = source->id,
-	    .end_to = source->done };
+	    .from = source->in_redis, .to = source->done,
+	    .end_id = source->id, .end_to = source->done };
 
 	if (identify(source, fail) == -1)
 		return -1;
 	if (source->id[0] == '\0')
 		return 0;
 	rebuild_id(source, id);
-	return store_apply_from(a->options.store, NULL, 0, &progress, NULL,
-	    fail);
+	if (store_apply_from(a->options.store, NULL, 0, &progress, NULL,
+	    fail) == -1)
+		return -1;
+	return store_cursor_set(a->options.store, id, 0, fail);
 }
 
 static int

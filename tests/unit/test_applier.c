@@ -7,17 +7,22 @@
  */
 #include "ledger/applier.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 
-#include "base/file.h"
+#include "base/buf.h"
+#include "base/codec.h"
 #include "check.h"
 #include "ledger/append.h"
+#include "ledger/identity.h"
 #include "redis_server.h"
 
 #define TIMEOUT_MS	5000
 #define FIRST_MS	INT64_C(1764000000000)
 
 static struct server server;
+static char port[8];
 static struct store *store;
 static char top[] = "/tmp/test_applier.XXXXXX";
 static char warned[2048];	/* all that was since begin() */
@@ -190,9 +195,96 @@ test_repaired_by_another(void)
 	journal_close(&ledger);
 }
 
+/* The other host, whose ledger is read into Redis here: it goes on. */
+static char other_id[2 * LEDGER_ID_BYTES + 1];
+static atomic_bool is_rebuilt;
+
+static void *
+go_on(void *unused)
+{
+	redisContext *c = redisConnectUnix(server.sock);
+
+	while (c != NULL && !atomic_load(&is_rebuilt)) {
+		redisReply *r = redisCommand(c, "HINCRBY c:applied %s 1",
+		    other_id);
+
+		if (r == NULL)
+			break;
+		freeReplyObject(r);
+	}
+	if (c != NULL)
+		redisFree(c);
+	return unused;
+}
+
+static void
+identify(const char *of)
+{
+	unsigned char bytes[LEDGER_ID_BYTES];
+	struct buf text = BUF_INIT(64);
+	struct fail fail;
+
+	CHECK_INT(ledger_identity(of, bytes, &fail), 1);
+	hex_format(&text, bytes, sizeof(bytes));
+	(void)snprintf(other_id, sizeof(other_id), "%s", buf_get(&text));
+	buf_fini(&text);
+}
+
+static void
+start_replica(struct server *replica)
+{
+	const char *const args[] = { "--replicaof", "127.0.0.1", port, NULL };
+
+	server_start(replica, args);
+	for (int i = 0; i < 500 &&
+	    strcmp(SERVER_ASK(&server, "WAIT", "1", "100"), "1") != 0; i++)
+		sleep_ms(10);
+}
+
+/* While replicas are waited for, too. */
+static void
+test_other_goes_on(void)
+{
+	struct store_options options = { .url = server.url,
+	    .timeout_ms = TIMEOUT_MS, .wait_replicas = 1 };
+	struct store *plain = store;
+	struct applier *applier;
+	struct server replica;
+	char theirs[sizeof(directory)];
+	pthread_t thread;
+	struct fail fail;
+
+	begin("theirs");
+	record(EVENT_GRANT, 'a');
+	journal_close(&ledger);
+	memcpy(theirs, directory, sizeof(theirs));
+	identify(theirs);
+	begin("ours");
+	start_replica(&replica);
+	CHECK_INT(store_open(&options, &store, &fail), 0);
+	applier = open_applier();
+	CHECK_INT(pthread_create(&thread, NULL, go_on, NULL), 0);
+	for (int i = 0; i < 20; i++) {
+		check_case(i);
+		fail.text[0] = '\0';
+		CHECK_INT(applier_rebuild(applier, theirs, true, NULL, NULL,
+		    &fail), 0);
+		CHECK_STR(fail.text, "");
+	}
+	CHECK(is_granted('a'));
+	atomic_store(&is_rebuilt, true);
+	(void)pthread_join(thread, NULL);
+	applier_close(&applier);
+	store_close(&store);
+	store = plain;
+	server_end(&replica);
+	journal_close(&ledger);
+}
+
 static const struct check_test tests[] = {
 	{ "taken-back", test_taken_back },
 	{ "repaired by another", test_repaired_by_another },
+	{ "other goes on", test_other_goes_on },
 };
 
 int
@@ -200,6 +292,8 @@ main(void)
 {
 	struct store_options options = { .url = server.url,
 	    .timeout_ms = TIMEOUT_MS };
+	const char *const args[] = { "--port", port, "--bind", "127.0.0.1",
+	    "--repl-diskless-sync-delay", "0", NULL };
 	char command[128];
 	struct fail fail;
 	int rc;
@@ -208,7 +302,8 @@ main(void)
 		return server_skip();
 	if (mkdtemp(top) == NULL)
 		return EXIT_FAILURE;
-	server_start(&server, NULL);
+	(void)snprintf(port, sizeof(port), "%u", server_free_port());
+	server_start(&server, args);
 	if (store_open(&options, &store, &fail) == -1)
 		return EXIT_FAILURE;
 	rc = check_main("test_applier", tests,
