@@ -46,6 +46,7 @@ struct unapplied {
 	uint64_t	 in_redis;	/* as it said last */
 	uint64_t	 confirmed;	/* what is kept lies behind it */
 	uint64_t	 peak;		/* the highest that .applied has been */
+	uint64_t	 last;		/* the entry that was read last */
 
 	pthread_rwlock_t lock;		/* for all below but `count' */
 	struct waiting	*events;
@@ -157,12 +158,23 @@ take_entry(struct unapplied *u, const struct journal_entry *entry)
 		    (unsigned long long)entry->seq, fail.text);
 }
 
-/* What was confirmed and is not any more is read again. */
+/* What was confirmed and is not any more is read again, and so is what became
+ * another: a writer whose disk is full takes entries back. */
 static void
 go_back(struct unapplied *u)
 {
 	journal_reader_close(&u->reader);
 	atomic_store(&u->count, 0);
+}
+
+static int
+open_reader(struct unapplied *u, struct fail *fail)
+{
+	if (u->reader != NULL)
+		return 0;
+	u->last = u->confirmed;
+	return journal_reader_open(u->ledger, "ledger", u->confirmed + 1,
+	    &u->reader, fail);
 }
 
 /*
@@ -187,10 +199,9 @@ follow(struct unapplied *u, struct fail *fail)
 	else
 		forget_confirmed(u, confirmed);
 	u->confirmed = confirmed;
-	if (u->reader == NULL && journal_reader_open(u->ledger, "ledger",
-	    confirmed + 1, &u->reader, fail) == -1)
-		return -1;
 	for (;;) {
+		if (open_reader(u, fail) == -1)
+			return -1;
 		if (atomic_load(&u->count) >= UNAPPLIED_MAX)
 			return fail_set(fail, FAIL_TEMP, "more than %d events "
 			    "of the ledger wait for Redis: run `consentctl "
@@ -200,9 +211,16 @@ follow(struct unapplied *u, struct fail *fail)
 			return 0;
 		if (rc == -1 && fail->class != FAIL_INPUT)
 			return -1;
-		if (rc == -1)
+		if (rc == -1) {
 			log_warn("%s", fail->text);
-		else if (entry.seq > confirmed)
+			continue;
+		}
+		if (entry.seq <= u->last) {
+			go_back(u);
+			continue;
+		}
+		u->last = entry.seq;
+		if (entry.seq > confirmed)
 			take_entry(u, &entry);
 	}
 }

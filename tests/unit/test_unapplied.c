@@ -6,6 +6,9 @@
  * the number that Redis has say this and that.  The thread looks several times
  * a second; each expectation is waited for.
  */
+#include <sys/stat.h>
+
+#include <glob.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -141,8 +144,46 @@ test_follow(void)
 	journal_close(&ledger);
 }
 
+/* A writer whose disk is full takes back an opt-in that we have read: it was
+ * never recorded. */
+static void
+test_taken_back(void)
+{
+	struct journal_options journal = { .name = "ledger", .host = "test" };
+	struct unapplied_options options = { .ask = ask };
+	char directory[64], pattern[96];
+	struct journal *ledger;
+	struct unapplied *u;
+	struct stat st;
+	struct fail fail;
+	uint64_t recovered;
+	glob_t found;
+
+	(void)snprintf(directory, sizeof(directory), "%s/taken-back", top);
+	CHECK_INT(mkdir(directory, 0700), 0);
+	journal.directory = options.ledger = directory;
+	atomic_store(&in_redis, AWAY);
+	CHECK_INT(journal_open(&journal, &ledger, &recovered, &fail), 0);
+	record(ledger, EVENT_UNPROVEN, GRANT_MS);
+	(void)snprintf(pattern, sizeof(pattern), "%s/ledger*.jsonl",
+	    directory);
+	CHECK_INT(glob(pattern, 0, NULL, &found), 0);
+	CHECK_INT(stat(found.gl_pathv[0], &st), 0);
+	CHECK_INT(unapplied_new(&options, &u, &fail), 0);
+	record(ledger, EVENT_GRANT, GRANT_MS);
+	expect(u, GRANT_MS, 0);
+	journal_close(&ledger);
+	CHECK_INT(truncate(found.gl_pathv[0], st.st_size), 0);
+	globfree(&found);
+	CHECK_INT(journal_open(&journal, &ledger, &recovered, &fail), 0);
+	record(ledger, EVENT_WITHDRAW, WITHDRAW_MS);
+	expect(u, 0, WITHDRAW_MS);
+	journal_close(&ledger);
+}
+
 static const struct check_test tests[] = {
 	{ "follow", test_follow },
+	{ "taken back", test_taken_back },
 };
 
 int
