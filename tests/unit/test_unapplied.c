@@ -23,6 +23,7 @@
 #include "milterd/unapplied.h"
 
 #define WAIT_MS		20000
+#define AGAIN_MS	2000
 #define GRANT_MS	INT64_C(1764000000000)
 #define WITHDRAW_MS	INT64_C(1764000000001)
 #define LATE_MS		INT64_C(1764000000002)
@@ -181,8 +182,43 @@ test_taken_back(void)
 	journal_close(&ledger);
 }
 
+/* While the ledger is read again, what waits is never taken for nothing. */
+static void
+test_read_again(void)
+{
+	struct journal_options journal = { .directory = top,
+	    .name = "ledger", .host = "test" };
+	struct unapplied_options options = { .ledger = top, .ask = ask };
+	struct span bodies[1000];
+	struct journal *ledger;
+	struct unapplied *u;
+	struct fail fail;
+	uint64_t recovered;
+	int64_t until;
+
+	atomic_store(&in_redis, AWAY);
+	CHECK_INT(journal_open(&journal, &ledger, &recovered, &fail), 0);
+	for (size_t i = 0; i < 1000; i++)
+		bodies[i] = SPAN("\"what\":\"nothing that counts\"");
+	for (size_t i = 0; i < 30; i++)
+		CHECK_INT(journal_append_many(ledger, "access", bodies, 1000,
+		    false, &fail), 0);
+	record(ledger, EVENT_WITHDRAW, LATE_MS);
+	set_applied(5);
+	CHECK_INT(unapplied_new(&options, &u, &fail), 0);
+	expect(u, 0, LATE_MS);
+	set_applied(4);
+	until = clock_monotonic_ms() + AGAIN_MS;
+	while (unapplied_waits(u) && clock_monotonic_ms() < until)
+		;
+	CHECK(unapplied_waits(u));
+	CHECK(clock_monotonic_ms() >= until);
+	journal_close(&ledger);
+}
+
 static const struct check_test tests[] = {
 	{ "follow", test_follow },
+	{ "read again", test_read_again },
 	{ "taken back", test_taken_back },
 };
 
