@@ -187,6 +187,23 @@ event_of(struct applier *a, const struct journal_entry *entry,
 	return 0;
 }
 
+/* Of numbers that count as applied, other entries have become: a writer took
+ * back what it could not finish, or an older ledger was put back.  How far that
+ * goes nobody knows, so all is applied again. */
+static int
+begin_anew(struct applier *a, struct source *source, uint64_t seq,
+    struct fail *fail)
+{
+	warn(a, "ledger entry %" PRIu64 " is another than the one that was "
+	    "applied (a full disk, or an older ledger was put back): applying "
+	    "the ledger again", seq);
+	journal_reader_close(&source->reader);
+	source->lost = true;
+	if (write_cursor(a, 0, fail) == -1)
+		return -1;
+	return fail_set(fail, FAIL_TEMP, "the ledger's end is another");
+}
+
 /*
  * Reads up to BATCH events behind the last one.  *seq is the last entry that
  * was read.  Returns how many, -1 with *fail.
@@ -210,6 +227,9 @@ read_batch(struct applier *a, struct source *source, uint64_t skip,
 			a->unreadable++;
 			continue;
 		}
+		if (entry.seq <= *seq && source == &a->own &&
+		    !source->rebuilding)
+			return begin_anew(a, source, entry.seq, fail);
 		*seq = entry.seq;
 		a->seqs[n] = entry.seq;
 		if (entry.seq > skip)
@@ -327,22 +347,6 @@ apply_batch(struct applier *a, struct source *source, size_t n, uint64_t seq,
 	return 0;
 }
 
-/* The ledger ends before what was applied: an older one was put back.  Its next
- * entries have numbers that count as applied, so all is applied again. */
-static int
-begin_anew(struct applier *a, struct source *source, uint64_t end,
-    struct fail *fail)
-{
-	warn(a, "the ledger ends with entry %" PRIu64 ", and %" PRIu64 " are "
-	    "applied: it is an older one, and applied again", end,
-	    source->done);
-	journal_reader_close(&source->reader);
-	source->lost = true;
-	if (write_cursor(a, 0, fail) == -1)
-		return -1;
-	return fail_set(fail, FAIL_TEMP, "the ledger is an older one");
-}
-
 static bool
 is_stopped(const struct applier *a)
 {
@@ -362,9 +366,6 @@ apply_next(struct applier *a, struct source *source, uint64_t from,
 		return -1;
 	if (n == 0 && seq == source->done)
 		return 0;
-	if (n == 0 && seq < source->done && source == &a->own &&
-	    !source->rebuilding)
-		return begin_anew(a, source, seq, fail);
 	if (apply_batch(a, source, (size_t)n, seq, fail) == -1) {
 		/* Read it again the next time. */
 		journal_reader_close(&source->reader);
@@ -456,8 +457,10 @@ apply_own(struct applier *a, struct fail *fail)
 	a->own.lost = false;
 	if (find_start(a, fail) == -1)
 		return -1;
-	/* A cursor that went back: somebody wants a repetition. */
-	if (a->own.reader != NULL && a->cursor < a->own.done && !may_skip(a))
+	/* A cursor that went back: somebody wants a repetition.  When it has
+	 * moved while we are stuck, somebody else got further. */
+	if (a->own.reader != NULL && (a->own.stuck ||
+	    a->cursor < a->own.done) && !may_skip(a))
 		journal_reader_close(&a->own.reader);
 	if (a->own.reader == NULL) {
 		a->own.done = a->cursor;
@@ -508,22 +511,25 @@ rebuild_start(const struct applier *a, struct source *source,
 	return 0;
 }
 
-/* Its cursor goes, and the ledger's own takes its place. */
+/* The ledger's own cursor takes the place of that of the rebuild, which goes
+ * when replicas have both. */
 static int
 finish_rebuild(struct applier *a, struct source *source, struct fail *fail)
 {
 	char id[LEDGER_ID_ROOM];
 	struct store_progress progress = { .id = id,
-	    .from = source->in_redis, .to = 0, .end_id = source->id,
-	    .end_to = source->done };
+	    .from = source->in_redis, .to = source->done,
+	    .end_id = source->id, .end_to = source->done };
 
 	if (identify(source, fail) == -1)
 		return -1;
 	if (source->id[0] == '\0')
 		return 0;
 	rebuild_id(source, id);
-	return store_apply_from(a->options.store, NULL, 0, &progress, NULL,
-	    fail);
+	if (store_apply_from(a->options.store, NULL, 0, &progress, NULL,
+	    fail) == -1)
+		return -1;
+	return store_cursor_set(a->options.store, id, 0, fail);
 }
 
 static int

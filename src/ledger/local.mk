@@ -4,3 +4,10 @@ src_ledger_libledger_a_SOURCES = \
 	src/ledger/applier.c src/ledger/applier.h \
 	src/ledger/identity.c src/ledger/identity.h \
 	src/ledger/when.c src/ledger/when.h
+
+check_PROGRAMS += tests/unit/test_applier
+TESTS += tests/unit/test_applier
+tests_unit_test_applier_SOURCES = tests/unit/test_applier.c \
+	tests/unit/check.h tests/unit/redis_server.h
+tests_unit_test_applier_LDADD = $(LEDGER_LIBS) $(CONSENT_LIBS) \
+	$(HIREDIS_LIBS) $(TLS_LIBS)

@@ -46,12 +46,17 @@ struct unapplied {
 	uint64_t	 in_redis;	/* as it said last */
 	uint64_t	 confirmed;	/* what is kept lies behind it */
 	uint64_t	 peak;		/* the highest that .applied has been */
+	uint64_t	 last;		/* the entry that was read last */
 
-	pthread_rwlock_t lock;		/* for all below but `count' */
+	/* Is it worth to take the lock?  Set as soon as it may be, and taken
+	 * back only by who has looked at all. */
+	atomic_bool	 waits;
+
+	pthread_rwlock_t lock;		/* for all below */
 	struct waiting	*events;
 	size_t		 room;
-	atomic_size_t	 count;		/* written under the lock */
-	atomic_bool	 unknown;	/* what waits is not known */
+	size_t		 count;
+	bool		 unknown;	/* what waits is not known */
 	char		 why[256];
 };
 
@@ -104,31 +109,30 @@ read_cursor(const struct unapplied *u, uint64_t *seq, struct fail *fail)
 static void
 forget_confirmed(struct unapplied *u, uint64_t confirmed)
 {
-	size_t kept = 0, count = atomic_load(&u->count);
+	size_t kept = 0;
 
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < u->count; i++)
 		if (u->events[i].seq > confirmed)
 			u->events[kept++] = u->events[i];
-	atomic_store(&u->count, kept);
+	u->count = kept;
 }
 
 static void
 keep_event(struct unapplied *u, uint64_t seq, const struct event *event)
 {
-	size_t count = atomic_load(&u->count);
 	struct waiting *w;
 
-	if (count == u->room) {
+	if (u->count == u->room) {
 		u->room = u->room ? u->room * 2 : 64;
 		u->events = xrealloc(u->events, u->room, sizeof(*u->events));
 	}
-	w = &u->events[count];
+	w = &u->events[u->count++];
 	w->seq = seq;
 	w->kind = event->kind;
 	w->subject = event->subject;
 	memcpy(w->list, event->list, sizeof(w->list));
 	w->at_ms = event->at_ms;
-	atomic_store(&u->count, count + 1);
+	atomic_store(&u->waits, true);
 }
 
 /* Does it only take away? */
@@ -157,12 +161,25 @@ take_entry(struct unapplied *u, const struct journal_entry *entry)
 		    (unsigned long long)entry->seq, fail.text);
 }
 
-/* What was confirmed and is not any more is read again. */
+/* What was confirmed and is not any more is read again, and so is what became
+ * another: a writer whose disk is full takes entries back.  Who looks meanwhile
+ * waits for the end of it (unapplied_waits). */
 static void
 go_back(struct unapplied *u)
 {
 	journal_reader_close(&u->reader);
-	atomic_store(&u->count, 0);
+	atomic_store(&u->waits, true);
+	u->count = 0;
+}
+
+static int
+open_reader(struct unapplied *u, struct fail *fail)
+{
+	if (u->reader != NULL)
+		return 0;
+	u->last = u->confirmed;
+	return journal_reader_open(u->ledger, "ledger", u->confirmed + 1,
+	    &u->reader, fail);
 }
 
 /*
@@ -187,11 +204,10 @@ follow(struct unapplied *u, struct fail *fail)
 	else
 		forget_confirmed(u, confirmed);
 	u->confirmed = confirmed;
-	if (u->reader == NULL && journal_reader_open(u->ledger, "ledger",
-	    confirmed + 1, &u->reader, fail) == -1)
-		return -1;
 	for (;;) {
-		if (atomic_load(&u->count) >= UNAPPLIED_MAX)
+		if (open_reader(u, fail) == -1)
+			return -1;
+		if (u->count >= UNAPPLIED_MAX)
 			return fail_set(fail, FAIL_TEMP, "more than %d events "
 			    "of the ledger wait for Redis: run `consentctl "
 			    "rebuild'", UNAPPLIED_MAX);
@@ -200,9 +216,16 @@ follow(struct unapplied *u, struct fail *fail)
 			return 0;
 		if (rc == -1 && fail->class != FAIL_INPUT)
 			return -1;
-		if (rc == -1)
+		if (rc == -1) {
 			log_warn("%s", fail->text);
-		else if (entry.seq > confirmed)
+			continue;
+		}
+		if (entry.seq <= u->last) {
+			go_back(u);
+			continue;
+		}
+		u->last = entry.seq;
+		if (entry.seq > confirmed)
 			take_entry(u, &entry);
 	}
 }
@@ -210,7 +233,7 @@ follow(struct unapplied *u, struct fail *fail)
 static int
 look(struct unapplied *u, struct fail *fail)
 {
-	bool was_unknown = atomic_load(&u->unknown);
+	bool was_unknown = u->unknown;	/* written by us alone */
 	int rc;
 
 	ask_redis(u);
@@ -218,7 +241,8 @@ look(struct unapplied *u, struct fail *fail)
 	rc = follow(u, fail);
 	if (rc == -1)
 		(void)snprintf(u->why, sizeof(u->why), "%s", fail->text);
-	atomic_store(&u->unknown, rc == -1);
+	u->unknown = rc == -1;
+	atomic_store(&u->waits, u->unknown || u->count > 0);
 	(void)pthread_rwlock_unlock(&u->lock);
 	if (rc == -1 && !was_unknown)
 		log_error("the ledger can't be followed, mail to lists is "
@@ -271,7 +295,7 @@ unapplied_new(const struct unapplied_options *options,
 bool
 unapplied_waits(struct unapplied *u)
 {
-	return atomic_load(&u->count) != 0 || atomic_load(&u->unknown);
+	return atomic_load(&u->waits);
 }
 
 int
@@ -283,9 +307,9 @@ unapplied_apply(struct unapplied *u, const struct subject *subject,
 	if (!unapplied_waits(u))
 		return 0;
 	(void)pthread_rwlock_rdlock(&u->lock);
-	if (atomic_load(&u->unknown))
+	if (u->unknown)
 		rc = fail_set(fail, FAIL_TEMP, "%s", u->why);
-	for (size_t i = 0; rc == 0 && i < atomic_load(&u->count); i++) {
+	for (size_t i = 0; rc == 0 && i < u->count; i++) {
 		const struct waiting *w = &u->events[i];
 		struct event event = { .kind = w->kind, .at_ms = w->at_ms };
 

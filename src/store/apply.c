@@ -452,18 +452,15 @@ check_waited(const struct reply *reply, const struct wait *wait,
  * The cursor once more, as it is, for setting a field always counts as a write:
  * so WAIT behind it waits for all that was written before, over whatever
  * connection.  The two are one request, for no new connection may part them.
+ * The second cursor may be another host's, which goes on.
  */
 int
 apply_wait(struct link *link, struct script *script,
     struct store_progress *progress, const struct wait *wait,
     struct fail *fail)
 {
-	bool at_end = progress->end_id != NULL;
-	struct store_progress same = {
-		.id = at_end ? progress->end_id : progress->id,
-		.from = at_end ? progress->end_to : progress->to,
-		.to = at_end ? progress->end_to : progress->to,
-	};
+	struct store_progress same = { .id = progress->id,
+	    .from = progress->to, .to = progress->to };
 	const struct job job = { NULL, 0, &same };
 	struct buf commands = BUF_INIT(1024);
 	struct reply *replies[2] = { NULL };

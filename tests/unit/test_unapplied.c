@@ -6,6 +6,9 @@
  * the number that Redis has say this and that.  The thread looks several times
  * a second; each expectation is waited for.
  */
+#include <sys/stat.h>
+
+#include <glob.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +23,7 @@
 #include "milterd/unapplied.h"
 
 #define WAIT_MS		20000
+#define AGAIN_MS	2000
 #define GRANT_MS	INT64_C(1764000000000)
 #define WITHDRAW_MS	INT64_C(1764000000001)
 #define LATE_MS		INT64_C(1764000000002)
@@ -141,8 +145,81 @@ test_follow(void)
 	journal_close(&ledger);
 }
 
+/* A writer whose disk is full takes back an opt-in that we have read: it was
+ * never recorded. */
+static void
+test_taken_back(void)
+{
+	struct journal_options journal = { .name = "ledger", .host = "test" };
+	struct unapplied_options options = { .ask = ask };
+	char directory[64], pattern[96];
+	struct journal *ledger;
+	struct unapplied *u;
+	struct stat st;
+	struct fail fail;
+	uint64_t recovered;
+	glob_t found;
+
+	(void)snprintf(directory, sizeof(directory), "%s/taken-back", top);
+	CHECK_INT(mkdir(directory, 0700), 0);
+	journal.directory = options.ledger = directory;
+	atomic_store(&in_redis, AWAY);
+	CHECK_INT(journal_open(&journal, &ledger, &recovered, &fail), 0);
+	record(ledger, EVENT_UNPROVEN, GRANT_MS);
+	(void)snprintf(pattern, sizeof(pattern), "%s/ledger*.jsonl",
+	    directory);
+	CHECK_INT(glob(pattern, 0, NULL, &found), 0);
+	CHECK_INT(stat(found.gl_pathv[0], &st), 0);
+	CHECK_INT(unapplied_new(&options, &u, &fail), 0);
+	record(ledger, EVENT_GRANT, GRANT_MS);
+	expect(u, GRANT_MS, 0);
+	journal_close(&ledger);
+	CHECK_INT(truncate(found.gl_pathv[0], st.st_size), 0);
+	globfree(&found);
+	CHECK_INT(journal_open(&journal, &ledger, &recovered, &fail), 0);
+	record(ledger, EVENT_WITHDRAW, WITHDRAW_MS);
+	expect(u, 0, WITHDRAW_MS);
+	journal_close(&ledger);
+}
+
+/* While the ledger is read again, what waits is never taken for nothing. */
+static void
+test_read_again(void)
+{
+	struct journal_options journal = { .directory = top,
+	    .name = "ledger", .host = "test" };
+	struct unapplied_options options = { .ledger = top, .ask = ask };
+	struct span bodies[1000];
+	struct journal *ledger;
+	struct unapplied *u;
+	struct fail fail;
+	uint64_t recovered;
+	int64_t until;
+
+	atomic_store(&in_redis, AWAY);
+	CHECK_INT(journal_open(&journal, &ledger, &recovered, &fail), 0);
+	for (size_t i = 0; i < 1000; i++)
+		bodies[i] = SPAN("\"what\":\"nothing that counts\"");
+	for (size_t i = 0; i < 30; i++)
+		CHECK_INT(journal_append_many(ledger, "access", bodies, 1000,
+		    false, &fail), 0);
+	record(ledger, EVENT_WITHDRAW, LATE_MS);
+	set_applied(5);
+	CHECK_INT(unapplied_new(&options, &u, &fail), 0);
+	expect(u, 0, LATE_MS);
+	set_applied(4);
+	until = clock_monotonic_ms() + AGAIN_MS;
+	while (unapplied_waits(u) && clock_monotonic_ms() < until)
+		;
+	CHECK(unapplied_waits(u));
+	CHECK(clock_monotonic_ms() >= until);
+	journal_close(&ledger);
+}
+
 static const struct check_test tests[] = {
 	{ "follow", test_follow },
+	{ "read again", test_read_again },
+	{ "taken back", test_taken_back },
 };
 
 int
