@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/utf8.h"
 #include "base/xalloc.h"
 
 #define LINE_MAX_BYTES	2048	/* of a text or a fix; what is longer is cut */
@@ -89,13 +90,21 @@ findings_count(const struct findings *f, enum finding_status status)
 	return n;
 }
 
-/* Security: what a message or a server says must not drive the terminal. */
+/* Security: what a message or a server says must not drive the terminal, and
+ * what is no UTF-8, or a control character of it (C1), drives some. */
 static void
 add_printable(struct buf *out, struct span text)
 {
-	for (size_t i = 0; i < text.len; i++)
-		buf_add_char(out, text.p[i] < 0x20 || text.p[i] == 0x7f ?
-		    '?' : (char)text.p[i]);
+	while (text.len > 0) {
+		size_t n;
+		int32_t c = utf8_decode(text, &n);
+
+		if (c < 0x20 || (c >= 0x7f && c < 0xa0))
+			buf_add_char(out, '?');
+		else
+			buf_add_span(out, span_head(text, n));
+		text = span_from(text, n);
+	}
 }
 
 /* Takes the first line off *rest. */

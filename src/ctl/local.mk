@@ -35,6 +35,7 @@ src_ctl_consentctl_SOURCES = \
 	src/ctl/stale.c \
 	src/ctl/subject.c \
 	src/ctl/trial.c src/ctl/trial.h \
+	src/ctl/trusted.c src/ctl/trusted.h \
 	src/ctl/unsubscribe.c \
 	src/ctl/verify.c
 src_ctl_consentctl_LDADD = $(RIGHTS_LIBS) src/settings/libsettings.a \

@@ -82,7 +82,7 @@ static const struct command {
 	{ "export", command_export, "[--format json|csv] [--ledger DIR]... "
 	    "[--log DIR]... ADDR", "what is held about a person, and how it "
 	    "was used" },
-	{ "prune", command_prune, "[--dry-run] [--json]",
+	{ "prune", command_prune, "[--dry-run] [--clock-is-right] [--json]",
 	    "remove what is older than `retention' allows" },
 	{ "verify", command_verify, "[--key FILE] [--checkpoint FILE]... "
 	    "[--json] [--dir DIR | FILE...]",

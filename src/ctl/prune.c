@@ -22,11 +22,13 @@
 #include "consent/decision.h"
 #include "ctl/facts.h"
 #include "ctl/ctl.h"
+#include "ctl/trusted.h"
 #include "journal/prune.h"
 
 struct pruning {
 	struct ctl	*ctl;
 	bool		 dry_run, json;
+	bool		 clock_is_right;	/* somebody looked */
 	struct journal_pruned decisions;
 	struct retention_counts entries;	/* of the ledger */
 	/* Erased: their proof is too old, they never confirmed. */
@@ -312,6 +314,7 @@ summarise(const struct pruning *p)
 
 static const struct option options[] = {
 	{ "dry-run", no_argument, NULL, 'n' },
+	{ "clock-is-right", no_argument, NULL, 'c' },
 	{ "json", no_argument, NULL, 'j' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 }
@@ -328,6 +331,9 @@ parse(struct pruning *p, int argc, char **argv)
 		case 'n':
 			p->dry_run = true;
 			break;
+		case 'c':
+			p->clock_is_right = true;
+			break;
 		case 'j':
 			p->json = true;
 			break;
@@ -338,6 +344,33 @@ parse(struct pruning *p, int argc, char **argv)
 			return ctl_usage(argv[0], "%s", "");
 		}
 	return optind == argc ? -1 : ctl_usage(argv[0], "takes options only");
+}
+
+/* Before anything is written, which may be taken for the latest entry. */
+static int
+check_clock(const struct pruning *p)
+{
+	const struct ctl *ctl = p->ctl;
+	const char *ledger = ctl->settings->audit.ledger;
+	struct fail fail;
+
+	if (p->clock_is_right || trusted_check(ledger, ctl->now_ms, &fail) ==
+	    0)
+		return EX_OK;
+	if (!p->dry_run || fail.class != FAIL_TEMP)
+		return ctl_error(&fail);
+	ctl_warn("%s", fail.text);
+	return EX_OK;
+}
+
+static int
+note_clock(const struct pruning *p)
+{
+	const struct ctl *ctl = p->ctl;
+	struct fail fail;
+
+	return trusted_note(ctl->settings->audit.ledger, ctl->now_ms,
+	    &fail) == 0 ? EX_OK : ctl_error(&fail);
 }
 
 int
@@ -356,9 +389,11 @@ command_prune(struct ctl *ctl, int argc, char **argv)
 		    "in %s: run `consentctl keygen'", ctl->settings->keys);
 		return EX_CONFIG;
 	}
-	if (!p.dry_run && (rc = ctl_need_ledger(ctl)) != EX_OK)
-		return rc;
-	rc = prune_decisions(&p);
+	rc = check_clock(&p);
+	if (rc == EX_OK && !p.dry_run && (rc = ctl_need_ledger(ctl)) == EX_OK)
+		rc = note_clock(&p);
+	if (rc == EX_OK)
+		rc = prune_decisions(&p);
 	if (rc == EX_OK)
 		rc = ctl_retain(ctl, p.dry_run, &p.entries);
 	if (rc == EX_OK)

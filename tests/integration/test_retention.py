@@ -170,3 +170,40 @@ class Retention(TestCase):
         self.assertEqual(self.check("stranger@example.org", "twice"),
                          "granted")
         self.assertEqual(self.prune()["pending"], 0)
+
+    def test_clock_ahead(self):
+        """A clock that is years ahead must not take all proof with it."""
+        mark = os.path.join(self.ledger, ".pruned")
+
+        def last(days):
+            with open(mark, "w", encoding="ascii") as f:
+                f.write(ago(days) + "\n")
+
+        self.filter.grant("kept@example.org", at=ago(1500))
+        self.filter.withdraw("kept@example.org")
+        self.filter.grant("ended@example.org", at=ago(1500))
+        self.ctl("withdraw", "--list", "weekly", "--at", ago(1300),
+                 "ended@example.org")
+        self.prune()
+        self.filter.grant("again@example.org", at=ago(1500))
+        self.ctl("withdraw", "--list", "weekly", "--at", ago(1300),
+                 "again@example.org")
+        # as if ten years were gone since
+        last(3650)
+        before = self.on_disk()
+        done = self.filter.ctl("prune", check=False)
+        self.assertEqual(done.returncode, 75, done.stderr)
+        self.assertIn("--clock-is-right", done.stderr)
+        self.assertIn("the last prune was at " + ago(3650)[:10], done.stderr)
+        self.assertEqual(self.on_disk(), before)
+        done = self.ctl("prune", "--dry-run", "--json")
+        self.assertEqual(json.loads(done.stdout)["persons"], 1)
+        self.assertIn("if the clock is ahead", done.stderr)
+        # it was not the clock
+        self.assertEqual(self.prune("--clock-is-right")["persons"], 1)
+        self.assertEqual(self.prune()["persons"], 0)
+        # once a month is often enough, and half a file is none
+        for text in (ago(61) + "\n", "20", ""):
+            with open(mark, "w", encoding="ascii") as f:
+                f.write(text)
+            self.prune()

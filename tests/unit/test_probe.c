@@ -416,7 +416,8 @@ test_printing(void)
 	CHECK_STR(buf_get(&out), "{\"result\":\"ok\",\"checks\":[]}\n");
 	buf_clear(&out);
 	findings_add(&f, "a", FINDING_OK, "fine %d", 1);
-	findings_add(&f, "b", FINDING_FAIL, "\033[31mred\n");
+	findings_add(&f, "b", FINDING_FAIL, "\033[31mred\n"
+	    "\xc2\x9b" "2J\x9b" "1m \xc3\xa4");
 	findings_fix(&f, "x.conf: a = \"%s\";", "b");
 	findings_fix(&f, "then");
 	findings_add(&f, "c", FINDING_WARN, "the same");
@@ -425,7 +426,7 @@ test_printing(void)
 	findings_print(&out, &f, false);
 	CHECK_STR(buf_get(&out),
 	    "ok    a                 fine 1\n"
-	    "FAIL  b                 ?[31mred?\n"
+	    "FAIL  b                 ?[31mred??2J?1m \xc3\xa4\n"
 	    "      fix: x.conf: a = \"b\";\n"
 	    "      fix: then\n"
 	    "warn  c                 the same\n"
@@ -435,7 +436,8 @@ test_printing(void)
 	CHECK_STR(buf_get(&out), "{\"result\":\"fail\",\"checks\":["
 	    "{\"check\":\"a\",\"status\":\"ok\",\"text\":\"fine 1\","
 	    "\"fixes\":[]},{\"check\":\"b\",\"status\":\"fail\","
-	    "\"text\":\"\\u001b[31mred\\u000a\",\"fixes\":["
+	    "\"text\":\"\\u001b[31mred\\u000a\xc2\x9b" "2J"
+	    "\xef\xbf\xbd" "1m \xc3\xa4\",\"fixes\":["
 	    "\"x.conf: a = \\\"b\\\";\",\"then\"]},"
 	    "{\"check\":\"c\",\"status\":\"warn\",\"text\":\"the same\","
 	    "\"fixes\":[\"x.conf: a = \\\"b\\\";\",\"then\"]}]}\n");
