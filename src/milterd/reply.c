@@ -17,20 +17,20 @@ static const struct {
 	const char *text;	/* where there is nothing to fill in */
 } codes[] = {
 	[REPLY_NONE] = { "250", "2.0.0", "" },
-	[REPLY_NO_CONSENT] = { "550", "5.7.1" },
-	[REPLY_STORE_TEMPFAIL] = { "451", "4.4.3" },
-	[REPLY_STORE_REJECT] = { "550", "5.7.1" },
-	[REPLY_SECOND_TEMPFAIL] = { "452", "4.5.3" },
-	[REPLY_SECOND_REJECT] = { "550", "5.5.3" },
-	[REPLY_BULK_REJECT] = { "550", "5.7.1" },
-	[REPLY_BULK_TEMPFAIL] = { "451", "4.3.5" },
-	[REPLY_UNRECORDED] = { "451", "4.3.0" },
+	[REPLY_NO_CONSENT] = { "550", "5.7.1", NULL },
+	[REPLY_STORE_TEMPFAIL] = { "451", "4.4.3", NULL },
+	[REPLY_STORE_REJECT] = { "550", "5.7.1", NULL },
+	[REPLY_SECOND_TEMPFAIL] = { "452", "4.5.3", NULL },
+	[REPLY_SECOND_REJECT] = { "550", "5.5.3", NULL },
+	[REPLY_BULK_REJECT] = { "550", "5.7.1", NULL },
+	[REPLY_BULK_TEMPFAIL] = { "451", "4.3.5", NULL },
+	[REPLY_UNRECORDED] = { "451", "4.3.0", NULL },
 	[REPLY_TOO_MANY] = { "452", "4.5.3", "too many recipients" },
 	[REPLY_HEADER_TOO_LARGE] = { "451", "4.3.4", "the header of the "
 	    "message is too large for the consent filter" },
 	[REPLY_TOO_MANY_CONNECTIONS] = { "451", "4.3.2", "too many "
 	    "connections to the consent filter, try again later" },
-	[REPLY_INTERNAL] = { "451", "4.3.0" },
+	[REPLY_INTERNAL] = { "451", "4.3.0", NULL },
 };
 
 static void
