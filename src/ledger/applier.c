@@ -532,6 +532,23 @@ finish_rebuild(struct applier *a, struct source *source, struct fail *fail)
 	return store_cursor_set(a->options.store, id, 0, fail);
 }
 
+/* Has Redis more than it confirmed?  Then an answer went down with a connection,
+ * and what was sent again came twice; it has lost nothing. */
+static bool
+is_further(const struct applier *a, struct source *source)
+{
+	char id[LEDGER_ID_ROOM];
+	struct fail unused;
+	uint64_t seq;
+
+	rebuild_id(source, id);
+	if (!source->lost || store_cursor_get(a->options.store, id, &seq,
+	    &unused) == -1 || seq <= source->in_redis)
+		return false;
+	source->done = source->in_redis = seq;
+	return true;
+}
+
 static int
 rebuild_from(struct applier *a, struct source *source, bool from_start,
     void (*progress)(size_t events, void *context), void *context,
@@ -546,7 +563,10 @@ rebuild_from(struct applier *a, struct source *source, bool from_start,
 	source->stuck = false;
 	source->done = from;
 	source->in_redis = from;
-	rc = apply_from(a, source, from, progress, context, fail);
+	do
+		rc = apply_from(a, source, source->done, progress, context,
+		    fail);
+	while (rc == -1 && is_further(a, source));
 	if (rc == 0)
 		rc = finish_rebuild(a, source, fail);
 	source->rebuilding = false;

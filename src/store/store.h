@@ -128,7 +128,9 @@ int	store_apply(struct store *store, const struct event *events, size_t n,
  */
 struct store_progress {
 	const char	*id;		/* of the cursor, see below */
-	uint64_t	 from;		/* what it has to be; becomes what it is */
+	/* What it has to be; becomes what it is, or after FAIL_INPUT what was
+	 * applied reaches to. */
+	uint64_t	 from;
 	const uint64_t	*seqs;		/* of each event: what it then is */
 	uint64_t	 to;		/* after the last; seqs' last or above */
 	/* A second cursor (or NULL) that becomes end_to, whatever it is, when

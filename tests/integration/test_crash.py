@@ -192,6 +192,17 @@ class LostWhileApplied(TestCase):
         self.filter.ctl("rebuild")
         self.assertEqual(self.allowed("zoe@example.org"), "granted")
 
+    def test_answer_is_lost(self):
+        """Redis has taken the events of a rebuild, and the connection ends
+        before anybody hears of it: they are sent again."""
+        self.filter.grant("kim@example.org")
+        self.wire.is_to_cut = True
+        done = self.filter.ctl("rebuild", "--from-start", check=False)
+        self.assertFalse(self.wire.is_to_cut, "no events were applied")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertNotIn("lost", done.stderr)
+        self.assertEqual(self.allowed("kim@example.org"), "granted")
+
 
 class PowerCut(TestCase):
     """The disk forgot the end of the ledger, which was not acknowledged yet,
@@ -218,11 +229,12 @@ class PowerCut(TestCase):
 
 class Wire:
     """A socket before Redis that flushes it, once, when it has answered to
-    events and the client has not heard of it yet."""
+    events and the client has not heard of it yet; or hangs up then."""
 
     def __init__(self, rig, redis):
         self.redis = redis
         self.is_to_flush = False
+        self.is_to_cut = False
         self.path = f"{rig.subdir('wire')}/redis.sock"
         self.url = f"unix:{self.path}"
         self._socket = socket.socket(socket.AF_UNIX)
@@ -257,8 +269,12 @@ class Wire:
                         asked = data
                         server.sendall(data)
                         continue
-                    if self.is_to_flush and b"EVALSHA" in asked and \
-                            b"NOSCRIPT" not in data:
+                    merged = b"EVALSHA" in asked and \
+                        b"NOSCRIPT" not in data
+                    if self.is_to_cut and merged:
+                        self.is_to_cut = False
+                        return
+                    if self.is_to_flush and merged:
                         self.is_to_flush = False
                         self.redis.call("FLUSHALL")
                     client.sendall(data)
