@@ -16,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/date.h"
 #include "base/privilege.h"
 #include "base/xalloc.h"
 #include "settings/option.h"
@@ -580,6 +581,19 @@ check_redis(struct reader *reader)
 		    "password, give web.redis_password_file, too");
 }
 
+/* Who is erased meanwhile can't confirm any more. */
+static void
+check_pending(struct reader *reader)
+{
+	const struct settings *s = reader->settings;
+
+	if (s->web.url != NULL && date_add(0, s->retention.pending) <
+	    date_add(0, s->web.confirm_within))
+		mistake(reader, near_setting(reader, "retention", "pending"),
+		    "is shorter than web.confirm_within, and who is erased "
+		    "can't confirm any more");
+}
+
 /* Pages that send mail need somebody to be from. */
 static void
 check_pages(struct reader *reader)
@@ -666,6 +680,7 @@ read_root(struct reader *reader, const config_t *config)
 	check_accounts(reader);
 	check_redis(reader);
 	check_pages(reader);
+	check_pending(reader);
 	check_webhooks(reader);
 	complete(reader->settings);
 }

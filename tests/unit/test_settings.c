@@ -508,6 +508,13 @@ test_mistakes(void)
 		{ HEAD "redis = { password_file = \"/nonexistent/x\"; };",
 		  "c:1: redis.password_file: /nonexistent/x: No such file or "
 		  "directory\n" },
+		{ HEAD "web = { url = \"https://n.example/my/\"; }; "
+		  "mail = { from = \"n@n.example\"; }; controller = "
+		  "{ name = \"N\"; email = \"n@n.example\"; }; "
+		  "retention = {\npending = \"6 days\"; };",
+		  "c:2: retention.pending: is shorter than "
+		  "web.confirm_within, and who is erased can't confirm any "
+		  "more\n" },
 		/* unsubscribe */
 		{ HEAD "unsubscribe = { url = \"http://h/\"; };", "c:1: "
 		  "unsubscribe.url: \"http://h/\" must start with https:// "
