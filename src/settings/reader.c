@@ -9,6 +9,7 @@
  */
 #include "settings/reader.h"
 
+#include <errno.h>
 #include <libconfig.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -522,6 +523,18 @@ check_accounts(struct reader *reader)
 		    "%s, use that of the MTA, such as \"postfix\"", fail.text);
 }
 
+/* A start would fail, which is late to learn of a slip in a path. */
+static void
+check_redis_file(struct reader *reader, const char *key, const char *path)
+{
+	struct fail fail;
+
+	if (path == NULL || access(path, R_OK) == 0)
+		return;
+	(void)fail_errno(&fail, FAIL_SETUP, errno, "%.150s", path);
+	mistake(reader, near_setting(reader, "redis", key), "%s", fail.text);
+}
+
 /* Nothing of TLS is left out without a word. */
 static void
 check_redis_tls(struct reader *reader)
@@ -535,6 +548,10 @@ check_redis_tls(struct reader *reader)
 	if (only != NULL && strncmp(s->redis.url, "rediss://", 9) != 0)
 		mistake(reader, near_setting(reader, "redis", only), "is for "
 		    "TLS, and redis.url does not begin with rediss://");
+	else {
+		check_redis_file(reader, "ca_file", s->redis.ca_file);
+		check_redis_file(reader, "certificate", s->redis.certificate);
+	}
 	if ((s->redis.certificate == NULL) != (s->redis.key == NULL))
 		mistake(reader, near_setting(reader, "redis",
 		    s->redis.key == NULL ? "certificate" : "key"),

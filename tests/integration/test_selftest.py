@@ -327,3 +327,7 @@ class Consent(SelftestCase):
                     good + ["--message", "x"]):
             done = self.filter.ctl(*bad, "--grant", check=False)
             self.assertEqual(done.returncode, 64, bad)
+        done = self.filter.ctl(*good, "--envelope-sender", "a@b.c> SIZE=1",
+                               "--grant", check=False)
+        self.assertEqual(done.returncode, 65, done.stderr)
+        self.assertIn("--envelope-sender a@b.c> SIZE=1: ", done.stderr)
