@@ -108,3 +108,9 @@ TESTS += tests/unit/test_explained
 tests_unit_test_explained_SOURCES = tests/unit/test_explained.c \
 	tests/unit/check.h src/ctl/explained.c src/ctl/explained.h
 tests_unit_test_explained_LDADD = $(JOURNAL_LIBS)
+
+check_PROGRAMS += tests/unit/test_trusted
+TESTS += tests/unit/test_trusted
+tests_unit_test_trusted_SOURCES = tests/unit/test_trusted.c \
+	tests/unit/check.h src/ctl/trusted.c src/ctl/trusted.h
+tests_unit_test_trusted_LDADD = $(JOURNAL_LIBS)

@@ -153,6 +153,15 @@ resolve(struct selftest *t)
 		ctl_warn("--from %s: %s", t->probe.from, fail.text);
 		return EX_DATAERR;
 	}
+	if (t->probe.envelope_sender == NULL)
+		t->probe.envelope_sender = t->probe.from;
+	/* The null sender is one, too. */
+	if (t->probe.envelope_sender[0] != '\0' && address_parse(span_str(
+	    t->probe.envelope_sender), &to, &fail) == -1) {
+		ctl_warn("--envelope-sender %s: %s", t->probe.envelope_sender,
+		    fail.text);
+		return EX_DATAERR;
+	}
 	rc = ctl_subject(ctl, t->probe.to, &to, &t->probe.subject);
 	t->trial.ctl = ctl;
 	t->trial.list = t->probe.list;
@@ -174,8 +183,6 @@ resolve(struct selftest *t)
 	}
 	if (t->smtp == NULL)
 		t->smtp = ctl->settings->mail.server;
-	if (t->probe.envelope_sender == NULL)
-		t->probe.envelope_sender = t->probe.from;
 	return rc;
 }
 

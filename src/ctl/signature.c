@@ -122,17 +122,31 @@ take_field(struct span *header)
 	return field;
 }
 
+/* Is it a field that libopendkim is to see?  It asks the DNS for the key of each
+ * signature, of which a message can have as many as it likes. */
+static bool
+is_wanted(struct span field, size_t *signatures)
+{
+	ptrdiff_t colon = span_index(field, ':');
+
+	if (colon < 1)
+		return false;
+	return !span_is_nocase(span_trim(span_head(field, (size_t)colon)),
+	    SPAN("DKIM-Signature")) || ++*signatures <= SIGNATURES_MAX;
+}
+
 /* What can't be read shows in the signatures, which do not verify then. */
 static void
 feed(DKIM *dkim, struct span message)
 {
 	struct span header, body;
+	size_t signatures = 0;
 
 	mime_split(message, &header, &body);
 	while (header.len > 0) {
 		struct span field = take_field(&header);
 
-		if (field.len > 0 && span_index(field, ':') > 0)
+		if (is_wanted(field, &signatures))
 			(void)dkim_header(dkim, unconst(field), field.len);
 	}
 	(void)dkim_eoh(dkim);

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -16,7 +15,8 @@
 #include "base/json.h"
 #include "journal/journal.h"
 
-#define DAY_MS	(INT64_C(24) * 60 * 60 * 1000)
+#define DAY_MS		(INT64_C(24) * 60 * 60 * 1000)
+#define TRUSTED_MS	(TRUSTED_DAYS * DAY_MS)
 
 static void
 set_path(struct buf *path, const char *ledger)
@@ -61,49 +61,48 @@ entry_time(const struct journal_entry *entry, int64_t *ms)
 	return found;
 }
 
-/* The latest time in the last segment; 0 where there is none. */
+/* When the ledger was last written to; but before a leap that ended not long
+ * ago, for others may have written by a clock that is ahead.  0 where it does
+ * not tell. */
 static int
-read_latest(const char *ledger, int64_t *ms, struct fail *fail)
+read_latest(const char *ledger, int64_t now_ms, int64_t *ms,
+    struct fail *fail)
 {
 	struct journal_reader *reader;
 	struct journal_entry entry;
-	uint64_t *starts;
-	size_t count;
-	int64_t one;
+	int64_t one, latest_ms = 0;
 	int rc;
 
 	*ms = 0;
-	if (journal_segment_starts(ledger, "ledger", &starts, &count, fail) ==
-	    -1)
-		return -1;
-	rc = journal_reader_open(ledger, "ledger", count > 0 ?
-	    starts[count - 1] : 1, &reader, fail);
-	free(starts);
-	if (rc == -1)
+	if (journal_reader_open(ledger, "ledger", 1, &reader, fail) == -1)
 		return -1;
 	while ((rc = journal_reader_next(reader, &entry, fail)) == 1 ||
-	    (rc == -1 && fail->class == FAIL_INPUT))
-		if (rc == 1 && entry_time(&entry, &one) && one > *ms)
-			*ms = one;
+	    (rc == -1 && fail->class == FAIL_INPUT)) {
+		if (rc == -1 || !entry_time(&entry, &one) || one <= latest_ms)
+			continue;
+		if (latest_ms != 0 && one - latest_ms > TRUSTED_MS &&
+		    now_ms - one <= TRUSTED_MS)
+			*ms = latest_ms;
+		latest_ms = one;
+	}
 	journal_reader_close(&reader);
+	if (*ms == 0)
+		*ms = latest_ms;
 	return rc;
 }
 
 static int
 refuse(int64_t now_ms, int64_t last_ms, bool is_first, struct fail *fail)
 {
-	struct buf now = BUF_INIT(64), last = BUF_INIT(64);
+	struct buf now = BUF_INIT(64);
 
 	date_format(&now, now_ms);
-	date_format(&last, last_ms);
-	(void)fail_set(fail, FAIL_TEMP, "the clock says %s, and %s was at %s, "
-	    "%" PRId64 " days before: if the clock is ahead, far too much "
-	    "would be removed for good.  Compare it, look at what --dry-run "
-	    "counts, and say --clock-is-right if it is", buf_get(&now),
-	    is_first ? "the latest entry of the ledger" : "the last prune",
-	    buf_get(&last), (now_ms - last_ms) / DAY_MS);
+	(void)fail_set(fail, FAIL_TEMP, "the clock says %.10s, %" PRId64
+	    " days after %s: if it is ahead, far too much would be gone for "
+	    "good; compare it, look at --dry-run, and say --clock-is-right if "
+	    "it is", buf_get(&now), (now_ms - last_ms) / DAY_MS, is_first ?
+	    "the ledger's entries before" : "the last prune");
 	buf_fini(&now);
-	buf_fini(&last);
 	return -1;
 }
 
@@ -114,9 +113,9 @@ trusted_check(const char *ledger, int64_t now_ms, struct fail *fail)
 	int known = read_last(ledger, &last_ms, fail);
 
 	if (known == -1 ||
-	    (known == 0 && read_latest(ledger, &last_ms, fail) == -1))
+	    (known == 0 && read_latest(ledger, now_ms, &last_ms, fail) == -1))
 		return -1;
-	if (last_ms == 0 || now_ms - last_ms <= TRUSTED_DAYS * DAY_MS)
+	if (last_ms == 0 || now_ms - last_ms <= TRUSTED_MS)
 		return 0;
 	return refuse(now_ms, last_ms, known == 0, fail);
 }

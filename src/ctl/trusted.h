@@ -5,8 +5,8 @@
  * May what is too old by the clock be removed for good?  A clock that is years
  * ahead makes everything too old.  So it is believed when it is not much later
  * than when it was believed the last time, which `.pruned' in the ledger's
- * directory tells; before the first time, than what the ledger was written at.
- * One thread.
+ * directory tells; before the first time, than the ledger was written at.  One
+ * thread.
  */
 #ifndef CTL_TRUSTED_H
 #define CTL_TRUSTED_H

@@ -148,6 +148,9 @@ say_tally(struct verify *v, const struct journal_tally *t)
 		date_format(&time, t->covered_ms);
 	hex_format(&chain, t->chain, sizeof(t->chain));
 	progress_clear(&v->progress);
+	if (t->files == 0)
+		printf("%s: there is none here; whether there was one, only "
+		    "a checkpoint that was kept elsewhere tells\n", v->name);
 	printf("%s%s%s: %" PRIu64 " entries in %" PRIu64 " files, ", v->name,
 	    t->host[0] != '\0' ? " of " : "", t->host, t->entries, t->files);
 	printf("numbers %" PRIu64 " to %" PRIu64 "\n", t->first_seq,

@@ -9,6 +9,7 @@
  */
 #include "settings/reader.h"
 
+#include <errno.h>
 #include <libconfig.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/date.h"
 #include "base/privilege.h"
 #include "base/xalloc.h"
 #include "settings/option.h"
@@ -521,6 +523,18 @@ check_accounts(struct reader *reader)
 		    "%s, use that of the MTA, such as \"postfix\"", fail.text);
 }
 
+/* A start would fail, which is late to learn of a slip in a path. */
+static void
+check_redis_file(struct reader *reader, const char *key, const char *path)
+{
+	struct fail fail;
+
+	if (path == NULL || access(path, R_OK) == 0)
+		return;
+	(void)fail_errno(&fail, FAIL_SETUP, errno, "%.150s", path);
+	mistake(reader, near_setting(reader, "redis", key), "%s", fail.text);
+}
+
 /* Nothing of TLS is left out without a word. */
 static void
 check_redis_tls(struct reader *reader)
@@ -534,6 +548,10 @@ check_redis_tls(struct reader *reader)
 	if (only != NULL && strncmp(s->redis.url, "rediss://", 9) != 0)
 		mistake(reader, near_setting(reader, "redis", only), "is for "
 		    "TLS, and redis.url does not begin with rediss://");
+	else {
+		check_redis_file(reader, "ca_file", s->redis.ca_file);
+		check_redis_file(reader, "certificate", s->redis.certificate);
+	}
 	if ((s->redis.certificate == NULL) != (s->redis.key == NULL))
 		mistake(reader, near_setting(reader, "redis",
 		    s->redis.key == NULL ? "certificate" : "key"),
@@ -578,6 +596,19 @@ check_redis(struct reader *reader)
 		mistake(reader, near_setting(reader, "web",
 		    "redis_username"), "Redis takes a user name only with a "
 		    "password, give web.redis_password_file, too");
+}
+
+/* Who is erased meanwhile can't confirm any more. */
+static void
+check_pending(struct reader *reader)
+{
+	const struct settings *s = reader->settings;
+
+	if (s->web.url != NULL && date_add(0, s->retention.pending) <
+	    date_add(0, s->web.confirm_within))
+		mistake(reader, near_setting(reader, "retention", "pending"),
+		    "is shorter than web.confirm_within, and who is erased "
+		    "can't confirm any more");
 }
 
 /* Pages that send mail need somebody to be from. */
@@ -666,6 +697,7 @@ read_root(struct reader *reader, const config_t *config)
 	check_accounts(reader);
 	check_redis(reader);
 	check_pages(reader);
+	check_pending(reader);
 	check_webhooks(reader);
 	complete(reader->settings);
 }

@@ -177,6 +177,12 @@ class Audit(TestCase):
             done = self.auditor("--dir", directory, code=66)
             self.assertIn("has a journal", done.stderr)
             self.assertNotIn("good", done.stdout)
+        # one of the two may be taken away as a whole
+        self.filter.grant("half@example.org")
+        shutil.copytree(self.ledger, empty + "/ledger")
+        done = self.auditor("--dir", empty)
+        self.assertIn("decisions: there is none here", done.stdout)
+        self.assertNotIn("ledger: there is none here", done.stdout)
 
     def test_mail_log_has_checkpoints(self):
         self.mail("log@example.org")

@@ -174,6 +174,7 @@ class Retention(TestCase):
     def test_clock_ahead(self):
         """A clock that is years ahead must not take all proof with it."""
         mark = os.path.join(self.ledger, ".pruned")
+        self.addCleanup(os.unlink, mark)
 
         def last(days):
             with open(mark, "w", encoding="ascii") as f:
@@ -194,11 +195,12 @@ class Retention(TestCase):
         done = self.filter.ctl("prune", check=False)
         self.assertEqual(done.returncode, 75, done.stderr)
         self.assertIn("--clock-is-right", done.stderr)
-        self.assertIn("the last prune was at " + ago(3650)[:10], done.stderr)
+        self.assertIn("3650 days after the last prune", done.stderr)
+        self.assertRegex(done.stderr, "--clock-is-right if it is\n$")
         self.assertEqual(self.on_disk(), before)
         done = self.ctl("prune", "--dry-run", "--json")
         self.assertEqual(json.loads(done.stdout)["persons"], 1)
-        self.assertIn("if the clock is ahead", done.stderr)
+        self.assertIn("--clock-is-right", done.stderr)
         # it was not the clock
         self.assertEqual(self.prune("--clock-is-right")["persons"], 1)
         self.assertEqual(self.prune()["persons"], 0)

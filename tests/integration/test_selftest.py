@@ -43,6 +43,7 @@ class Resolver:
         self.socket.close()
 
     def _serve(self):
+        self.asked = 0
         while True:
             try:
                 query, client = self.socket.recvfrom(4096)
@@ -50,6 +51,7 @@ class Resolver:
                 return
             if not query:
                 return
+            self.asked += 1
             self.socket.sendto(self._answer(query), client)
 
     def _answer(self, query):
@@ -209,9 +211,12 @@ class Good(SelftestCase):
         self.assertEqual(list(found), [c for c in CHECKS if c not in (
             "sent", "arrived")])
 
-    def run_dns(self, resolver):
+    def run_dns(self, resolver, *more):
         """Without --dkim-key, the key is asked for."""
-        options = self.options(self.address())
+        options = [*self.options(self.address()), *more]
+        if more:
+            at = options.index("--mailbox")
+            del options[at:at + 2]
         at = options.index("--dkim-key")
         del options[at:at + 2]
         path = self.rig.path("resolv.conf")
@@ -238,6 +243,17 @@ class Good(SelftestCase):
         self.assertEqual(code, 1, found["dkim"])
         self.assert_fails(found, "dkim", "can't be verified",
                           "DNS: rig._domainkey.news.example.com. IN TXT")
+        # A message can have as many as it likes, and each is a question.
+        path = self.rig.path("many.eml")
+        write_file(path, "".join(
+            f"DKIM-Signature: v=1; a=rsa-sha256; d=d{i}.example.com; s=rig; "
+            "h=From; bh=KytHotBDA56CbiUisGzHpcaLkLXCIBkztXwAVtb5gfI=; "
+            "b=AAAA\n" for i in range(100)) +
+            "From: a@example.com\n\nbody\n")
+        resolver.asked = 0
+        code, found = self.run_dns(resolver, "--message", path)
+        self.assert_fails(found, "dkim", "can't be verified", "DNS: ")
+        self.assertLess(resolver.asked, 40)
         # Nobody answers: that is no verdict.
         resolver.close()
         code, found = self.run_dns(resolver)
@@ -311,3 +327,7 @@ class Consent(SelftestCase):
                     good + ["--message", "x"]):
             done = self.filter.ctl(*bad, "--grant", check=False)
             self.assertEqual(done.returncode, 64, bad)
+        done = self.filter.ctl(*good, "--envelope-sender", "a@b.c> SIZE=1",
+                               "--grant", check=False)
+        self.assertEqual(done.returncode, 65, done.stderr)
+        self.assertIn("--envelope-sender a@b.c> SIZE=1: ", done.stderr)

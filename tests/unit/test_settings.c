@@ -458,17 +458,20 @@ test_mistakes(void)
 		  "\"REDISS://h\" is no place of a Redis, want "
 		  "\"redis://host:port/db\", the same with rediss:// for TLS, "
 		  "or \"unix:/path\"\n" },
+		{ HEAD "redis = { url = \"rediss://h\";\nca_file = "
+		  "\"/nonexistent/x\"; };", "c:2: redis.ca_file: "
+		  "/nonexistent/x: No such file or directory\n" },
 		{ HEAD "redis = {\nca_file = \"/x\"; };", "c:2: "
 		  "redis.ca_file: is for TLS, and redis.url does not begin "
 		  "with rediss://\n" },
 		{ HEAD "redis = { url = \"rediss://h\";\n"
-		  "certificate = \"/x\"; };", "c:2: redis.certificate: "
+		  "certificate = \"/\"; };", "c:2: redis.certificate: "
 		  "certificate and key go together, give redis.key, too\n" },
 		{ HEAD "redis = { url = \"rediss://h\";\nkey = \"/dev/null\"; "
 		  "};", "c:2: redis.key: certificate and key go together, give "
 		  "redis.certificate, too\nc:2: redis.key: /dev/null is not a "
 		  "regular file\n" },
-		{ HEAD "redis = { url = \"rediss://h\"; certificate = \"/x\";"
+		{ HEAD "redis = { url = \"rediss://h\"; certificate = \"/\";"
 		  "\nkey = \"/nonexistent/x\"; };", "c:2: redis.key: "
 		  "/nonexistent/x: No such file or directory\n" },
 		{ HEAD "redis = { url = \"redis://u:p@h\"; };", "c:1: "
@@ -508,6 +511,13 @@ test_mistakes(void)
 		{ HEAD "redis = { password_file = \"/nonexistent/x\"; };",
 		  "c:1: redis.password_file: /nonexistent/x: No such file or "
 		  "directory\n" },
+		{ HEAD "web = { url = \"https://n.example/my/\"; }; "
+		  "mail = { from = \"n@n.example\"; }; controller = "
+		  "{ name = \"N\"; email = \"n@n.example\"; }; "
+		  "retention = {\npending = \"6 days\"; };",
+		  "c:2: retention.pending: is shorter than "
+		  "web.confirm_within, and who is erased can't confirm any "
+		  "more\n" },
 		/* unsubscribe */
 		{ HEAD "unsubscribe = { url = \"http://h/\"; };", "c:1: "
 		  "unsubscribe.url: \"http://h/\" must start with https:// "
@@ -652,7 +662,7 @@ test_good_values(void)
 		"redis = { url = \"redis://h/\"; };",
 		"redis = { url = \"redis://[::1]\"; };",
 		"redis = { url = \"redis://[::1]:1/15\"; };",
-		"redis = { url = \"rediss://h\"; ca_file = \"/x\"; };",
+		"redis = { url = \"rediss://h\"; ca_file = \"/\"; };",
 		"redis = { url = \"rediss://[::1]:1/15\"; };",
 		"redis = { sentinel = { master = \"m\"; hosts = [ \"h:1\" ]; }; "
 		    "};",
@@ -1098,6 +1108,11 @@ out:
 static void
 test_sample(void)
 {
+	static const char *const tls_files[] = {
+		"/etc/consent-milter/redis-ca.pem",
+		"/etc/consent-milter/redis-client.pem",
+		"/etc/consent-milter/redis-client.key",
+	};
 	char *password = write_file("password", "secret\n", 0600);
 	char *sample = replace(read_source("conf/consent-milter.conf"),
 	    "\nuser = \"consent-milter\";", "\nuser = \"\";");
@@ -1106,9 +1121,10 @@ test_sample(void)
 
 	all = replace(all, "\"/etc/consent-milter/redis.password\"", "\"PW\"");
 	all = replace(all, "PW", password);
-	all = replace(all, "\"/etc/consent-milter/redis-client.key\"",
-	    "\"PW\"");
-	all = replace(all, "PW", password);
+	for (size_t i = 0; i < N(tls_files); i++) {
+		all = replace(all, tls_files[i], "PW");
+		all = replace(all, "PW", password);
+	}
 	all = replace(all, "url = \"redis://", "url = \"rediss://");
 	all = replace(all, "\"postfix\"", geteuid() == 0 ? "\"root\"" :
 	    "\"postfix\"");
