@@ -81,6 +81,8 @@ open_store(const struct settings *settings, struct pooled_store **out,
 		.key = settings->redis.key,
 		.sentinels = settings->redis.sentinel.hosts,
 		.master = settings->redis.sentinel.master,
+		.read_from = settings->redis.read_from,
+		.read_within_ms = settings->redis.read_within_ms,
 		.timeout_ms = settings->redis.timeout_ms,
 		.on_state = on_store_state,
 	};
@@ -247,6 +249,8 @@ same_redis(const struct settings *a, const struct settings *b)
 	    same_text(a->redis.key, b->redis.key) &&
 	    same_text(a->redis.sentinel.hosts, b->redis.sentinel.hosts) &&
 	    same_text(a->redis.sentinel.master, b->redis.sentinel.master) &&
+	    same_text(a->redis.read_from, b->redis.read_from) &&
+	    a->redis.read_within_ms == b->redis.read_within_ms &&
 	    a->redis.timeout_ms == b->redis.timeout_ms;
 }
 
@@ -347,6 +351,25 @@ runtime_reload(struct runtime *runtime)
 		snapshot_put(&(struct snapshot *){ &old->public });
 }
 
+/* A replica may lack what the primary has confirmed: then it has to have at
+ * least all that is not on top any more. */
+static int
+ask_store(struct runtime *runtime, const struct snapshot *snapshot,
+    const struct subject *subjects, size_t n, const char *list,
+    struct record *out, int *results, struct fail *fail)
+{
+	char id[UNAPPLIED_ID_BYTES];
+	struct store_mark mark = { .id = id };
+	bool wanted = false;
+
+	if (snapshot->settings->redis.read_from != NULL) {
+		unapplied_forgotten(runtime->unapplied, id, &mark.seq);
+		wanted = id[0] != '\0';
+	}
+	return store_lookup_since(snapshot->store, wanted ? &mark : NULL,
+	    subjects, n, list, out, results, fail);
+}
+
 int
 runtime_lookup(struct runtime *runtime, const struct snapshot *snapshot,
     const struct subject *subjects, size_t n, const char *list,
@@ -356,6 +379,12 @@ runtime_lookup(struct runtime *runtime, const struct snapshot *snapshot,
 	struct fail later;
 	int rc, known = 0;
 
+	if (snapshot->settings->redis.read_from != NULL &&
+	    unapplied_catch_up(runtime->unapplied, fail) == -1) {
+		for (size_t i = 0; i < n; i++)
+			results[i] = -1;
+		return -1;
+	}
 	/* First what Redis may not have yet: unapplied_waits(). */
 	if (unapplied_waits(runtime->unapplied)) {
 		ahead = xcalloc(n, sizeof(*ahead));
@@ -363,8 +392,8 @@ runtime_lookup(struct runtime *runtime, const struct snapshot *snapshot,
 			known = unapplied_apply(runtime->unapplied,
 			    &subjects[i], list, &ahead[i], &later);
 	}
-	rc = store_lookup_many(snapshot->store, subjects, n, list, out,
-	    results, fail);
+	rc = ask_store(runtime, snapshot, subjects, n, list, out, results,
+	    fail);
 	for (size_t i = 0; i < n && ahead != NULL; i++)
 		if (results[i] != -1 && known == -1)
 			results[i] = -1;

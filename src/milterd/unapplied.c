@@ -22,7 +22,6 @@
 #include "base/log.h"
 #include "base/xalloc.h"
 #include "journal/journal.h"
-#include "ledger/identity.h"
 
 #define POLL_MS		300
 #define UNAPPLIED_MAX	100000	/* events kept; beyond, nothing is trusted */
@@ -41,18 +40,18 @@ struct unapplied {
 	char		*cursor_path;
 
 	/* Of the thread alone. */
-	struct journal_reader *reader;
-	char		 id[2 * LEDGER_ID_BYTES + 1];	/* "": no entry yet */
 	uint64_t	 in_redis;	/* as it said last */
-	uint64_t	 confirmed;	/* what is kept lies behind it */
-	uint64_t	 peak;		/* the highest that .applied has been */
-	uint64_t	 last;		/* the entry that was read last */
 
 	/* Is it worth to take the lock?  Set as soon as it may be, and taken
 	 * back only by who has looked at all. */
 	atomic_bool	 waits;
 
 	pthread_rwlock_t lock;		/* for all below */
+	struct journal_reader *reader;
+	char		 id[UNAPPLIED_ID_BYTES];	/* "": no entry yet */
+	uint64_t	 confirmed;	/* what is kept lies behind it */
+	uint64_t	 peak;		/* the highest that .applied has been */
+	uint64_t	 last;		/* the entry that was read last */
 	struct waiting	*events;
 	size_t		 room;
 	size_t		 count;
@@ -65,14 +64,18 @@ identify(struct unapplied *u, struct fail *fail)
 {
 	unsigned char bytes[LEDGER_ID_BYTES];
 	struct buf id = BUF_INIT(64);
+	bool found;
 
+	(void)pthread_rwlock_wrlock(&u->lock);
 	if (u->id[0] == '\0' &&
 	    ledger_identity(u->ledger, bytes, fail) == 1) {
 		hex_format(&id, bytes, sizeof(bytes));
 		memcpy(u->id, buf_get(&id), sizeof(u->id));
 	}
+	found = u->id[0] != '\0';
+	(void)pthread_rwlock_unlock(&u->lock);
 	buf_fini(&id);
-	return u->id[0] != '\0';
+	return found;
 }
 
 /* Without an answer the last one stands: nothing can be looked up either. */
@@ -182,28 +185,14 @@ open_reader(struct unapplied *u, struct fail *fail)
 	    &u->reader, fail);
 }
 
-/*
- * Reads what the ledger has beyond the cursor.  Under the write lock, and only
- * while there is room: what is not read yet makes all records doubtful.
- */
+/* Reads to the end.  Under the write lock, and only while there is room: what
+ * is not read yet makes all records doubtful. */
 static int
-follow(struct unapplied *u, struct fail *fail)
+read_on(struct unapplied *u, struct fail *fail)
 {
 	struct journal_entry entry;
-	uint64_t confirmed;
 	int rc;
 
-	if (read_cursor(u, &confirmed, fail) == -1)
-		return -1;
-	if (confirmed > u->peak)
-		u->peak = confirmed;
-	if (confirmed > u->in_redis)
-		confirmed = u->in_redis;
-	if (confirmed < u->confirmed)
-		go_back(u);
-	else
-		forget_confirmed(u, confirmed);
-	u->confirmed = confirmed;
 	for (;;) {
 		if (open_reader(u, fail) == -1)
 			return -1;
@@ -225,9 +214,29 @@ follow(struct unapplied *u, struct fail *fail)
 			continue;
 		}
 		u->last = entry.seq;
-		if (entry.seq > confirmed)
+		if (entry.seq > u->confirmed)
 			take_entry(u, &entry);
 	}
+}
+
+/* Reads what the ledger has beyond the cursor.  Under the write lock. */
+static int
+follow(struct unapplied *u, struct fail *fail)
+{
+	uint64_t confirmed;
+
+	if (read_cursor(u, &confirmed, fail) == -1)
+		return -1;
+	if (confirmed > u->peak)
+		u->peak = confirmed;
+	if (confirmed > u->in_redis)
+		confirmed = u->in_redis;
+	if (confirmed < u->confirmed)
+		go_back(u);
+	else
+		forget_confirmed(u, confirmed);
+	u->confirmed = confirmed;
+	return read_on(u, fail);
 }
 
 static int
@@ -290,6 +299,32 @@ unapplied_new(const struct unapplied_options *options,
 	(void)pthread_detach(thread);
 	*out = u;
 	return 0;
+}
+
+int
+unapplied_catch_up(struct unapplied *u, struct fail *fail)
+{
+	int rc = 0;
+
+	(void)pthread_rwlock_wrlock(&u->lock);
+	if (u->unknown)
+		rc = fail_set(fail, FAIL_TEMP, "%s", u->why);
+	else if (read_on(u, fail) == -1) {
+		fail->class = FAIL_TEMP;
+		rc = -1;
+	}
+	(void)pthread_rwlock_unlock(&u->lock);
+	return rc;
+}
+
+void
+unapplied_forgotten(struct unapplied *u, char id[UNAPPLIED_ID_BYTES],
+    uint64_t *seq)
+{
+	(void)pthread_rwlock_rdlock(&u->lock);
+	memcpy(id, u->id, sizeof(u->id));
+	*seq = u->confirmed;
+	(void)pthread_rwlock_unlock(&u->lock);
 }
 
 bool

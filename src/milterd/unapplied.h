@@ -10,8 +10,10 @@
  * Who applies keeps the sequence number up to which Redis has confirmed
  * everything in the file `.applied' beside the ledger, and Redis has the same
  * number: the lower of the two counts, so that it does not take anybody to
- * notice that Redis has lost what it confirmed.  Of what it lost, opt-ins stay
- * lost until they are applied again: the later opt-out may be on another host.
+ * notice that Redis has lost what it confirmed.  The number is that of whoever
+ * is asked for records: a replica may not have yet what the primary has
+ * confirmed.  Of what was lost, opt-ins stay lost until they are applied again:
+ * the later opt-out may be on another host.
  * Locks inside.
  */
 #ifndef MILTERD_UNAPPLIED_H
@@ -23,6 +25,7 @@
 #include "base/fail.h"
 #include "consent/record.h"
 #include "consent/subject.h"
+#include "ledger/identity.h"
 
 struct unapplied;
 
@@ -38,6 +41,22 @@ struct unapplied_options {
 int	unapplied_new(const struct unapplied_options *options,
 	    struct unapplied **out, struct fail *fail)
 	    __attribute__((warn_unused_result));
+
+/*
+ * Reads what the ledger holds by now, without waiting for the thread.  Where
+ * look-ups ask a Redis that lags behind the one that has confirmed, an opt-out
+ * is nowhere else.  Returns 0, or -1 with FAIL_TEMP.
+ */
+int	unapplied_catch_up(struct unapplied *unapplied, struct fail *fail)
+	    __attribute__((warn_unused_result));
+/*
+ * Up to where events have been forgotten, of which ledger ("" when it has no
+ * entry yet).  To be asked last: an answer of Redis is to be trusted with what
+ * was on top before when Redis has the ledger up to there.
+ */
+#define UNAPPLIED_ID_BYTES	(2 * LEDGER_ID_BYTES + 1)
+void	unapplied_forgotten(struct unapplied *unapplied,
+	    char id[UNAPPLIED_ID_BYTES], uint64_t *seq);
 
 /*
  * Is there anything to put on top?  To be asked before Redis is: what Redis

@@ -545,7 +545,9 @@ check_redis_tls(struct reader *reader)
 	    s->redis.key != NULL ? "key" : NULL;
 	struct fail fail;
 
-	if (only != NULL && strncmp(s->redis.url, "rediss://", 9) != 0)
+	if (only != NULL && strncmp(s->redis.url, "rediss://", 9) != 0 &&
+	    (s->redis.read_from == NULL ||
+	    strncmp(s->redis.read_from, "rediss://", 9) != 0))
 		mistake(reader, near_setting(reader, "redis", only), "is for "
 		    "TLS, and redis.url does not begin with rediss://");
 	else {
@@ -586,6 +588,13 @@ check_redis(struct reader *reader)
 		    "writer_username"), "Redis takes a user name only with a "
 		    "password, give redis.writer_password_file, too");
 	check_redis_tls(reader);
+	if (s->redis.read_from == NULL && config_setting_get_member(
+	    near_setting(reader, "redis", NULL), "read_within_ms") != NULL &&
+	    config_setting_get_member(near_setting(reader, "redis", NULL),
+	    "read_from") == NULL)
+		mistake(reader, near_setting(reader, "redis",
+		    "read_within_ms"), "is for a replica, give "
+		    "redis.read_from, too");
 	if (s->redis.sentinel.master != NULL &&
 	    strncmp(s->redis.url, "unix:", 5) == 0)
 		mistake(reader, near_setting(reader, "redis", "url"), "is a "

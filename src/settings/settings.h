@@ -54,6 +54,8 @@ struct settings {
 		char	*writer_username;
 		char	*writer_password_file;
 		int	 timeout_ms;
+		char	*read_from;	/* NULL: look-ups ask url, too */
+		int	 read_within_ms;
 		int	 wait_replicas;
 		/* For rediss://; each NULL when not set. */
 		char	*ca_file, *certificate, *key;

@@ -110,6 +110,7 @@ struct link {
 	bool		 first_awaited;	/* store_open() is still there */
 	struct fail	 fail;		/* why there is no connection */
 	uint64_t	 epoch;		/* of the primary in `url' */
+	uint64_t	 connection;	/* how many there have been */
 	struct transport transport;
 	struct request_list waiting;
 	struct request_list sent;
@@ -294,6 +295,7 @@ enqueue_sent(struct link *link, struct request *r)
 {
 	r->waiting = false;
 	r->tries++;
+	r->connection = link->connection;
 	TAILQ_INSERT_TAIL(&link->sent, r, entry);
 	buf_add_span(&link->out, r->bytes);
 }
@@ -635,6 +637,7 @@ go_up(struct link *link)
 
 	(void)pthread_mutex_lock(&link->lock);
 	link->state = STATE_UP;
+	link->connection++;
 	link->reading = READING_NOBODY;
 	link->lost = false;
 	while ((r = TAILQ_FIRST(&link->waiting)) != NULL) {

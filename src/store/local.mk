@@ -3,9 +3,11 @@ src_store_libstore_a_SOURCES = \
 	src/store/apply.c \
 	src/store/command.c \
 	src/store/dial.c \
+	src/store/freshness.c \
 	src/store/handshake.c \
 	src/store/link.c \
 	src/store/private.h \
+	src/store/replica.c \
 	src/store/reply.c \
 	src/store/sentinel.c \
 	src/store/store.c src/store/store.h \

@@ -4,8 +4,9 @@
  *
  * What the files of this room share.  hiredis' parser is known to reply.c
  * alone, OpenSSL to tls.c, the connection to link.c, dial.c and transport.c,
- * Redis' manners to handshake.c, what keys and values mean to store.c, apply.c,
- * upkeep.c and merge.lua.
+ * Redis' manners to handshake.c, how old a replica's data are to freshness.c
+ * and replica.c, what keys and values mean to store.c, apply.c, upkeep.c and
+ * merge.lua.
  */
 #ifndef STORE_PRIVATE_H
 #define STORE_PRIVATE_H
@@ -277,6 +278,7 @@ struct request {
 	struct reply	**replies;	/* room for them; link.c fills it */
 	size_t		 max_bytes;	/* of one reply */
 	int64_t		 deadline_ms;	/* clock_monotonic_ms() */
+	uint64_t	 connection;	/* out: on which the replies came */
 
 	/* Of link.c. */
 	TAILQ_ENTRY(request) entry;
@@ -315,6 +317,80 @@ int	link_ask(struct link *link, struct request *request,
 	    struct fail *fail) __attribute__((warn_unused_result));
 
 /*
+ * freshness.c: how old the data of a replica are.  The primary is asked how far
+ * it is, then the replica how far it has come in the same history: it has all
+ * that the primary had when that was asked.  Pure; times are the caller's.
+ */
+#define HISTORY_ID_LEN	40
+
+/* How far a Redis is, and in which history: another one when a primary starts
+ * anew, or a replica takes its place. */
+struct position {
+	bool		is_primary;
+	bool		is_linked;	/* a primary, or in touch with it */
+	char		history[HISTORY_ID_LEN + 1];
+	uint64_t	offset;
+};
+
+/* The answer to INFO replication.  Returns 0, or -1 with FAIL_TEMP. */
+int	freshness_read(const struct reply *reply, struct position *out,
+	    struct fail *fail) __attribute__((warn_unused_result));
+
+/* As many as cover twice the bound. */
+#define FRESHNESS_SAMPLES	16
+
+struct freshness {		/* all zero but within_ms: nothing is known */
+	int		 within_ms;	/* the bound */
+	struct {
+		int64_t		at_ms;
+		struct position	position;
+	} samples[FRESHNESS_SAMPLES];	/* of the primary */
+	size_t		 taken;		/* all there have been */
+	/* What the replica has on this connection.  On another there may be
+	 * one that was started with an old dump. */
+	bool		 is_proven;
+	int64_t		 proven_ms;	/* all that the primary had then */
+	uint64_t	 connection;
+};
+
+/* at_ms: before the primary was asked.  Returns 0, or -1 with FAIL_TEMP when it
+ * isn't the primary. */
+int	freshness_add(struct freshness *freshness,
+	    const struct position *primary, int64_t at_ms, struct fail *fail)
+	    __attribute__((warn_unused_result));
+/* Where the replica is.  Returns 0, or -1 with FAIL_TEMP when that proves
+ * nothing. */
+int	freshness_prove(struct freshness *freshness,
+	    const struct position *replica, uint64_t connection,
+	    struct fail *fail) __attribute__((warn_unused_result));
+/* Are the data not older than the bound? */
+bool	freshness_holds(const struct freshness *freshness, int64_t now_ms);
+
+/*
+ * replica.c: the connection to a replica, and a thread that keeps an eye on how
+ * old its data are.
+ */
+struct replica;
+/* Of options as link_open(), and read_from, read_within_ms.  primary is
+ * borrowed.  Returns 0 with *fail as store_open(), or -1 with FAIL_SETUP. */
+int	replica_open(const struct store_options *options, struct link *primary,
+	    struct replica **out, struct fail *fail)
+	    __attribute__((warn_unused_result));
+/* Accepts NULL. */
+void	replica_close(struct replica **replica);
+struct link *replica_link(struct replica *replica);
+/* Are its data new enough now?  Returns 0, or -1 with FAIL_TEMP. */
+int	replica_check(struct replica *replica, struct fail *fail)
+	    __attribute__((warn_unused_result));
+/*
+ * Were they, in answers that just came on this connection?  Returns 1; 0 when
+ * the connection is a new one about which nothing was known until now: then ask
+ * again; or -1 with FAIL_TEMP.
+ */
+int	replica_check_answer(struct replica *replica, uint64_t connection,
+	    struct fail *fail) __attribute__((warn_unused_result));
+
+/*
  * apply.c: events, merged by a script on the server.
  */
 #define SCRIPT_SHA_LEN	40
@@ -348,6 +424,11 @@ int	apply_wait(struct link *link, struct script *script,
 /* Is it a cursor's id? */
 int	upkeep_check_id(const char *id, struct fail *fail)
 	    __attribute__((warn_unused_result));
+/* HMGET for a cursor, not HGET, which the filter's user may not use; and its
+ * answer, 0 where there is no cursor.  Returns 0, or -1 with FAIL_TEMP. */
+void	upkeep_add_cursor(struct buf *out, const char *id);
+int	upkeep_read_cursor(const struct reply *reply, uint64_t *seq,
+	    struct fail *fail) __attribute__((warn_unused_result));
 int	upkeep_cursor_get(struct link *link, const char *id, uint64_t *seq,
 	    struct fail *fail) __attribute__((warn_unused_result));
 int	upkeep_cursor_set(struct link *link, const char *id, uint64_t seq,

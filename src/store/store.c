@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/xalloc.h"
 
 #define CHUNK		256	/* look-ups sent together */
@@ -16,6 +17,7 @@
 
 struct store {
 	struct link	*link;
+	struct replica	*replica;	/* NULL: look-ups ask link as well */
 	struct script	 script;
 	struct wait	 wait;
 };
@@ -26,6 +28,32 @@ store_url_check(const char *url, struct fail *fail)
 	struct url ignored;
 
 	return url_parse(url, &ignored, fail);
+}
+
+/* Of two connections only the one that look-ups need tells its state. */
+static int
+open_links(struct store *store, const struct store_options *options,
+    struct fail *fail)
+{
+	struct store_options primary = *options;
+
+	if (options->read_from == NULL)
+		return link_open(options, &store->link, fail);
+	if (options->read_within_ms < 100 || options->read_within_ms > 60000)
+		return fail_set(fail, FAIL_SETUP,
+		    "the bound for a replica must be 100 to 60000 ms");
+	primary.on_state = NULL;
+	if (link_open(&primary, &store->link, fail) == -1)
+		return -1;
+	return replica_open(options, store->link, &store->replica, fail);
+}
+
+/* For look-ups and cursors. */
+static struct link *
+reads(const struct store *store)
+{
+	return store->replica != NULL ? replica_link(store->replica) :
+	    store->link;
 }
 
 int
@@ -40,8 +68,10 @@ store_open(const struct store_options *options, struct store **out,
 		return fail_set(fail, FAIL_SETUP,
 		    "the time-out for Redis must be 1 to 60000 ms");
 	}
-	if (link_open(options, &store->link, fail != NULL ? fail : &first) ==
-	    -1) {
+	if (fail == NULL)
+		fail = &first;
+	if (open_links(store, options, fail) == -1) {
+		link_close(&store->link);
 		free(store);
 		return -1;
 	}
@@ -58,6 +88,7 @@ store_close(struct store **store)
 {
 	if (*store == NULL)
 		return;
+	replica_close(&(*store)->replica);
 	link_close(&(*store)->link);
 	(void)pthread_mutex_destroy(&(*store)->script.lock);
 	free(*store);
@@ -67,7 +98,10 @@ store_close(struct store **store)
 bool
 store_is_reachable(struct store *store)
 {
-	return link_is_up(store->link);
+	struct fail unused;
+
+	return link_is_up(reads(store)) && (store->replica == NULL ||
+	    replica_check(store->replica, &unused) == 0);
 }
 
 const char *
@@ -107,32 +141,87 @@ add_lookup(struct buf *out, const struct subject *subject, struct span list)
 	command_add(out, SPAN("*"));
 }
 
-/* One round trip for up to CHUNK persons. */
+/* Does this Redis have what it has to have? */
 static int
-lookup_chunk(struct link *link, const struct subject *subjects, size_t n,
-    const char *list, int64_t deadline_ms, struct record *out, int *results,
+check_mark(const struct store_mark *mark, const struct reply *reply,
     struct fail *fail)
 {
-	struct reply *replies[CHUNK];
-	struct buf commands = BUF_INIT(CHUNK * LOOKUP_BYTES);
+	uint64_t seq;
+
+	if (upkeep_read_cursor(reply, &seq, fail) == -1)
+		return -1;
+	return seq >= mark->seq ? 0 : fail_set(fail, FAIL_TEMP, "Redis does "
+	    "not have any more what it had of the ledger");
+}
+
+/*
+ * Sends a request to whoever answers look-ups.  Of a replica only what it
+ * answers while its data are known to be new enough counts; a new connection to
+ * it gets a second try.
+ */
+static int
+ask(struct store *store, struct request *request, struct fail *fail)
+{
+	int rc = 0;
+
+	if (store->replica == NULL)
+		return link_ask(store->link, request, fail);
+	if (replica_check(store->replica, fail) == -1)
+		return -1;
+	for (int tries = 0; tries < 2 && (tries == 0 ||
+	    clock_monotonic_ms() < request->deadline_ms); tries++) {
+		rc = link_ask(reads(store), request, fail);
+		if (rc == 0)
+			rc = replica_check_answer(store->replica,
+			    request->connection, fail);
+		if (rc != 0)
+			break;
+		link_request_clear(request);
+		(void)fail_set(fail, FAIL_TEMP,
+		    "the connection to the replica does not last");
+	}
+	return rc == 1 ? 0 : -1;
+}
+
+/* A look-up, the same for all its chunks. */
+struct question {
+	struct store	*store;
+	const struct store_mark *mark;	/* may be NULL */
+	struct span	 list;
+	int64_t		 deadline_ms;
+};
+
+/* One round trip for up to CHUNK persons.  The mark goes first: what comes
+ * after it is not older. */
+static int
+lookup_chunk(const struct question *question, const struct subject *subjects,
+    size_t n, struct record *out, int *results, struct fail *fail)
+{
+	struct reply *all[1 + CHUNK];
+	size_t marks = question->mark != NULL;
+	struct reply **replies = all + marks;
+	struct buf commands = BUF_INIT((1 + CHUNK) * LOOKUP_BYTES);
 	struct request request = {
-		.expected = n,
-		.replies = replies,
+		.expected = marks + n,
+		.replies = all,
 		.max_bytes = LINK_REPLY_SMALL,
-		.deadline_ms = deadline_ms,
+		.deadline_ms = question->deadline_ms,
 	};
 	struct fail one;
 	int rc;
 
-	(void)buf_reserve(&commands, n * LOOKUP_BYTES);
+	(void)buf_reserve(&commands, (marks + n) * LOOKUP_BYTES);
+	if (marks > 0)
+		upkeep_add_cursor(&commands, question->mark->id);
 	for (size_t i = 0; i < n; i++)
-		add_lookup(&commands, &subjects[i], span_str(list));
+		add_lookup(&commands, &subjects[i], question->list);
 	request.bytes = buf_span(&commands);
-	rc = link_ask(link, &request, fail);
+	rc = ask(question->store, &request, fail);
+	if (rc == 0 && marks > 0)
+		rc = check_mark(question->mark, all[0], fail);
+	if (rc == -1)
+		n = 0;
 	for (size_t i = 0; i < n; i++) {
-		results[i] = -1;
-		if (request.failed)
-			continue;
 		results[i] = reply_to_record(replies[i], &out[i], &one);
 		if (results[i] != -1)
 			continue;
@@ -147,11 +236,16 @@ lookup_chunk(struct link *link, const struct subject *subjects, size_t n,
 }
 
 int
-store_lookup_many(struct store *store, const struct subject *subjects,
-    size_t n, const char *list, struct record *out, int *results,
-    struct fail *fail)
+store_lookup_since(struct store *store, const struct store_mark *mark,
+    const struct subject *subjects, size_t n, const char *list,
+    struct record *out, int *results, struct fail *fail)
 {
-	int64_t deadline_ms = link_deadline(store->link);
+	const struct question question = {
+		.store = store,
+		.mark = mark,
+		.list = span_str(list),
+		.deadline_ms = link_deadline(store->link),
+	};
 	struct fail later;
 	int rc;
 
@@ -160,14 +254,25 @@ store_lookup_many(struct store *store, const struct subject *subjects,
 	if (n > 0)
 		memset(out, 0, n * sizeof(*out));
 	rc = check_list(list, fail);
+	if (rc == 0 && mark != NULL)
+		rc = upkeep_check_id(mark->id, fail);
 	if (rc == -1)
 		return -1;
 	for (size_t i = 0; i < n; i += CHUNK)
-		if (lookup_chunk(store->link, subjects + i,
-		    n - i < CHUNK ? n - i : CHUNK, list, deadline_ms, out + i,
-		    results + i, rc == 0 ? fail : &later) == -1)
+		if (lookup_chunk(&question, subjects + i,
+		    n - i < CHUNK ? n - i : CHUNK, out + i, results + i,
+		    rc == 0 ? fail : &later) == -1)
 			rc = -1;
 	return rc;
+}
+
+int
+store_lookup_many(struct store *store, const struct subject *subjects,
+    size_t n, const char *list, struct record *out, int *results,
+    struct fail *fail)
+{
+	return store_lookup_since(store, NULL, subjects, n, list, out, results,
+	    fail);
 }
 
 int
@@ -200,7 +305,7 @@ store_visit(struct store *store, const struct subject *subject,
 	command_add(&command, SPAN("HGETALL"));
 	command_key(&command, subject);
 	request.bytes = buf_span(&command);
-	rc = link_ask(store->link, &request, fail);
+	rc = ask(store, &request, fail);
 	if (rc == 0) {
 		rc = reply_visit(reply, visit, context, fail);
 		if (rc == -1)
@@ -244,7 +349,7 @@ int
 store_cursor_get(struct store *store, const char *id, uint64_t *seq,
     struct fail *fail)
 {
-	return upkeep_cursor_get(store->link, id, seq, fail);
+	return upkeep_cursor_get(reads(store), id, seq, fail);
 }
 
 int

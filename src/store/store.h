@@ -45,6 +45,13 @@ struct store_options {
 	 * They are asked with TLS or without, as the primary is. */
 	const char	*sentinels;	/* NULL: none */
 	const char	*master;	/* its name; with sentinels */
+	/* A replica, as url, that answers look-ups and tells cursors instead;
+	 * NULL: none.  What is older there than read_within_ms counts as not
+	 * reachable: on each look-up, the data may lack nothing that the primary
+	 * had so long ago, which is measured by the offsets of replication.
+	 * username, password and files for TLS serve both. */
+	const char	*read_from;
+	int		 read_within_ms;	/* 100 to 60000; with read_from */
 	int		 wait_replicas;	/* for store_apply_from() */
 	int		 timeout_ms;	/* 1 to 60000, connecting included */
 	/* Called from the store's thread on each change between reachable and
@@ -61,7 +68,8 @@ int	store_url_check(const char *url, struct fail *fail)
 
 /*
  * Starts the store's thread and waits for the first connection attempt to
- * end, timeout_ms at most.  Everything in options is copied.
+ * end, timeout_ms at most; with read_from as long for the replica, and twice
+ * that for a first comparison.  Everything in options is copied.
  *
  * Returns 0 with *out set whether or not Redis can be reached (then *fail, if
  * not NULL, says why: class FAIL_TEMP, otherwise its text is ""), and -1 with
@@ -96,6 +104,21 @@ int	store_lookup(struct store *store, const struct subject *subject,
 int	store_lookup_many(struct store *store, const struct subject *subjects,
 	    size_t n, const char *list, struct record *out, int *results,
 	    struct fail *fail) __attribute__((warn_unused_result));
+
+/* A place in a ledger. */
+struct store_mark {
+	const char	*id;		/* of its cursor, see below */
+	uint64_t	 seq;
+};
+/*
+ * As store_lookup_many(), from a Redis that has all of a ledger up to there, by
+ * its cursor, at the moment of the look-up; one that has not is FAIL_TEMP.
+ * With mark NULL it is store_lookup_many().
+ */
+int	store_lookup_since(struct store *store, const struct store_mark *mark,
+	    const struct subject *subjects, size_t n, const char *list,
+	    struct record *out, int *results, struct fail *fail)
+	    __attribute__((warn_unused_result));
 
 /* Calls visit for each list field of a person and once with list "" before
  * them (the person's own field; its times are in record in every call).  A list
@@ -188,7 +211,8 @@ int	store_cursor_set(struct store *store, const char *id, uint64_t seq,
 int	store_compact(struct store *store, bool *asked, struct fail *fail)
 	    __attribute__((warn_unused_result));
 
-/* Is the connection up now? */
+/* Is the connection up now?  That to the replica, where there is one, and are
+ * its data new enough? */
 bool	store_is_reachable(struct store *store);
 /* For -V: hiredis' version.  Static. */
 const char *store_library_version(void);

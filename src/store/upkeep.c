@@ -46,11 +46,19 @@ upkeep_check_id(const char *id, struct fail *fail)
 	    "\"%.80s\" is no id of a ledger", id);
 }
 
-static int
-read_cursor(const struct reply *reply, uint64_t *seq, struct fail *fail)
+void
+upkeep_add_cursor(struct buf *out, const char *id)
+{
+	command_format(out, "HMGET", CURSOR_KEY, id, (char *)NULL);
+}
+
+int
+upkeep_read_cursor(const struct reply *reply, uint64_t *seq,
+    struct fail *fail)
 {
 	const struct reply *value;
 
+	*seq = 0;
 	if (reply->type != REPLY_ARRAY || reply->len != 1)
 		return reply_fail(reply, fail);
 	value = reply->elements[0];
@@ -74,11 +82,10 @@ upkeep_cursor_get(struct link *link, const char *id, uint64_t *seq,
 	*seq = 0;
 	if (upkeep_check_id(id, fail) == -1)
 		return -1;
-	/* Not HGET, which the filter's user may not use. */
-	command_format(&command, "HMGET", CURSOR_KEY, id, (char *)NULL);
+	upkeep_add_cursor(&command, id);
 	rc = ask(link, &command, &reply, 1, fail);
 	if (rc == 0)
-		rc = read_cursor(reply, seq, fail);
+		rc = upkeep_read_cursor(reply, seq, fail);
 	reply_free(&reply);
 	buf_fini(&command);
 	return rc;

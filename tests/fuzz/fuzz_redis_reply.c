@@ -79,6 +79,23 @@ take_as_primary(const struct reply *reply)
 }
 
 static void
+take_as_position(const struct reply *reply)
+{
+	struct freshness freshness = { .within_ms = 100 };
+	struct position position;
+	struct fail fail;
+
+	if (freshness_read(reply, &position, &fail) == -1)
+		return;
+	require(strlen(position.history) == HISTORY_ID_LEN);
+	require(position.is_linked || !position.is_primary);
+	if (freshness_add(&freshness, &position, 1, &fail) == 0)
+		require(freshness_prove(&freshness, &position, 1, &fail) == 0);
+	else
+		require(freshness_prove(&freshness, &position, 1, &fail) == -1);
+}
+
+static void
 take_as_anything(const struct reply *reply)
 {
 	char version[32];
@@ -93,6 +110,7 @@ take_as_anything(const struct reply *reply)
 	(void)!handshake_check_policy(reply, &fail);
 	(void)!handshake_check_role(reply, &fail);
 	take_as_primary(reply);
+	take_as_position(reply);
 	(void)reply_fail(reply, &fail);
 	for (const char *p = fail.text; *p != '\0'; p++)
 		require(ascii_isprint((unsigned char)*p));

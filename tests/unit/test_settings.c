@@ -165,6 +165,7 @@ static const char full_dump[] =
     "redis.url = \"unix:/r?db=3\"\n"
     "redis.timeout_ms = 10000\n"
     "redis.wait_replicas = 0\n"
+    "redis.read_within_ms = 1000\n"
     "audit.directory = \"/a\"\n"
     "audit.ledger = \"/l\"\n"
     "audit.recipients = \"clear\"\n"
@@ -451,6 +452,17 @@ test_mistakes(void)
 		  "\"m\"; hosts = ( \"h:1\" ); }; };", "c:1: redis.url: is a "
 		  "UNIX socket, and redis.sentinel says where Redis is: want "
 		  "redis:// or rediss://\n" },
+		{ HEAD "redis = { read_from = \"unix:\"; read_within_ms = 99; "
+		  "};", "c:1: redis.read_from: no absolute path behind "
+		  "unix:, want one such as \"unix:/run/redis/redis.sock\"\n"
+		  "c:1: redis.read_within_ms: 99 is out of range, it must be "
+		  "100 to 60000\n" },
+		{ HEAD "redis = { read_within_ms = 100; };", "c:1: "
+		  "redis.read_within_ms: is for a replica, give "
+		  "redis.read_from, too\n" },
+		{ HEAD "redis = { ca_file = \"/c\"; read_from = "
+		  "\"redis://h:1\"; };", "c:1: redis.ca_file: is for TLS, and "
+		  "redis.url does not begin with rediss://\n" },
 		{ HEAD "redis = { url = \"rediss://u@h\"; };", "c:1: "
 		  "redis.url: user and password don't belong in the URL, use "
 		  "username and password_file\n" },
@@ -667,6 +679,8 @@ test_good_values(void)
 		"redis = { sentinel = { master = \"m\"; hosts = [ \"h:1\" ]; }; "
 		    "};",
 		"redis = { timeout_ms = 0x10; };",
+		"redis = { url = \"unix:/r\"; read_from = \"rediss://h:1\"; "
+		"ca_file = \"/c\"; read_within_ms = 60000; };",
 		"redis = { timeout_ms = 1; };",
 		"redis : { timeout_ms : 1 }",
 		"unsubscribe = { url = \"HTTPS://h\"; };",
@@ -1069,7 +1083,7 @@ check_sample_defaults(const char *active, const char *uncommented)
 		"socket_mode = ", "socket_group = ", "redis.username",
 		"redis.password_file", "redis.writer_", "redis.url",
 		"redis.ca_file", "redis.certificate", "redis.key",
-		"redis.sentinel.",
+		"redis.sentinel.", "redis.read_from",
 		"unsubscribe.mailto", "unsubscribe.authserv_id",
 		"controller.", "web.url", "web.embed", "web.api_keys",
 		"web.metrics", "web.redis_", "mail.from", "mail.envelope_sender",

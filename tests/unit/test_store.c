@@ -456,7 +456,137 @@ test_sentinel(void)
 #undef DETAILS
 }
 
+#define HISTORY	"0123456789abcdef0123456789abcdef01234567"
+#define OTHER	"0123456789abcdef0123456789abcdef01234568"
+
+static void
+test_position(void)
+{
+	static const struct {
+		const char	*text;
+		int		 rc;
+		bool		 is_primary, is_linked;
+		uint64_t	 offset;
+	} cases[] = {
+		{ "role:master\r\nmaster_replid:" HISTORY "\r\n"
+		  "master_repl_offset:12\r\n", 0, true, true, 12 },
+		{ "role:slave\r\nmaster_link_status:up\r\n"
+		  "slave_read_repl_offset:9\r\nslave_repl_offset:7\r\n"
+		  "master_replid:" HISTORY "\r\nmaster_repl_offset:12\r\n",
+		  0, false, true, 7 },
+		{ "role:slave\r\nmaster_link_status:down\r\n"
+		  "slave_repl_offset:7\r\nmaster_replid:" HISTORY "\r\n",
+		  0, false, false, 7 },
+		{ "role:slave\r\nslave_repl_offset:18446744073709551615\r\n"
+		  "master_replid:" HISTORY "\r\n", 0, false, false,
+		  UINT64_MAX },
+		{ "role:slave\r\nmaster_replid:" HISTORY "\r\n"
+		  "master_repl_offset:12\r\n", -1, false, false, 0 },
+		{ "role:slave\r\nslave_repl_offset:-1\r\n"
+		  "master_replid:" HISTORY "\r\n", -1, false, false, 0 },
+		{ "role:master\r\nmaster_replid:" HISTORY "8\r\n"
+		  "master_repl_offset:12\r\n", -1, true, true, 0 },
+		{ "role:master\r\nmaster_replid:?\r\n"
+		  "master_repl_offset:12\r\n", -1, true, true, 0 },
+		{ "role:master\r\nmaster_repl_offset:12\r\n", -1, true, true,
+		  0 },
+		{ "role:sentinel\r\nmaster_replid:" HISTORY "\r\n"
+		  "master_repl_offset:12\r\n", -1, false, false, 0 },
+		{ "", -1, false, false, 0 },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct buf text = BUF_INIT(512);
+		struct reply *reply;
+		struct position p;
+		struct fail fail;
+
+		check_case((long)i);
+		buf_addf(&text, "$%zu\r\n%s\r\n", strlen(cases[i].text),
+		    cases[i].text);
+		reply = reply_of(buf_span(&text));
+		CHECK_INT(freshness_read(reply, &p, &fail), cases[i].rc);
+		if (cases[i].rc == 0) {
+			CHECK_INT(p.is_primary, cases[i].is_primary);
+			CHECK_INT(p.is_linked, cases[i].is_linked);
+			CHECK(p.offset == cases[i].offset);
+			CHECK_STR(p.history, HISTORY);
+		} else
+			CHECK_INT(fail.class, FAIL_TEMP);
+		reply_free(&reply);
+		buf_fini(&text);
+	}
+}
+
+static struct position
+position_of(const char *history, uint64_t offset, bool is_primary,
+    bool is_linked)
+{
+	struct position p = { .offset = offset, .is_primary = is_primary,
+	    .is_linked = is_linked };
+
+	memcpy(p.history, history, HISTORY_ID_LEN);
+	return p;
+}
+
+/* The primary writes a byte each millisecond, and is asked each 25. */
+static void
+test_freshness(void)
+{
+	struct freshness f = { .within_ms = 100 };
+	struct position p = position_of(HISTORY, 0, false, true);
+	struct fail fail;
+
+	CHECK_INT(freshness_add(&f, &p, 0, &fail), -1);
+	check_case(1);	/* nobody was asked yet */
+	CHECK_INT(freshness_prove(&f, &p, 1, &fail), -1);
+	CHECK(!freshness_holds(&f, 0));
+	for (int ms = 1000; ms <= 2000; ms += 25) {
+		p = position_of(HISTORY, (uint64_t)ms, true, true);
+		CHECK_INT(freshness_add(&f, &p, ms, &fail), 0);
+	}
+	check_case(2);	/* it has everything, and more */
+	p = position_of(HISTORY, 2010, false, true);
+	CHECK_INT(freshness_prove(&f, &p, 7, &fail), 0);
+	CHECK_INT(f.proven_ms, 2000);
+	CHECK_INT(f.connection, 7);
+	CHECK(freshness_holds(&f, 2100));
+	CHECK(!freshness_holds(&f, 2101));
+	check_case(3);	/* it lags by 40 ms */
+	p = position_of(HISTORY, 1960, false, true);
+	CHECK_INT(freshness_prove(&f, &p, 7, &fail), 0);
+	CHECK(f.proven_ms <= 1960 && f.proven_ms > 1960 - 25);
+	check_case(4);	/* by as much as twice the bound */
+	p = position_of(HISTORY, 1800, false, true);
+	CHECK_INT(freshness_prove(&f, &p, 7, &fail), 0);
+	CHECK(f.proven_ms <= 1800);
+	CHECK(!freshness_holds(&f, 2000));
+	check_case(5);	/* without its link it only grows older */
+	p = position_of(HISTORY, 2000, false, true);
+	CHECK_INT(freshness_prove(&f, &p, 7, &fail), 0);
+	p = position_of(HISTORY, 2500, false, false);
+	CHECK_INT(freshness_prove(&f, &p, 8, &fail), -1);
+	CHECK_INT(f.proven_ms, 2000);
+	CHECK_INT(f.connection, 7);
+	check_case(6);	/* out of sight */
+	p = position_of(HISTORY, 999, false, true);
+	CHECK_INT(freshness_prove(&f, &p, 7, &fail), -1);
+	CHECK(!freshness_holds(&f, 2000));
+	check_case(7);	/* another history */
+	p = position_of(OTHER, 5000, false, true);
+	CHECK_INT(freshness_prove(&f, &p, 7, &fail), -1);
+	CHECK(!freshness_holds(&f, 2000));
+	check_case(8);	/* to which the primary goes over, from behind */
+	p = position_of(OTHER, 10, true, true);
+	CHECK_INT(freshness_add(&f, &p, 2025, &fail), 0);
+	p = position_of(OTHER, 10, false, true);
+	CHECK_INT(freshness_prove(&f, &p, 7, &fail), 0);
+	CHECK_INT(f.proven_ms, 2025);
+}
+
 static const struct check_test tests[] = {
+	{ "position", test_position },
+	{ "freshness", test_freshness },
 	{ "role", test_role },
 	{ "sentinel", test_sentinel },
 	{ "url", test_url },

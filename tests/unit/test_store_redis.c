@@ -612,6 +612,43 @@ test_many(void)
 	store_close(&store);
 }
 
+/* Only from a Redis that has the ledger up to there. */
+static void
+test_since(void)
+{
+	static const struct {
+		const char	*id;
+		uint64_t	 seq;
+		int		 rc;
+	} cases[] = {
+		{ "a", 0, 0 }, { "a", 6, 0 }, { "a", 7, 0 }, { "a", 8, -1 },
+		{ "none", 0, 0 }, { "none", 1, -1 }, { "bad", 0, -1 },
+		{ "no id", 0, -1 },
+	};
+	struct store *store = open_as(NULL, NULL);
+	struct subject who = person(1);
+	struct event event = event_of(1, EVENT_GRANT, "weekly", 5);
+	struct record r;
+	struct fail fail;
+	int result;
+
+	(void)SERVER_ASK(&server, "FLUSHALL");
+	CHECK_INT(store_apply(store, &event, 1, NULL, &fail), 0);
+	CHECK_INT(store_cursor_set(store, "a", 7, &fail), 0);
+	(void)SERVER_ASK(&server, "HSET", "c:applied", "bad", "x");
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct store_mark mark = { .id = cases[i].id,
+		    .seq = cases[i].seq };
+
+		check_case((long)i);
+		CHECK_INT(store_lookup_since(store, &mark, &who, 1, "weekly",
+		    &r, &result, &fail), cases[i].rc);
+		CHECK_INT(result, cases[i].rc == 0 ? 1 : -1);
+		CHECK_INT(r.grant_ms, cases[i].rc == 0 ? 5 : 0);
+	}
+	store_close(&store);
+}
+
 /* Threads that look up, apply, and forget the script, all at once. */
 struct worker {
 	struct store	*store;
@@ -1267,6 +1304,7 @@ main(void)
 		{ "merge as model", test_merge_as_model },
 		{ "merge refuses", test_merge_refuses },
 		{ "many", test_many },
+	{ "since", test_since },
 		{ "threads", test_threads },
 		{ "come and go", test_come_and_go },
 		{ "script flush in import", test_script_flush_in_import },

@@ -27,6 +27,7 @@
 #define GRANT_MS	INT64_C(1764000000000)
 #define WITHDRAW_MS	INT64_C(1764000000001)
 #define LATE_MS		INT64_C(1764000000002)
+#define LAST_MS		INT64_C(1764000000003)
 
 static char top[] = "/tmp/test_unapplied.XXXXXX";
 static const struct subject who = { { 1 } };
@@ -103,10 +104,12 @@ test_follow(void)
 	struct journal_options journal = { .directory = top, .name = "ledger",
 	    .host = "test" };
 	struct unapplied_options options = { .ledger = top, .ask = ask };
+	const struct timespec pause = { .tv_nsec = 700000000 };
+	char id[UNAPPLIED_ID_BYTES];
 	struct journal *ledger;
 	struct unapplied *u;
 	struct fail fail;
-	uint64_t recovered;
+	uint64_t recovered, seq;
 
 	CHECK_INT(journal_open(&journal, &ledger, &recovered, &fail), 0);
 	record(ledger, EVENT_GRANT, GRANT_MS);
@@ -142,6 +145,25 @@ test_follow(void)
 	check_case(9);	/* flushed */
 	atomic_store(&in_redis, 0);
 	expect(u, 0, WITHDRAW_MS);
+	check_case(10);	/* at once, for who looks up in a replica */
+	atomic_store(&in_redis, 4);
+	expect(u, 0, 0);
+	record(ledger, EVENT_WITHDRAW, LAST_MS);
+	CHECK_INT(unapplied_catch_up(u, &fail), 0);
+	CHECK_INT(on_top(u).withdraw_ms, LAST_MS);
+	unapplied_forgotten(u, id, &seq);
+	CHECK_INT((int64_t)strlen(id), 16);
+	CHECK_INT((int64_t)seq, 4);
+	check_case(11);	/* the primary has it, the replica has not */
+	set_applied(5);
+	(void)nanosleep(&pause, NULL);
+	expect(u, 0, LAST_MS);
+	unapplied_forgotten(u, id, &seq);
+	CHECK_INT((int64_t)seq, 4);
+	atomic_store(&in_redis, 5);
+	expect(u, 0, 0);
+	unapplied_forgotten(u, id, &seq);
+	CHECK_INT((int64_t)seq, 5);
 	journal_close(&ledger);
 }
 
