@@ -680,7 +680,7 @@ test_good_values(void)
 		    "};",
 		"redis = { timeout_ms = 0x10; };",
 		"redis = { url = \"unix:/r\"; read_from = \"rediss://h:1\"; "
-		"ca_file = \"/c\"; read_within_ms = 60000; };",
+		"ca_file = \"/\"; read_within_ms = 60000; };",
 		"redis = { timeout_ms = 1; };",
 		"redis : { timeout_ms : 1 }",
 		"unsubscribe = { url = \"HTTPS://h\"; };",
