@@ -450,12 +450,17 @@ static int
 finish_output(int rc)
 {
 	bool had_failed = ferror(stdout) != 0;
+	struct fail fail;
 
-	errno = 0;
 	if (fflush(stdout) == 0 && !had_failed)
 		return rc;
-	ctl_warn("the output is not complete: %s", errno != 0 ?
-	    strerror(errno) : "it could not be written");
+	/* Why an earlier piece was not written is forgotten by now. */
+	if (had_failed)
+		(void)fail_set(&fail, FAIL_TEMP, "the output is not complete");
+	else
+		(void)fail_errno(&fail, FAIL_TEMP, errno,
+		    "the output is not complete");
+	ctl_warn("%s", fail.text);
 	return rc == EX_OK ? EX_IOERR : rc;
 }
 
