@@ -9,6 +9,8 @@
 
 #include <inttypes.h>
 #include <stdbool.h>
+#include <string.h>
+#include <time.h>
 
 #define MS_PER_DAY	INT64_C(86400000)
 
@@ -198,6 +200,24 @@ date_format(struct buf *out, int64_t ms)
 	    c.month, c.day, (int)(rest / 3600000),
 	    (int)(rest / 60000 % 60), (int)(rest / 1000 % 60),
 	    (int)(rest % 1000));
+}
+
+/* Without the locale that strftime() would ask. */
+void
+date_format_mail(struct buf *out, int64_t ms)
+{
+	static const char days[7][4] = { "Sun", "Mon", "Tue", "Wed", "Thu",
+	    "Fri", "Sat" };
+	static const char months[12][4] = { "Jan", "Feb", "Mar", "Apr", "May",
+	    "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
+	time_t seconds = (time_t)(ms / 1000);
+	struct tm tm;
+
+	if (gmtime_r(&seconds, &tm) == NULL)
+		memset(&tm, 0, sizeof(tm));
+	buf_addf(out, "%s, %d %s %d %02d:%02d:%02d +0000",
+	    days[tm.tm_wday], tm.tm_mday, months[tm.tm_mon],
+	    tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
 }
 
 void

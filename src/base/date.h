@@ -32,6 +32,8 @@ int	date_parse(struct span text, int64_t *ms)
 	    __attribute__((warn_unused_result));
 /* "2026-01-05T09:00:00.000Z"; ms is clamped to 0..DATE_MAX_MS. */
 void	date_format(struct buf *out, int64_t ms);
+/* "Mon, 5 Jan 2026 09:00:00 +0000", RFC 5322 section 3.3. */
+void	date_format_mail(struct buf *out, int64_t ms);
 /* "20260105", for file names. */
 void	date_format_day(struct buf *out, int64_t ms);
 /* ms + length.  A day that the month lacks becomes its last day.  Saturates

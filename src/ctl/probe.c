@@ -5,9 +5,9 @@
 #include "ctl/probe.h"
 
 #include <string.h>
-#include <time.h>
 
 #include "base/codec.h"
+#include "base/date.h"
 #include "mail/field.h"
 #include "mail/list_field.h"
 #include "mail/mime.h"
@@ -44,31 +44,15 @@ probe_add_id(struct buf *out, const struct probe *p)
 	buf_add_char(out, '>');
 }
 
-/* RFC 5322 section 3.3, without the locale that strftime() would ask. */
-static void
-add_date(struct buf *out, int64_t ms)
-{
-	static const char days[7][4] = { "Sun", "Mon", "Tue", "Wed", "Thu",
-	    "Fri", "Sat" };
-	static const char months[12][4] = { "Jan", "Feb", "Mar", "Apr", "May",
-	    "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
-	time_t seconds = (time_t)(ms / 1000);
-	struct tm tm;
-
-	if (gmtime_r(&seconds, &tm) == NULL)
-		memset(&tm, 0, sizeof(tm));
-	buf_addf(out, "Date: %s, %d %s %d %02d:%02d:%02d +0000\r\n",
-	    days[tm.tm_wday], tm.tm_mday, months[tm.tm_mon],
-	    tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
-}
-
 void
 probe_format(struct buf *out, const struct probe *p)
 {
 	buf_addf(out, "From: <%s>\r\nTo: <%s>\r\n"
 	    "Subject: Self-test of list %s\r\n", p->from, p->to,
 	    p->list->id);
-	add_date(out, p->now_ms);
+	buf_add_str(out, "Date: ");
+	date_format_mail(out, p->now_ms);
+	buf_add_str(out, "\r\n");
 	buf_add_str(out, "Message-ID: ");
 	probe_add_id(out, p);
 	buf_add_str(out, "\r\n");

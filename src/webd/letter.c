@@ -5,7 +5,6 @@
 #include "webd/letter.h"
 
 #include <string.h>
-#include <time.h>
 
 #include "base/codec.h"
 #include "base/date.h"
@@ -64,24 +63,6 @@ add_subject(struct buf *out, const char *text)
 	buf_add_str(out, "\r\n");
 }
 
-/* RFC 5322 section 3.3, without the locale that strftime() would ask. */
-static void
-add_date(struct buf *out, int64_t ms)
-{
-	static const char days[7][4] = { "Sun", "Mon", "Tue", "Wed", "Thu",
-	    "Fri", "Sat" };
-	static const char months[12][4] = { "Jan", "Feb", "Mar", "Apr", "May",
-	    "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
-	time_t seconds = (time_t)(ms / 1000);
-	struct tm tm;
-
-	if (gmtime_r(&seconds, &tm) == NULL)
-		memset(&tm, 0, sizeof(tm));
-	buf_addf(out, "Date: %s, %d %s %d %02d:%02d:%02d +0000\r\n",
-	    days[tm.tm_wday], tm.tm_mday, months[tm.tm_mon],
-	    tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
-}
-
 static void
 add_message_id(struct buf *out, const struct letter *letter)
 {
@@ -111,7 +92,9 @@ add_header(struct buf *out, const struct letter *letter, enum word subject)
 	buf_addf(out, "\r\n <%s>\r\nTo: <%s>\r\n", s->mail.from,
 	    letter->recipient);
 	add_subject(out, letter->words->text[subject]);
-	add_date(out, letter->now_ms);
+	buf_add_str(out, "Date: ");
+	date_format_mail(out, letter->now_ms);
+	buf_add_str(out, "\r\n");
 	add_message_id(out, letter);
 	buf_addf(out, "Auto-Submitted: auto-generated\r\n"
 	    "Content-Language: %s\r\n"
