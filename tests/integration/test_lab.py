@@ -184,7 +184,7 @@ class Broken(unittest.TestCase):
         self.breaks(checker.nothing_recorded_nothing_sent)
 
     def test_accepted_in_the_end(self):
-        probe = next(p for p in self.lines("probe")
+        probe = next(p for p in reversed(self.lines("probe"))
                      if p["reply"].startswith("550"))
         probe["reply"] = "250 2.1.5 Ok"
         self.history = [e for e in self.history if e["what"] != "change" or
@@ -318,7 +318,7 @@ class Broken(unittest.TestCase):
         self.breaks(checker.all_goes_on_afterwards)
 
     def test_deferral_in_the_end(self):
-        self.lines("probe")[0]["reply"] = "451 4.4.3 later"
+        self.lines("probe")[-1]["reply"] = "451 4.4.3 later"
         self.breaks(checker.filter_answers_rightly_in_the_end)
 
     def test_every_promise_is_broken_above(self):

@@ -483,8 +483,9 @@ def lists_of(e, address):
 
 
 def filter_answers_rightly_in_the_end(e):
-    """So does the filter, by SMTP."""
-    for p in e.lines["probe"]:
+    """So does the filter, by SMTP, in its last answer to each question."""
+    last = {(p["address"], p["list"]): p for p in e.lines["probe"]}
+    for p in last.values():
         address, list_id, reply = p["address"], p["list"], p["reply"]
         why = e.why_blocked(address, list_id, p["begin"], p["end"])
         if reply[:3] not in ("250", "550"):

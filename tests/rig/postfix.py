@@ -47,6 +47,9 @@ _MAIN = {
     "smtpd_recipient_restrictions": "",
     "smtpd_client_connection_count_limit": "0",
     "smtpd_client_restrictions": "",
+    # Tests are refused a lot, and would be made to wait a second each time.
+    "smtpd_soft_error_limit": "10000",
+    "smtpd_hard_error_limit": "10000",
     "smtpd_sasl_type": "dovecot",
     "alias_maps": "",
     "alias_database": "",
