@@ -16,7 +16,8 @@ from lab import checker
 from lab.run import Laboratory, run_once
 from lab.world import World
 
-FAULTS_IN_BRIEF = ["kill-filter", "freeze-redis", "old-dump-quiet"]
+FAULTS_IN_BRIEF = ["kill-filter", "freeze-redis", "old-dump-quiet",
+                   "failover-lagging"]
 SECONDS = 3
 SEED = 1
 

@@ -30,9 +30,7 @@ class Sentinel(TestCase):
                          *[f"p{i}@example.org" for i in range(200)])
 
     def setUp(self):
-        wait_for(lambda: all(
-            self.group.primary(i) is self.group.primary() for i in range(3))
-            and self.group._know_each_other(), 30, "quiet Sentinels")
+        wait_for(self.group.is_complete, 60, "quiet Sentinels")
         wait_for(lambda: self.rcpt("ann").kind == "continue", 10,
                  "mail to go on")
 

@@ -230,6 +230,84 @@ def old_replica(world):
     hold(world, 1.5, 2.5)
 
 
+# -- several Redis, and Sentinels that choose among them
+
+REPLICATED = {"replicas": 2}
+
+
+def _fail_over(world, begin, mend):
+    """What Redis has confirmed, and no replica has, is lost with it."""
+    group = world.sentinels
+    old = group.primary()
+    with world.history.span("suspend"):
+        begin(old)
+        try:
+            group.wait_failover(old, 60)
+        finally:
+            mend(old)
+        # An old primary is used for as long as nobody told it.
+        wait_for(lambda: _is_replica(old), 60, "the old primary follows")
+    wait_for(group.is_complete, 60, "all Sentinels know all replicas")
+
+
+def _is_replica(server):
+    return b"role:slave" in server.call("INFO", "replication")
+
+
+@fault("failover-kill", **REPLICATED)
+def failover_kill(world):
+    _fail_over(world, Redis.kill9, Redis.start)
+
+
+@fault("failover-freeze", **REPLICATED)
+def failover_freeze(world):
+    """It goes on as if nothing had been, until the Sentinels tell it."""
+    _fail_over(world, Redis.sigstop, Redis.cont)
+
+
+@fault("failover-asked", **REPLICATED)
+def failover_asked(world):
+    def ask(_):
+        world.sentinels.ask(world.sentinels.ports[0], "FAILOVER", "consent")
+    _fail_over(world, ask, lambda _: None)
+
+
+@fault("failover-lagging", **REPLICATED)
+def failover_lagging(world):
+    """What takes its place has not heard of the last second or so."""
+    group = world.sentinels
+    replicas = [s for s in group.servers if s is not group.primary()]
+
+    def kill(primary):
+        primary.kill9()
+        for replica in replicas:
+            replica.cont()
+    for replica in replicas:
+        replica.sigstop()
+    try:
+        hold(world, 0.3, 1)
+        _fail_over(world, kill, Redis.start)
+    finally:
+        for replica in replicas:
+            replica.cont()
+
+
+@fault("failover-waited-for", redis={"wait_replicas": 1}, **REPLICATED)
+def failover_waited_for(world):
+    _fail_over(world, Redis.kill9, Redis.start)
+
+
+@fault("kill-sentinel", **REPLICATED)
+def kill_sentinel(world):
+    """The first one is left: it tells the laboratory."""
+    killed = world.rng.sample((1, 2), world.rng.randint(1, 2))
+    for i in killed:
+        world.sentinels.services[i].kill9()
+    hold(world, 0.3, 1.5)
+    for i in killed:
+        world.sentinels.restart_sentinel(i)
+
+
 # -- the disk
 
 @fault("disk-full", disk="tmpfs")

@@ -13,8 +13,8 @@ import struct
 import subprocess
 import time
 
-from rig import (Filter, Postfix, Redis, Rig, RigError, Service, Sink, Smtp,
-                 WEEKLY, Web, milter, program, read_text, run, wait_for,
+from rig import (Filter, Postfix, Redis, Rig, RigError, Sentinels, Service,
+                 Sink, Smtp, WEEKLY, Web, milter, program, read_text, run, wait_for,
                  write_file)
 from rig.process import accepts
 
@@ -26,6 +26,7 @@ LINKS = "https://news.example.com/u/"
 RECOVERY_SEC = 15       # after the last fault until mail flows
 PROBE_S = 10            # until an answer that is not "later"
 SETTLING_SEC = 20       # ... until Redis has everything, and the queue nothing
+DOWN_MS = 1500          # after which Sentinels look for another primary
 DISK_BYTES = 64 * 1024 * 1024
 EXT4_IOC_SHUTDOWN = 0x8004587D
 SHUTDOWN_LOSES_LOG = 2
@@ -121,31 +122,40 @@ class LabSink(Sink):
 class World:
     """disk: None, "tmpfs" (it can be filled, and mounted read-only) or "ext4"
     (its power can be cut).  clocks: the programs have clocks of their own.
-    settings: more for the filter."""
+    replicas: so many of them, and Sentinels, instead of one Redis behind a bad
+    network.  settings: more for the filter."""
 
-    def __init__(self, rng, disk=None, clocks=False, **settings):
+    def __init__(self, rng, disk=None, clocks=False, replicas=0, **settings):
         self.rng = rng
         self.history = None             # of the run
         self.links = {}                 # (address, list): path of the link
         self.clocks = {}
         self.kills_consentctl = False
         self.is_quiet = False           # nobody changes a consent
+        self._redis = self.sentinels = None
         self.rig = Rig("lab")
         try:
-            self._start(disk, clocks, settings)
+            self._start(disk, clocks, replicas, settings)
         except BaseException:
             self.rig.close()
             raise
 
-    def _start(self, disk, clocks, settings):
-        self.redis = Redis(self.rig)
-        self.wire = Wire(self.rig, self.redis.socket, self.rng)
+    def _start(self, disk, clocks, replicas, settings):
+        redis = {"timeout_ms": 500, **settings.pop("redis", {})}
+        if replicas:
+            self.sentinels = Sentinels(self.rig, replicas, down_ms=DOWN_MS,
+                                       failover_ms=1000)
+            redis.update(self.sentinels.settings)
+            self.wire = None
+        else:
+            self.redis = Redis(self.rig)
+            self.wire = Wire(self.rig, self.redis.socket, self.rng)
         club = dict(WEEKLY, id="club", name="Club", double_opt_in=True,
                     list_id="club.example.com",
                     match=[{"sender": "*@club.example.com"}])
         self.filter = LabFilter(
             self.rig, self.wire, start=False, lists=[WEEKLY, club],
-            **{"redis": {"timeout_ms": 500}, **settings})
+            redis=redis, **settings)
         self.web = LabWeb(self.rig, self.filter, start=False)
         self.disk = disk
         if disk:
@@ -170,6 +180,16 @@ class World:
         self.postfix = Postfix(self.rig, self.sink, [self.filter])
         self.control = "control@example.org"
         self.filter.grant(self.control)
+
+    @property
+    def redis(self):
+        """The one that is used; of several the primary, who has been waited
+        for where a fault is about that."""
+        return self._redis or self.sentinels.primary()
+
+    @redis.setter
+    def redis(self, redis):
+        self._redis = redis
 
     # -- the disk of ledger and decision log
 

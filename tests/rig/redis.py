@@ -157,10 +157,12 @@ class Sentinels:
 
     An instance is down for them after down_ms, which has to be more than a
     loaded machine keeps one of them waiting: a failover that nobody asked for
-    follows otherwise, and another one after it.
+    follows otherwise, and another one after it.  Between two failovers they
+    wait for twice failover_ms.
     """
 
-    def __init__(self, rig, replicas=1, down_ms=3000):
+    def __init__(self, rig, replicas=1, down_ms=3000, failover_ms=5000):
+        self._rig = rig
         self.servers = [Redis(rig, tcp=True)]
         for _ in range(replicas):
             self.servers.append(Redis(rig, tcp=True, options=[
@@ -172,11 +174,11 @@ class Sentinels:
         self.hosts = [f"127.0.0.1:{port}" for port in self.ports]
         self.settings = {"url": "redis://sentinel/0", "sentinel": {
             "master": "consent", "hosts": self.hosts}}
-        self.services = [self._start(rig, port, down_ms)
+        self.services = [self._start(rig, port, down_ms, failover_ms)
                          for port in self.ports]
-        wait_for(self._know_each_other, 20, "the Sentinels to know each other")
+        wait_for(self.know_each_other, 20, "the Sentinels to know each other")
 
-    def _start(self, rig, port, down_ms):
+    def _start(self, rig, port, down_ms, failover_ms):
         top = rig.subdir("sentinel")
         log = os.path.join(top, "log")
         config = os.path.join(top, "conf")
@@ -187,7 +189,7 @@ dir {top}
 logfile ""
 sentinel monitor consent 127.0.0.1 {self.servers[0].port} 2
 sentinel down-after-milliseconds consent {down_ms}
-sentinel failover-timeout consent 5000
+sentinel failover-timeout consent {failover_ms}
 """)
         rig.add_log("sentinel", log)
         service = Service([find_program("redis-server"), config,
@@ -195,6 +197,12 @@ sentinel failover-timeout consent 5000
         rig.on_close(service.stop)
         service.wait_ready(lambda: accepts(("127.0.0.1", port)))
         return service
+
+    def restart_sentinel(self, i):
+        """One that was killed goes on with what it had written down."""
+        old = self.services[i]
+        self.services[i] = Service(old.argv, old.log_path)
+        self._rig.on_close(self.services[i].stop)
 
     @staticmethod
     def is_linked(replica):
@@ -211,10 +219,17 @@ sentinel failover-timeout consent 5000
         flat = self.ask(port, "MASTER", "consent")
         return dict(zip(flat[::2], flat[1::2]))
 
-    def _know_each_other(self):
+    def know_each_other(self):
         return all(d[b"num-other-sentinels"] == b"2" and
                    d[b"num-slaves"] == b"%d" % (len(self.servers) - 1)
                    for d in map(self._details, self.ports))
+
+    def is_complete(self):
+        """All name the same primary, with all replicas linked to it."""
+        primary = self.primary()
+        return self.know_each_other() and all(
+            self.primary(i) is primary for i in range(3)) and all(
+            s is primary or self.is_linked(s) for s in self.servers)
 
     def primary(self, sentinel=0):
         """The instance that one of the Sentinels names."""
