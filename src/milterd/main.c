@@ -7,9 +7,7 @@
  * Order of the start: options, settings and keys, socket (all of it possibly
  * as root), privileges dropped, signals blocked, then the first threads.
  */
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,6 +25,7 @@
 
 #include "base/crypto.h"
 #include "base/file.h"
+#include "base/listen.h"
 #include "base/log.h"
 #include "base/privilege.h"
 #include "base/xalloc.h"
@@ -156,25 +155,6 @@ unix_path(const char *address)
 	return address[0] == '/' ? address : NULL;
 }
 
-/* Robustness: libmilter would take the socket away from a filter that runs. */
-static bool
-socket_is_alive(const char *path)
-{
-	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	bool alive;
-	int fd;
-
-	if (strlen(path) >= sizeof(sun.sun_path))
-		return false;
-	memcpy(sun.sun_path, path, strlen(path) + 1);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd == -1)
-		return false;
-	alive = connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0;
-	(void)close(fd);
-	return alive;
-}
-
 static int
 set_socket_rights(const struct settings *settings, const char *path,
     struct fail *fail)
@@ -213,7 +193,8 @@ open_socket(const struct settings *settings, struct fail *fail)
 	    settings->socket_mode == -1;
 	int rc = 0;
 
-	if (path != NULL && socket_is_alive(path))
+	/* Robustness: libmilter would take the socket away from it. */
+	if (path != NULL && listen_is_alive(path))
 		rc = fail_set(fail, FAIL_SETUP, "%s is in use by a "
 		    "consent-milter that runs", path);
 	/* libmilter keeps the pointer it gets: the copy stays. */

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/crypto.h"
+#include "base/listen.h"
 #include "base/log.h"
 #include "base/privilege.h"
 #include "net/net.h"
@@ -229,9 +230,11 @@ open_sockets(const struct settings *settings, struct sockets *out,
 	const char *metrics = settings->web.metrics;
 
 	out->metrics = -1;
-	out->links = server_listen("web.listen", settings->web.listen, fail);
+	/* The proxy connects as its own user; links carry their own right. */
+	out->links = listen_open("web.listen", settings->web.listen, 0666,
+	    fail);
 	if (out->links != -1 && metrics != NULL)
-		out->metrics = server_listen("web.metrics", metrics, fail);
+		out->metrics = listen_open("web.metrics", metrics, 0666, fail);
 	return out->links == -1 || (metrics != NULL && out->metrics == -1) ?
 	    -1 : 0;
 }
