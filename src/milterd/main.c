@@ -30,7 +30,9 @@
 #include "base/privilege.h"
 #include "base/xalloc.h"
 #include "milterd/callbacks.h"
+#include "milterd/overview.h"
 #include "milterd/runtime.h"
+#include "monitor/listener.h"
 
 /* Sessions that wait for a store that hangs are answered within this. */
 #define DRAIN_MS	15000
@@ -66,8 +68,9 @@ print_versions(void)
 
 	callbacks_version(milter, sizeof(milter));
 	printf("consent-milter %s\nlibmilter %s\nhiredis %s\nlibconfig %s\n"
-	    "%s\n", PACKAGE_VERSION, milter, store_library_version(),
-	    settings_library_version(), crypto_version());
+	    "libmicrohttpd %s\n%s\n", PACKAGE_VERSION, milter, store_library_version(),
+	    settings_library_version(), listener_library_version(),
+	    crypto_version());
 }
 
 static void
@@ -346,8 +349,10 @@ make_threads_cheap(void)
 }
 
 static int
-serve(const struct options *options, struct settings *settings, int ready_fd)
+serve(const struct options *options, struct settings *settings,
+    const struct overview_sockets *sockets, int ready_fd)
 {
+	struct overview *overview;
 	struct runtime *runtime;
 	struct fail fail;
 	int rc;
@@ -355,6 +360,9 @@ serve(const struct options *options, struct settings *settings, int ready_fd)
 	if (runtime_new(options->path, settings, &runtime, &fail) == -1)
 		stop_on(&fail);
 	callbacks_start(runtime);
+	if (overview_start(sockets, runtime, settings, &overview, &fail) ==
+	    -1)
+		stop_on(&fail);
 	start_reload_thread(runtime);
 	tell_ready(ready_fd);
 	log_info("consent-milter %s listens on %s, mode %s", PACKAGE_VERSION,
@@ -364,6 +372,7 @@ serve(const struct options *options, struct settings *settings, int ready_fd)
 	rc = smfi_main();
 	(void)sd_notify(0, "STOPPING=1");
 	callbacks_drain(DRAIN_MS);
+	overview_stop(&overview);
 	runtime_close(runtime);
 	log_info("stopped");
 	return rc == MI_SUCCESS ? EX_OK : EX_SOFTWARE;
@@ -373,8 +382,9 @@ int
 main(int argc, char **argv)
 {
 	struct options options = { NULL, false, false };
+	struct overview_sockets sockets;
 	struct settings *settings;
-	struct fail fail;
+	struct fail fail, warning;
 	int ready_fd = -1;
 
 	parse_options(argc, argv, &options);
@@ -388,11 +398,15 @@ main(int argc, char **argv)
 	if (settings_load_keys(settings, &fail) == -1 ||
 	    callbacks_register(&fail) == -1 ||
 	    open_socket(settings, &fail) == -1 ||
+	    overview_listen(settings, &sockets, &warning, &fail) == -1 ||
 	    make_audit_directory(settings, &fail) == -1 ||
 	    privilege_drop(settings->user, &fail) == -1)
 		stop_on(&fail);
+	if (warning.text[0] != '\0')
+		log_warn("%s: `consentctl status\' can\'t ask this filter",
+		    warning.text);
 	(void)umask(027);
 	block_signals();
 	/* Sessions may still hold what we share: no clean-up, no exit(). */
-	_exit(serve(&options, settings, ready_fd));
+	_exit(serve(&options, settings, &sockets, ready_fd));
 }
