@@ -274,6 +274,54 @@ json_object_i64(const struct json_object *object, const char *name,
 	return 1;
 }
 
+int
+json_object_bool(const struct json_object *object, const char *name,
+    bool *out)
+{
+	const json_t *value = json_object_get(object->root, name);
+
+	if (value == NULL || json_is_null(value))
+		return 0;
+	if (!json_is_boolean(value))
+		return -1;
+	*out = json_is_true(value);
+	return 1;
+}
+
+int
+json_object_object(const struct json_object *object, const char *name,
+    struct json_object **out)
+{
+	json_t *value = json_object_get(object->root, name);
+
+	if (value == NULL || json_is_null(value))
+		return 0;
+	if (!json_is_object(value))
+		return -1;
+	*out = xcalloc(1, sizeof(**out));
+	(*out)->root = json_incref(value);
+	return 1;
+}
+
+int
+json_object_word(const struct json_object *object, const char *name,
+    size_t i, struct span *out)
+{
+	const json_t *array = json_object_get(object->root, name);
+	const json_t *element;
+
+	if (!json_is_array(array))
+		return -1;
+	element = json_array_get(array, i);
+	if (element == NULL)
+		return 0;
+	if (!json_is_string(element))
+		return -1;
+	*out = span_of(json_string_value(element),
+	    json_string_length(element));
+	return 1;
+}
+
 bool
 json_object_next(const struct json_object *object, void **cursor,
     const char **name, bool *is_string, struct span *value)

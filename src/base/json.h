@@ -62,6 +62,16 @@ int	json_object_string(const struct json_object *object,
 	    __attribute__((warn_unused_result));
 int	json_object_i64(const struct json_object *object, const char *name,
 	    int64_t *out) __attribute__((warn_unused_result));
+int	json_object_bool(const struct json_object *object, const char *name,
+	    bool *out) __attribute__((warn_unused_result));
+/* The text at place i of the array that a member is; 0 behind the last, -1 when
+ * there is no such array, or that element is no text. */
+int	json_object_word(const struct json_object *object, const char *name,
+	    size_t i, struct span *out) __attribute__((warn_unused_result));
+/* The object that a member is; the caller frees it. */
+int	json_object_object(const struct json_object *object,
+	    const char *name, struct json_object **out)
+	    __attribute__((warn_unused_result));
 /* Walks the members in the order of the text: *cursor starts at NULL; returns
  * false after the last.  is_string tells whether *value is filled. */
 bool	json_object_next(const struct json_object *object, void **cursor,

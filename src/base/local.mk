@@ -8,7 +8,9 @@ src_base_libbase_a_SOURCES = \
 	src/base/date.c src/base/date.h \
 	src/base/fail.c src/base/fail.h \
 	src/base/file.c src/base/file.h \
+	src/base/histogram.c src/base/histogram.h \
 	src/base/json.c src/base/json.h \
+	src/base/listen.c src/base/listen.h \
 	src/base/log.c src/base/log.h \
 	src/base/privilege.c src/base/privilege.h \
 	src/base/span.c src/base/span.h \

@@ -130,6 +130,7 @@ int	command_export(struct ctl *ctl, int argc, char **argv);
 int	command_notice(struct ctl *ctl, int argc, char **argv);
 int	command_prune(struct ctl *ctl, int argc, char **argv);
 int	command_rebuild(struct ctl *ctl, int argc, char **argv);
+int	command_status(struct ctl *ctl, int argc, char **argv);
 int	command_subject(struct ctl *ctl, int argc, char **argv);
 int	command_changes(struct ctl *ctl, int argc, char **argv);
 int	command_report(struct ctl *ctl, int argc, char **argv);

@@ -5,6 +5,7 @@ src_ctl_consentctl_SOURCES = \
 	src/ctl/changes.c \
 	src/ctl/complaint.c src/ctl/complaint.h \
 	src/ctl/ctl.h \
+	src/ctl/daemon.c src/ctl/daemon.h \
 	src/ctl/endpoint.c src/ctl/endpoint.h \
 	src/ctl/erase.c \
 	src/ctl/export.c \
@@ -33,6 +34,7 @@ src_ctl_consentctl_SOURCES = \
 	src/ctl/selftest.c \
 	src/ctl/signature.c src/ctl/signature.h \
 	src/ctl/stale.c \
+	src/ctl/status.c \
 	src/ctl/subject.c \
 	src/ctl/trial.c src/ctl/trial.h \
 	src/ctl/trusted.c src/ctl/trusted.h \
@@ -56,6 +58,13 @@ TESTS += tests/unit/test_member
 tests_unit_test_member_SOURCES = tests/unit/test_member.c \
 	src/ctl/member.c src/ctl/member.h
 tests_unit_test_member_LDADD = $(CONSENT_LIBS)
+FUZZ_TARGETS += tests/fuzz/fuzz_daemon
+tests_fuzz_fuzz_daemon_SOURCES = tests/fuzz/fuzz_daemon.c \
+	src/ctl/daemon.c src/ctl/daemon.h
+tests_fuzz_fuzz_daemon_LDADD = $(FUZZMAIN) $(BASE_LIBS)
+tests_fuzz_fuzz_daemon_LDFLAGS = $(FUZZLINK)
+EXTRA_DIST += tests/fuzz/corpus/daemon
+
 FUZZ_TARGETS += tests/fuzz/fuzz_member
 tests_fuzz_fuzz_member_SOURCES = tests/fuzz/fuzz_member.c \
 	src/ctl/member.c src/ctl/member.h

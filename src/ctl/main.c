@@ -104,6 +104,8 @@ static const struct command {
 	    "\n           [--dkim-key FILE] [--ca FILE] [--json]", "a probe "
 	    "through mail server and public URL: what is wrong, and what "
 	    "mends it" },
+	{ "status", command_status, "[--json] [consent-milter] [consent-web]",
+	    "do the daemons run, and are they well" },
 	{ "rebuild", command_rebuild, "[--from-start] [LEDGER...]",
 	    "fill Redis from the ledger, and from those of other hosts" },
 };

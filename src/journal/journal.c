@@ -35,6 +35,7 @@ struct waiter {
 	int		 rc;
 	struct fail	*fail;
 	int		*copy;		/* of the file, for the sync thread */
+	bool		 is_last;	/* after it the journal is stopped */
 };
 
 struct journal {
@@ -50,8 +51,13 @@ struct journal {
 	int64_t		 uncovered_ms;	/* since when a checkpoint is due;
 					   0: all is covered */
 
+	struct journal_stats stats;	/* but unsynced_ms */
+	int64_t		 unsynced_ms;	/* since when `unsynced' */
+	int64_t		 syncing_ms;	/* the same, of what is being synced */
+
 	pthread_cond_t	 close;
 	bool		 closing;
+	bool		 stopped;	/* no entry comes any more */
 	bool		 has_syncer;
 	pthread_t	 syncer;
 	int		 sync_interval_ms;
@@ -133,6 +139,13 @@ end_batch(struct journal *j, struct waiter *first, uint64_t batch, int rc,
 		(void)pthread_cond_signal(&j->over[(batch + 1) & 1]);
 }
 
+/* With the lock held. */
+static void
+note_synced(struct journal *j)
+{
+	j->stats.synced_ms = clock_now_ms();
+}
+
 /* A durable batch has synced what was written before it as well; the sync
  * thread's question alone has written nothing. */
 static void
@@ -144,8 +157,13 @@ note_written(struct journal *j, const struct waiter *first)
 		wrote |= w->copy == NULL || w->request.checkpoint;
 		durable |= w->request.durable;
 	}
+	if (durable)
+		note_synced(j);
+	else if (wrote && !j->unsynced)
+		j->unsynced_ms = clock_monotonic_ms();
 	if (wrote)
 		j->unsynced = !durable;
+	j->stats.seq = j->writer.next_seq - 1;
 	/* The writer is still the leader's. */
 	if (!journal_writer_is_uncovered(&j->writer))
 		j->uncovered_ms = 0;
@@ -172,6 +190,8 @@ lead(struct journal *j)
 	(void)pthread_mutex_lock(&j->lock);
 	if (rc == 0)
 		note_written(j, first);
+	else
+		j->stats.failures++;
 	end_batch(j, first, batch, rc, &fail);
 }
 
@@ -199,6 +219,13 @@ wait_in_queue(struct journal *j, struct waiter *w)
 	int looks = w->request.durable ? 0 : LOOKS;
 
 	(void)pthread_mutex_lock(&j->lock);
+	if (j->stopped) {
+		(void)pthread_mutex_unlock(&j->lock);
+		w->rc = fail_set(w->fail, FAIL_TEMP, "%s: the journal is "
+		    "closed", j->writer.directory);
+		return;
+	}
+	j->stopped = w->is_last;
 	w->batch = j->batch;
 	*j->last = &w->request;
 	j->last = &w->request.next;
@@ -272,36 +299,58 @@ journal_append_many(struct journal *journal, const char *type,
 
 /* -- the sync thread -- */
 
+/* Keeps account of a sync.  Where there is no file (fd -1), the batches fail. */
+static void
+end_sync(struct journal *j, int fd)
+{
+	bool failed = fd != -1 && fdatasync(fd) == -1;
+
+	(void)pthread_mutex_lock(&j->lock);
+	j->syncing_ms = 0;
+	if (failed) {
+		j->sync_failed = true;
+		j->stats.failures++;
+	} else if (fd != -1)
+		note_synced(j);
+	(void)pthread_mutex_unlock(&j->lock);
+	if (fd != -1)
+		(void)close(fd);
+}
+
+/* With the lock held: is there anything to do? */
+static bool
+begin_sync(struct journal *j, struct waiter *w, bool last)
+{
+	w->request.checkpoint = j->uncovered_ms != 0 && (last ||
+	    clock_monotonic_ms() - j->uncovered_ms >= CHECKPOINT_MS);
+	if (!j->unsynced && !w->request.checkpoint && !last)
+		return false;
+	j->syncing_ms = j->unsynced ? j->unsynced_ms : 0;
+	j->unsynced = false;
+	return true;
+}
+
 /*
  * Syncs what was written since the last time.  The thread queues like
  * everybody for a copy of the file, and syncs that while others write; a
  * segment that ends meanwhile is synced by who ends it.
  */
 static void
-sync_written(struct journal *j)
+sync_written(struct journal *j, bool last)
 {
 	struct fail unused;
 	int fd = -1;
 	struct waiter w = { .request = { .durable = false }, .fail = &unused,
-	    .copy = &fd };
+	    .copy = &fd, .is_last = last };
 
 	(void)pthread_mutex_lock(&j->lock);
-	w.request.checkpoint = j->uncovered_ms != 0 &&
-	    clock_monotonic_ms() - j->uncovered_ms >= CHECKPOINT_MS;
-	if (!j->unsynced && !w.request.checkpoint) {
+	if (!begin_sync(j, &w, last)) {
 		(void)pthread_mutex_unlock(&j->lock);
 		return;
 	}
-	j->unsynced = false;
 	(void)pthread_mutex_unlock(&j->lock);
 	wait_in_queue(j, &w);
-	if (fd != -1 && fdatasync(fd) == -1) {
-		(void)pthread_mutex_lock(&j->lock);
-		j->sync_failed = true;
-		(void)pthread_mutex_unlock(&j->lock);
-	}
-	if (fd != -1)
-		(void)close(fd);
+	end_sync(j, fd);
 }
 
 static void *
@@ -323,7 +372,7 @@ sync_loop(void *argument)
 		    &j->lock, &until) == 0)
 			;
 		(void)pthread_mutex_unlock(&j->lock);
-		sync_written(j);
+		sync_written(j, false);
 		(void)clock_gettime(CLOCK_MONOTONIC, &until);
 		(void)pthread_mutex_lock(&j->lock);
 	}
@@ -390,8 +439,32 @@ journal_open(const struct journal_options *options, struct journal **out,
 		free_journal(j);
 		return -1;
 	}
+	j->stats.seq = j->writer.next_seq - 1;
 	*out = j;
 	return 0;
+}
+
+void
+journal_stats(struct journal *j, struct journal_stats *out)
+{
+	(void)pthread_mutex_lock(&j->lock);
+	*out = j->stats;
+	out->unsynced_ms = j->syncing_ms != 0 ? j->syncing_ms :
+	    j->unsynced ? j->unsynced_ms : 0;
+	(void)pthread_mutex_unlock(&j->lock);
+}
+
+void
+journal_stop(struct journal *j)
+{
+	(void)pthread_mutex_lock(&j->lock);
+	j->closing = true;
+	(void)pthread_cond_signal(&j->close);
+	(void)pthread_mutex_unlock(&j->lock);
+	if (j->has_syncer)
+		(void)pthread_join(j->syncer, NULL);
+	j->has_syncer = false;
+	sync_written(j, true);
 }
 
 void
@@ -402,21 +475,6 @@ journal_close(struct journal **journal)
 	if (j == NULL)
 		return;
 	*journal = NULL;
-	(void)pthread_mutex_lock(&j->lock);
-	j->closing = true;
-	(void)pthread_cond_signal(&j->close);
-	(void)pthread_mutex_unlock(&j->lock);
-	if (j->has_syncer)
-		(void)pthread_join(j->syncer, NULL);
-	if (journal_writer_is_uncovered(&j->writer)) {
-		struct journal_request last = { .durable = true,
-		    .checkpoint = true };
-		struct fail unused;
-
-		/* What it would cover is on record without it, too. */
-		(void)!journal_writer_write(&j->writer, &last, &unused);
-	}
-	if (j->writer.fd != -1)
-		(void)fdatasync(j->writer.fd);
+	journal_stop(j);
 	free_journal(j);
 }

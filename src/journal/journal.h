@@ -82,8 +82,10 @@ struct journal;
 int	journal_open(const struct journal_options *options,
 	    struct journal **out, uint64_t *recovered_bytes,
 	    struct fail *fail) __attribute__((warn_unused_result));
-/* Signs, writes and syncs what waits, then closes.  No append may be
- * running. */
+/* Writes what waits, signs and syncs all of it.  Appends that come later fail
+ * with FAIL_TEMP.  For who can't wait for all threads that may append. */
+void	journal_stop(struct journal *journal);
+/* The same, then closes.  No append may be running. */
 void	journal_close(struct journal **journal);
 
 /*
@@ -104,6 +106,23 @@ int	journal_append(struct journal *journal, const char *type,
 int	journal_append_many(struct journal *journal, const char *type,
 	    const struct span *bodies, size_t n, bool durable,
 	    struct fail *fail) __attribute__((warn_unused_result));
+
+/* What a monitor wants to know of a writer. */
+struct journal_stats {
+	uint64_t	 seq;		/* of its last entry; 0: none */
+	int64_t		 synced_ms;	/* Unix time of its last sync; 0: none */
+	/* clock_monotonic_ms() since when something waits for a sync; 0: all
+	 * is on disk. */
+	int64_t		 unsynced_ms;
+	uint64_t	 failures;	/* batches or syncs that failed */
+};
+/* Waits for nobody who writes. */
+void	journal_stats(struct journal *journal, struct journal_stats *out);
+/* The bytes of all its segments, and the room left on their disk.  Returns 0,
+ * or -1 with FAIL_SETUP. */
+int	journal_size(const char *directory, const char *name,
+	    uint64_t *bytes, uint64_t *free_bytes, struct fail *fail)
+	    __attribute__((warn_unused_result));
 
 /*
  * Reading.  One reader per thread; needs no lock and sees whole lines only.

@@ -5,10 +5,15 @@
  * The segments of a journal by their names.  The number alone gives the order:
  * a clock that was set back may give a later segment an earlier day.
  */
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/xalloc.h"
 #include "journal/private.h"
@@ -126,6 +131,45 @@ journal_segments_free(char **names, size_t count)
 	for (size_t i = 0; i < count; i++)
 		free(names[i]);
 	free(names);
+}
+
+/* A segment that is pruned meanwhile counts for nothing. */
+static uint64_t
+size_in(int directory, const char *file)
+{
+	struct stat st;
+
+	return fstatat(directory, file, &st, AT_SYMLINK_NOFOLLOW) == 0 ?
+	    (uint64_t)st.st_size : 0;
+}
+
+int
+journal_size(const char *directory, const char *name, uint64_t *bytes,
+    uint64_t *free_bytes, struct fail *fail)
+{
+	struct statvfs fs;
+	char **names;
+	size_t count;
+	int fd;
+
+	*bytes = *free_bytes = 0;
+	fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd == -1 || fstatvfs(fd, &fs) == -1) {
+		(void)fail_errno(fail, FAIL_SETUP, errno, "%s", directory);
+		if (fd != -1)
+			(void)close(fd);
+		return -1;
+	}
+	*free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
+	if (journal_segments(directory, name, &names, &count, fail) == -1) {
+		(void)close(fd);
+		return -1;
+	}
+	for (size_t i = 0; i < count; i++)
+		*bytes += size_in(fd, names[i]);
+	journal_segments_free(names, count);
+	(void)close(fd);
+	return 0;
 }
 
 int

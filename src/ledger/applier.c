@@ -170,6 +170,21 @@ applier_mend_cursor(const char *directory, struct fail *fail)
 	return seq > end ? write_cursor(&a, end, fail) : 0;
 }
 
+int
+applier_backlog(const char *directory, uint64_t *entries, struct fail *fail)
+{
+	const struct applier a = { .options = { .directory = directory } };
+	unsigned char chain[JOURNAL_CHAIN_BYTES];
+	uint64_t end = 0, seq;
+
+	/* The cursor first: it never passes an end that is read later. */
+	if (read_cursor(&a, &seq, fail) == -1 ||
+	    journal_head(directory, "ledger", &end, chain, fail) == -1)
+		return -1;
+	*entries = end > seq ? end - seq : 0;
+	return 0;
+}
+
 /* Reads an event out of an entry.  Returns 1, 0 when it holds none. */
 static int
 event_of(struct applier *a, const struct journal_entry *entry,

@@ -43,6 +43,11 @@ struct applier_options {
 int	applier_mend_cursor(const char *directory, struct fail *fail)
 	    __attribute__((warn_unused_result));
 
+/* How many entries of the ledger lie behind `.applied': Redis is not known to
+ * have them.  Returns 0, or -1 with FAIL_SETUP or FAIL_TEMP. */
+int	applier_backlog(const char *directory, uint64_t *entries,
+	    struct fail *fail) __attribute__((warn_unused_result));
+
 struct applier;
 /* The directory has to exist.  Returns 0, or -1 with FAIL_SETUP. */
 int	applier_open(const struct applier_options *options,

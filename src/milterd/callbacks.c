@@ -63,8 +63,10 @@ enter(void)
 {
 	size_t max = connections_max();
 
+	tally_connection(runtime_tally(application));
 	if (atomic_fetch_add(&connections, 1) < max)
 		return true;
+	tally_limit(runtime_tally(application), TALLY_CONNECTIONS);
 	if (!atomic_exchange(&is_full, true))
 		log_warn("more than %zu connections of MTAs at once: mail "
 		    "that comes by further ones is deferred (raise "
@@ -236,10 +238,18 @@ answer_without_message(SMFICTX *ctx, const struct session *session)
 	return answer(ctx, &reply);
 }
 
+static void
+note_reply(enum tally_stage stage, int64_t since_us)
+{
+	tally_reply(runtime_tally(application), stage,
+	    clock_monotonic_us() - since_us);
+}
+
 static sfsistat
 on_rcpt(SMFICTX *ctx, char **argv)
 {
 	struct session *session = session_get(ctx);
+	int64_t since_us = clock_monotonic_us();
 	struct reply reply;
 
 	if (session->message == NULL)
@@ -247,6 +257,7 @@ on_rcpt(SMFICTX *ctx, char **argv)
 	message_set_queue_id(session->message, macro(ctx, "i"));
 	message_add_recipient(session->message, argv[0],
 	    macro(ctx, "{rcpt_addr}"), &reply);
+	note_reply(TALLY_RCPT, since_us);
 	return answer(ctx, &reply);
 }
 
@@ -311,6 +322,7 @@ static sfsistat
 on_end(SMFICTX *ctx)
 {
 	struct session *session = session_get(ctx);
+	int64_t since_us = clock_monotonic_us();
 	struct outcome out;
 	sfsistat result;
 
@@ -325,6 +337,7 @@ on_end(SMFICTX *ctx)
 		result = SMFIS_TEMPFAIL;
 	}
 	message_free(&session->message);
+	note_reply(TALLY_EOM, since_us);
 	return result;
 }
 
@@ -412,6 +425,12 @@ callbacks_drain(int timeout_ms)
 	do
 		(void)nanosleep(&pause, NULL);
 	while (atomic_load(&in_flight) != 0 && clock_monotonic_ms() < until);
+}
+
+size_t
+callbacks_connections(void)
+{
+	return atomic_load(&connections);
 }
 
 void

@@ -7,6 +7,8 @@
 #ifndef MILTERD_CALLBACKS_H
 #define MILTERD_CALLBACKS_H
 
+#include <stddef.h>
+
 #include "base/fail.h"
 #include "milterd/runtime.h"
 
@@ -18,6 +20,8 @@ void	callbacks_start(struct runtime *runtime);
 /* Waits until no callback is running, for at most timeout_ms: libmilter does
  * not wait for them when it stops. */
 void	callbacks_drain(int timeout_ms);
+/* Connections of MTAs that are open. */
+size_t	callbacks_connections(void);
 /* For -V: libmilter's version, in buf of size bytes. */
 void	callbacks_version(char *buf, size_t size);
 

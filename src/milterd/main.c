@@ -7,9 +7,7 @@
  * Order of the start: options, settings and keys, socket (all of it possibly
  * as root), privileges dropped, signals blocked, then the first threads.
  */
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,16 +23,24 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/crypto.h"
 #include "base/file.h"
+#include "base/listen.h"
 #include "base/log.h"
 #include "base/privilege.h"
 #include "base/xalloc.h"
 #include "milterd/callbacks.h"
+#include "milterd/overview.h"
 #include "milterd/runtime.h"
+#include "monitor/listener.h"
 
 /* Sessions that wait for a store that hangs are answered within this. */
 #define DRAIN_MS	15000
+/* libmilter notices a stop within five seconds; when it has not ended after
+ * this time it never will, and its sessions get so much more. */
+#define STOP_MS		10000
+#define STUCK_DRAIN_MS	2000
 
 /* Who gets the socket when the configuration says nothing: Postfix connects
  * as its user. */
@@ -67,8 +73,9 @@ print_versions(void)
 
 	callbacks_version(milter, sizeof(milter));
 	printf("consent-milter %s\nlibmilter %s\nhiredis %s\nlibconfig %s\n"
-	    "%s\n", PACKAGE_VERSION, milter, store_library_version(),
-	    settings_library_version(), crypto_version());
+	    "libmicrohttpd %s\n%s\n", PACKAGE_VERSION, milter, store_library_version(),
+	    settings_library_version(), listener_library_version(),
+	    crypto_version());
 }
 
 static void
@@ -156,25 +163,6 @@ unix_path(const char *address)
 	return address[0] == '/' ? address : NULL;
 }
 
-/* Robustness: libmilter would take the socket away from a filter that runs. */
-static bool
-socket_is_alive(const char *path)
-{
-	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	bool alive;
-	int fd;
-
-	if (strlen(path) >= sizeof(sun.sun_path))
-		return false;
-	memcpy(sun.sun_path, path, strlen(path) + 1);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd == -1)
-		return false;
-	alive = connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0;
-	(void)close(fd);
-	return alive;
-}
-
 static int
 set_socket_rights(const struct settings *settings, const char *path,
     struct fail *fail)
@@ -213,7 +201,8 @@ open_socket(const struct settings *settings, struct fail *fail)
 	    settings->socket_mode == -1;
 	int rc = 0;
 
-	if (path != NULL && socket_is_alive(path))
+	/* Robustness: libmilter would take the socket away from it. */
+	if (path != NULL && listen_is_alive(path))
 		rc = fail_set(fail, FAIL_SETUP, "%s is in use by a "
 		    "consent-milter that runs", path);
 	/* libmilter keeps the pointer it gets: the copy stays. */
@@ -315,7 +304,7 @@ reload_on_signal(void *argument)
 	return NULL;
 }
 
-/* SIGUSR1 reloads.  SIGHUP, SIGTERM and SIGINT are libmilter's and stop it. */
+/* SIGUSR1 reloads.  SIGHUP, SIGTERM and SIGINT are for wait_for_stop(). */
 static void
 start_reload_thread(struct runtime *runtime)
 {
@@ -364,9 +353,114 @@ make_threads_cheap(void)
 	(void)pthread_attr_destroy(&attr);
 }
 
-static int
-serve(const struct options *options, struct settings *settings, int ready_fd)
+/* libmilter, in a thread of its own. */
+struct filtering {
+	pthread_t	 main;
+	pthread_mutex_t	 lock;		/* for what follows */
+	pthread_cond_t	 ends;
+	bool		 has_ended;
+	int		 result;
+};
+
+static void *
+run_libmilter(void *argument)
 {
+	struct filtering *f = argument;
+	int result = smfi_main();
+
+	(void)pthread_mutex_lock(&f->lock);
+	f->has_ended = true;
+	f->result = result;
+	(void)pthread_cond_signal(&f->ends);
+	(void)pthread_mutex_unlock(&f->lock);
+	/* In case that nobody has told the main thread to stop. */
+	(void)pthread_kill(f->main, SIGTERM);
+	return NULL;
+}
+
+static void
+start_libmilter(struct filtering *f)
+{
+	pthread_t thread;
+
+	f->main = pthread_self();
+	(void)pthread_mutex_init(&f->lock, NULL);
+	clock_cond_init(&f->ends);
+	f->has_ended = false;
+	if (pthread_create(&thread, NULL, run_libmilter, f) != 0) {
+		log_error("can't start a thread");
+		exit(EX_OSERR);
+	}
+	(void)pthread_detach(thread);
+}
+
+/*
+ * libmilter has a thread that waits for these signals as well.  The kernel
+ * gives one that is sent to the process to its first thread when that waits,
+ * so we know of it, and then pass it on.
+ */
+static void
+wait_for_stop(void)
+{
+	sigset_t set;
+	int signal;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGHUP);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGINT);
+	while (sigwait(&set, &signal) != 0)
+		;
+	(void)kill(getpid(), SIGTERM);
+}
+
+/* Returns false when libmilter does not end. */
+static bool
+wait_for_end(struct filtering *f, int *result)
+{
+	struct timespec until = clock_deadline(clock_monotonic_ms() +
+	    STOP_MS);
+	bool has_ended;
+
+	(void)pthread_mutex_lock(&f->lock);
+	while (!f->has_ended && pthread_cond_timedwait(&f->ends, &f->lock,
+	    &until) != ETIMEDOUT)
+		;
+	has_ended = f->has_ended;
+	*result = has_ended ? f->result : MI_SUCCESS;
+	(void)pthread_mutex_unlock(&f->lock);
+	return has_ended;
+}
+
+/*
+ * Interop: the threads of libmilter's pool can all wait for its lock for ever
+ * when it is told to stop right after many connections ended.  We leave without
+ * it then: an MTA whose connection breaks defers its mail.
+ */
+static int
+stop_libmilter(struct filtering *f)
+{
+	int result;
+
+	(void)sd_notify(0, "STOPPING=1");
+	if (wait_for_end(f, &result)) {
+		callbacks_drain(DRAIN_MS);
+		return result;
+	}
+	callbacks_drain(STUCK_DRAIN_MS);
+	log_warn("libmilter has not ended %d seconds after it was told to: "
+	    "leaving without it, with %zu connections of MTAs open, which "
+	    "defer what they have under way", STOP_MS / 1000,
+	    callbacks_connections());
+	return result;
+}
+
+static int
+serve(const struct options *options, struct settings *settings,
+    const struct overview_sockets *sockets, int ready_fd)
+{
+	struct filtering filtering;
+	struct overview *overview;
 	struct runtime *runtime;
 	struct fail fail;
 	int rc;
@@ -374,15 +468,19 @@ serve(const struct options *options, struct settings *settings, int ready_fd)
 	if (runtime_new(options->path, settings, &runtime, &fail) == -1)
 		stop_on(&fail);
 	callbacks_start(runtime);
+	if (overview_start(sockets, runtime, settings, &overview, &fail) ==
+	    -1)
+		stop_on(&fail);
 	start_reload_thread(runtime);
 	tell_ready(ready_fd);
 	log_info("consent-milter %s listens on %s, mode %s", PACKAGE_VERSION,
 	    settings->socket, settings->policy.observe ? "observe" :
 	    "enforce");
 	make_threads_cheap();
-	rc = smfi_main();
-	(void)sd_notify(0, "STOPPING=1");
-	callbacks_drain(DRAIN_MS);
+	start_libmilter(&filtering);
+	wait_for_stop();
+	rc = stop_libmilter(&filtering);
+	overview_stop(&overview);
 	runtime_close(runtime);
 	log_info("stopped");
 	return rc == MI_SUCCESS ? EX_OK : EX_SOFTWARE;
@@ -392,8 +490,9 @@ int
 main(int argc, char **argv)
 {
 	struct options options = { NULL, false, false };
+	struct overview_sockets sockets;
 	struct settings *settings;
-	struct fail fail;
+	struct fail fail, warning;
 	int ready_fd = -1;
 
 	parse_options(argc, argv, &options);
@@ -407,11 +506,15 @@ main(int argc, char **argv)
 	if (settings_load_keys(settings, &fail) == -1 ||
 	    callbacks_register(&fail) == -1 ||
 	    open_socket(settings, &fail) == -1 ||
+	    overview_listen(settings, &sockets, &warning, &fail) == -1 ||
 	    make_audit_directory(settings, &fail) == -1 ||
 	    privilege_drop(settings->user, &fail) == -1)
 		stop_on(&fail);
+	if (warning.text[0] != '\0')
+		log_warn("%s: `consentctl status\' can\'t ask this filter",
+		    warning.text);
 	(void)umask(027);
 	block_signals();
 	/* Sessions may still hold what we share: no clean-up, no exit(). */
-	_exit(serve(&options, settings, ready_fd));
+	_exit(serve(&options, settings, &sockets, ready_fd));
 }

@@ -172,11 +172,19 @@ record_decisions(struct message *m, const struct audit_decision *decisions,
 		.message_id = m->message_id,
 		.class = &m->class,
 	};
+	struct tally_list *tally = runtime_tally_list(m->runtime,
+	    m->snapshot, m->class.list);
 	struct fail fail;
 
 	if (audit_write(runtime_decisions(m->runtime), &facts, decisions, n,
-	    &fail) == 0)
+	    &fail) == 0) {
+		for (size_t i = 0; i < n; i++)
+			tally_decision(tally, policy_of(m)->observe,
+			    (struct decision){ decisions[i].action,
+			    decisions[i].reason });
 		return 0;
+	}
+	tally_unrecorded(runtime_tally(m->runtime), n);
 	log_error("%s: the decision log can't be written, mail is deferred: "
 	    "%s", log_id(m), fail.text);
 	return -1;
@@ -304,6 +312,7 @@ message_add_recipient(struct message *m, const char *argument,
 
 	word_reply(m, reply, REPLY_NONE, NULL, 0);
 	if (m->count >= settings_of(m)->limits.recipients) {
+		tally_limit(runtime_tally(m->runtime), TALLY_RECIPIENTS);
 		if (!observe)
 			word_reply(m, reply, REPLY_TOO_MANY, NULL, 0);
 		return;
@@ -575,6 +584,7 @@ message_end(struct message *m, struct outcome *out)
 	/* What was not read may hold what decides. */
 	if (header_is_too_large(m) && m->class.class != CLASS_EXEMPT &&
 	    !policy_of(m)->observe) {
+		tally_limit(runtime_tally(m->runtime), TALLY_HEADER_BYTES);
 		log_warn("%s: the header has more than limits.header_bytes = "
 		    "%zu bytes: deferred", log_id(m),
 		    settings_of(m)->limits.header_bytes);

@@ -17,13 +17,15 @@
 #include "base/xalloc.h"
 #include "journal/checkpoint.h"
 #include "milterd/capacity.h"
-#include "milterd/unapplied.h"
+#include "monitor/reach.h"
+#include "monitor/reloads.h"
 
 /* A decision is on disk this long after its answer, at the latest. */
 #define SYNC_INTERVAL_MS	500
 
 struct pooled_store {
 	struct store	*store;
+	struct reach	 reach;		/* what it told */
 	unsigned	 refs;		/* under runtime->lock */
 };
 
@@ -41,13 +43,15 @@ struct runtime {
 	struct settings	*first;		/* whose key signs checkpoints */
 	struct unapplied *unapplied;
 	const char	*path;
+	struct reloads	 reloads;
+	struct tally	 tally;
 	char		 host[256];
 };
 
 static void
 on_store_state(bool reachable, const char *text, void *context)
 {
-	(void)context;
+	reach_note(context, reachable, text);
 	if (reachable)
 		log_info("the consent store can be reached: %s", text);
 	else
@@ -66,6 +70,14 @@ log_checkpoint(const struct checkpoint *checkpoint, void *context)
 	checkpoint_format_text(&text, checkpoint);
 	log_info("%s", buf_get(&text));
 	buf_fini(&text);
+}
+
+static void
+free_pool(struct pooled_store *pool)
+{
+	store_close(&pool->store);
+	reach_fini(&pool->reach);
+	free(pool);
 }
 
 static int
@@ -88,8 +100,10 @@ open_store(const struct settings *settings, struct pooled_store **out,
 	};
 	struct pooled_store *pool = xcalloc(1, sizeof(*pool));
 
+	reach_init(&pool->reach);
+	options.context = &pool->reach;
 	if (store_open(&options, &pool->store, fail) == -1) {
-		free(pool);
+		free_pool(pool);
 		return -1;
 	}
 	*out = pool;
@@ -108,6 +122,11 @@ snapshot_new(struct runtime *runtime, struct settings *settings,
 	snapshot->runtime = runtime;
 	snapshot->pool = pool;
 	snapshot->refs = 1;
+	snapshot->public.tallies = xcalloc(settings->policy.list_count + 1,
+	    sizeof(*snapshot->public.tallies));
+	for (size_t i = 0; i < settings->policy.list_count; i++)
+		snapshot->public.tallies[i] = tally_list(&runtime->tally,
+		    settings->policy.lists[i].id);
 	pool->refs++;
 	return snapshot;
 }
@@ -156,6 +175,8 @@ runtime_new(const char *path, struct settings *settings,
 
 	runtime->path = path;
 	(void)pthread_mutex_init(&runtime->lock, NULL);
+	reloads_init(&runtime->reloads);
+	tally_init(&runtime->tally);
 	if (gethostname(runtime->host, sizeof(runtime->host) - 1) == -1)
 		(void)snprintf(runtime->host, sizeof(runtime->host), "localhost");
 	if (capacity_connections(settings, &connections, fail) == -1 ||
@@ -191,8 +212,7 @@ runtime_new(const char *path, struct settings *settings,
 void
 runtime_close(struct runtime *runtime)
 {
-	journal_close(&runtime->decisions);
-	settings_put(&runtime->first);
+	journal_stop(runtime->decisions);
 }
 
 struct snapshot *
@@ -225,11 +245,10 @@ snapshot_put(struct snapshot **public)
 	if (!dead)
 		return;
 	settings_put(&snapshot->public.settings);
+	free(snapshot->public.tallies);
 	free(snapshot);
-	if (dead_pool != NULL) {
-		store_close(&dead_pool->store);
-		free(dead_pool);
-	}
+	if (dead_pool != NULL)
+		free_pool(dead_pool);
 }
 
 static bool
@@ -271,6 +290,10 @@ warn_of_restart(const struct settings *running, const struct settings *fresh)
 	    !same_text(running->audit.ledger, fresh->audit.ledger) ||
 	    running->audit.segment_bytes != fresh->audit.segment_bytes)
 		log_warn(text, "audit");
+	if (!same_text(running->metrics, fresh->metrics))
+		log_warn(text, "metrics");
+	if (!same_text(running->control, fresh->control))
+		log_warn(text, "control");
 }
 
 static void
@@ -295,18 +318,19 @@ runtime_check(const struct settings *settings, struct fail *fail)
 	    "be asked for, give at least one, lists = ( { ... } );");
 }
 
+/* *fail: the first mistake; all of them are logged. */
 static int
-read_settings(const char *path, struct settings **out)
+read_settings(const char *path, struct settings **out, struct fail *fail)
 {
 	struct buf errors = BUF_INIT(64 * 1024);
-	struct fail fail;
 	int rc = settings_load(path, out, &errors);
 
-	if (rc == -1)
+	if (rc == -1) {
 		log_lines(buf_span(&errors));
-	else if (runtime_check(*out, &fail) == -1 ||
-	    settings_load_keys(*out, &fail) == -1) {
-		log_error("%s", fail.text);
+		(void)fail_set(fail, FAIL_SETUP, "%s", buf_get(&errors));
+	} else if (runtime_check(*out, fail) == -1 ||
+	    settings_load_keys(*out, fail) == -1) {
+		log_error("%s", fail->text);
 		settings_put(out);
 		rc = -1;
 	}
@@ -324,7 +348,8 @@ runtime_reload(struct runtime *runtime)
 	struct fail fail = { .text = "" };
 	size_t connections;
 
-	if (read_settings(runtime->path, &fresh) == -1) {
+	if (read_settings(runtime->path, &fresh, &fail) == -1) {
+		reloads_note_refusal(&runtime->reloads, fail.text);
 		log_error("reload refused, the running configuration stays");
 		return;
 	}
@@ -334,6 +359,7 @@ runtime_reload(struct runtime *runtime)
 		pool = ((struct counted_snapshot *)running)->pool;
 	if (capacity_connections(fresh, &connections, &fail) == -1 ||
 	    (pool == NULL && open_store(fresh, &pool, &fail) == -1)) {
+		reloads_note_refusal(&runtime->reloads, fail.text);
 		log_error("reload refused, the running configuration stays: "
 		    "%s", fail.text);
 		settings_put(&fresh);
@@ -344,6 +370,7 @@ runtime_reload(struct runtime *runtime)
 		runtime->current = snapshot_new(runtime, fresh, connections,
 		    pool);
 		(void)pthread_mutex_unlock(&runtime->lock);
+		reloads_note(&runtime->reloads);
 		log_info("configuration reloaded from %s", runtime->path);
 	}
 	snapshot_put(&running);
@@ -405,6 +432,37 @@ runtime_lookup(struct runtime *runtime, const struct snapshot *snapshot,
 		rc = -1;
 	}
 	return rc;
+}
+
+struct tally *
+runtime_tally(struct runtime *runtime)
+{
+	return &runtime->tally;
+}
+
+struct tally_list *
+runtime_tally_list(struct runtime *runtime, const struct snapshot *snapshot,
+    const struct list *list)
+{
+	return list == NULL ? runtime->tally.none :
+	    snapshot->tallies[list - snapshot->settings->policy.lists];
+}
+
+void
+runtime_report(struct runtime *runtime, const struct snapshot *snapshot,
+    struct report *report, struct unapplied_state *unapplied)
+{
+	const struct counted_snapshot *counted = (const void *)snapshot;
+	const struct settings *first = runtime->first;
+
+	report->config_path = runtime->path;
+	reloads_get(&runtime->reloads, &report->reloads);
+	reach_get(&counted->pool->reach, &report->reach);
+	report->store_is_reachable = store_is_reachable(snapshot->store);
+	store_stats_sum(snapshot->store, &report->store);
+	report_take_journal(report, "decisions", first->audit.directory,
+	    runtime->decisions);
+	unapplied_get(runtime->unapplied, unapplied);
 }
 
 struct journal *

@@ -13,6 +13,9 @@
 #include "base/buf.h"
 #include "base/fail.h"
 #include "journal/journal.h"
+#include "milterd/tally.h"
+#include "milterd/unapplied.h"
+#include "monitor/report.h"
 #include "settings/settings.h"
 #include "store/store.h"
 
@@ -20,6 +23,7 @@ struct snapshot {
 	struct settings	*settings;	/* owned: one reference */
 	struct store	*store;		/* borrowed from its pool */
 	size_t		 connections;	/* of MTAs, at the most */
+	struct tally_list **tallies;	/* of each list, by its place */
 };
 
 /* Settings that are good as such, and not for a filter: without lists it would
@@ -39,8 +43,9 @@ struct runtime;
 int	runtime_new(const char *path, struct settings *settings,
 	    struct runtime **out, struct fail *fail)
 	    __attribute__((warn_unused_result));
-/* Syncs and closes the decision log.  Snapshots that sessions still hold stay
- * valid: the process ends next. */
+/* Syncs the decision log and takes no more entries: who still wants to write
+ * one defers its mail.  Everything stays valid, for sessions may go on until the
+ * process ends, which is next. */
 void	runtime_close(struct runtime *runtime);
 
 /* Reads the configuration again.  A bad one is refused and the running one
@@ -60,6 +65,15 @@ int	runtime_lookup(struct runtime *runtime,
 	    size_t n, const char *list, struct record *out, int *results,
 	    struct fail *fail) __attribute__((warn_unused_result));
 
+struct tally *runtime_tally(struct runtime *runtime);
+/* The counters for decisions about this list, which is of the snapshot; NULL:
+ * mail of no list. */
+struct tally_list *runtime_tally_list(struct runtime *runtime,
+	    const struct snapshot *snapshot, const struct list *list);
+/* Fills in what the filter knows beside its start. */
+void	runtime_report(struct runtime *runtime,
+	    const struct snapshot *snapshot, struct report *report,
+	    struct unapplied_state *unapplied);
 struct journal *runtime_decisions(struct runtime *runtime);
 const char *runtime_host(const struct runtime *runtime);
 

@@ -327,6 +327,15 @@ unapplied_forgotten(struct unapplied *u, char id[UNAPPLIED_ID_BYTES],
 	(void)pthread_rwlock_unlock(&u->lock);
 }
 
+void
+unapplied_get(struct unapplied *u, struct unapplied_state *out)
+{
+	(void)pthread_rwlock_rdlock(&u->lock);
+	out->events = u->count;
+	out->is_known = !u->unknown;
+	(void)pthread_rwlock_unlock(&u->lock);
+}
+
 bool
 unapplied_waits(struct unapplied *u)
 {

@@ -58,6 +58,13 @@ int	unapplied_catch_up(struct unapplied *unapplied, struct fail *fail)
 void	unapplied_forgotten(struct unapplied *unapplied,
 	    char id[UNAPPLIED_ID_BYTES], uint64_t *seq);
 
+struct unapplied_state {
+	size_t		 events;	/* that are put on top */
+	bool		 is_known;	/* the ledger can be followed */
+};
+void	unapplied_get(struct unapplied *unapplied,
+	    struct unapplied_state *out);
+
 /*
  * Is there anything to put on top?  To be asked before Redis is: what Redis
  * confirms in between is in its answer then, and would be nowhere the other

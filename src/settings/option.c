@@ -22,6 +22,7 @@
 #define SHORT_MAX	100	/* bytes of text */
 #define TEXT_MAX	500
 #define PATH_BYTES_MAX	1000
+#define SOCKET_MAX	107	/* what sockaddr_un holds */
 #define URL_MAX		900	/* a token and "<>" fit FIELD_LINE_MAX */
 #define LISTS_MAX	1000
 #define RULES_MAX	100
@@ -76,6 +77,13 @@ const struct option option_table[] = {
 	  .fallback = SYSCONFDIR "/consent-milter/keys",
 	  .check = value_check_path,
 	  .help = "directory of the secret keys" },
+	{ SCOPE_TOP, "metrics", TEXT(200), TOP(metrics),
+	  .check = value_check_listen,
+	  .help = "where Prometheus finds the metrics of the filter" },
+	{ SCOPE_TOP, "control", .kind = OPTION_OPTIONAL_TEXT,
+	  .max = SOCKET_MAX, TOP(control), .check = value_check_path,
+	  .fallback = "/run/consent-milter/milter.control",
+	  .help = "socket at which the filter describes itself" },
 	{ SCOPE_TOP, "redis", .kind = OPTION_GROUP, .members = SCOPE_REDIS,
 	  .help = "the consent cache" },
 	{ SCOPE_TOP, "on_store_failure", .kind = OPTION_CHOICE,
@@ -241,6 +249,10 @@ const struct option option_table[] = {
 	{ SCOPE_WEB, "metrics", TEXT(200), TOP(web.metrics),
 	  .check = value_check_listen,
 	  .help = "where Prometheus finds the metrics of consent-web" },
+	{ SCOPE_WEB, "control", .kind = OPTION_OPTIONAL_TEXT,
+	  .max = SOCKET_MAX, TOP(web.control), .check = value_check_path,
+	  .fallback = "/run/consent-milter/web.control",
+	  .help = "socket at which consent-web describes itself" },
 
 	{ SCOPE_WEB, "url", TEXT(URL_MAX), TOP(web.url),
 	  .check = value_check_pages,

@@ -42,6 +42,8 @@ struct settings {
 	int	 socket_mode;		/* -1: left to the umask */
 	char	*user;			/* "": stay */
 	char	*keys;			/* directory */
+	char	*metrics;		/* as web.listen; NULL: none */
+	char	*control;		/* path of a socket; NULL: none */
 
 	struct {
 		char	*url;
@@ -93,6 +95,7 @@ struct settings {
 		char	*listen;	/* "host:port", "unix:/path" */
 		char	*languages;	/* directory */
 		char	*metrics;	/* as listen; NULL: none */
+		char	*control;	/* path of a socket; NULL: none */
 		char	*url;		/* NULL: links alone are answered */
 		struct duration confirm_within;
 		char	*embed;		/* NULL, or origins, blanks between */

@@ -101,6 +101,7 @@ struct link {
 	struct sentinels *sentinels;	/* NULL: the URL says where */
 	struct watch	*watch;
 	int64_t		 next_check_ms;
+	struct stats	 stats;
 
 	pthread_mutex_t	 lock;		/* for all that follows */
 	pthread_cond_t	 changed;	/* first_ended, sending, reading */
@@ -150,6 +151,12 @@ link_is_up(struct link *link)
 	up = link->state == STATE_UP;
 	(void)pthread_mutex_unlock(&link->lock);
 	return up;
+}
+
+void
+link_stats_sum(const struct link *link, struct store_stats *sum)
+{
+	stats_sum(&link->stats, sum);
 }
 
 int64_t
@@ -307,16 +314,19 @@ link_start(struct link *link, struct request *r)
 	r->tries = 0;
 	r->failed = r->asleep = r->reads = false;
 	r->posts = 0;
+	r->started_us = clock_monotonic_us();
 	atomic_init(&r->done, false);
 	(void)sem_init(&r->posted, 0, 0);
 	(void)pthread_mutex_lock(&link->lock);
 	r->queued = false;
 	if (link->state == STATE_DOWN) {
+		stats_count_failed_fast(&link->stats);
 		r->failed = true;
 		r->fail = link->fail;
 		r->fail.class = FAIL_TEMP;
 	} else if (link->queued >= QUEUE_MAX ||
 	    r->bytes.len > OUT_MAX - link->queued_bytes) {
+		stats_count_failure(&link->stats, STORE_FAILURE_OVERLOAD);
 		r->failed = true;
 		(void)fail_set(&r->fail, FAIL_TEMP,
 		    "too many requests to Redis are under way");
@@ -353,12 +363,21 @@ finish_check(struct link *link)
 	(void)pthread_mutex_lock(&link->lock);
 	link->check.queued = false;
 	if (rc == -1) {
+		stats_count_failure(&link->stats, STORE_FAILURE_REFUSED);
 		(void)fail_prefix(&fail, "%s", link->where);
 		give_up(link, STATE_DOWN, &fail);
 	}
 	(void)pthread_mutex_unlock(&link->lock);
 	/* What is under way is sent again, to the new primary. */
 	return demoted ? -1 : rc;
+}
+
+/* A script that Redis does not know yet is sent again, and no failure. */
+static void
+note_error(struct link *link, const struct reply *reply)
+{
+	if (reply->type == REPLY_ERROR && !reply_is_error(reply, "NOSCRIPT"))
+		stats_count_failure(&link->stats, STORE_FAILURE_ERROR);
 }
 
 /*
@@ -377,11 +396,14 @@ deliver(struct link *link, struct reply **batch, size_t n)
 	for (i = 0; i < n && link->state == STATE_UP; i++) {
 		r = TAILQ_FIRST(&link->sent);
 		if (r == NULL) {
+			stats_count_failure(&link->stats,
+			    STORE_FAILURE_PROTOCOL);
 			(void)fail_set(&fail, FAIL_TEMP, "Redis broke the "
 			    "protocol: an answer that nobody asked for");
 			give_up(link, STATE_CONNECTING, &fail);
 			break;
 		}
+		note_error(link, batch[i]);
 		r->replies[r->received++] = batch[i];
 		if (r->received < r->expected)
 			continue;
@@ -438,6 +460,7 @@ parse_replies(struct link *link)
 	} while (n == BATCH);
 	if (rc == 0)
 		return 0;
+	stats_count_failure(&link->stats, STORE_FAILURE_PROTOCOL);
 	(void)pthread_mutex_lock(&link->lock);
 	if (link->state == STATE_UP)
 		give_up(link, STATE_CONNECTING, &fail);
@@ -538,10 +561,12 @@ expire(struct link *link, struct request *r)
 	if (is_done(r)) {
 		/* Its reply came just now. */
 	} else if (r->waiting) {
+		stats_count_failure(&link->stats, STORE_FAILURE_TIMEOUT);
 		unqueue(link, &link->waiting, r);
 		(void)fail_prefix(&fail, "%s: not connected", link->where);
 		fail_request(link, r, &fail);
 	} else {
+		stats_count_failure(&link->stats, STORE_FAILURE_TIMEOUT);
 		give_up(link, STATE_CONNECTING, &fail);
 	}
 	(void)pthread_mutex_unlock(&link->lock);
@@ -596,8 +621,11 @@ link_finish(struct link *link, struct request *r, struct fail *fail)
 	if (r->queued)
 		await(link, r);
 	(void)sem_destroy(&r->posted);
-	if (!r->failed)
+	if (!r->failed) {
+		stats_count_answer(&link->stats, clock_monotonic_us() -
+		    r->started_us);
 		return 0;
+	}
 	*fail = r->fail;
 	return -1;
 }
@@ -731,20 +759,24 @@ attempt(struct link *link, char *version, size_t size, struct fail *fail)
 	struct transport transport;
 	int64_t deadline_ms;
 
-	if (link->sentinels != NULL && find_primary(link, fail) == -1)
+	stats_count_attempt(&link->stats);
+	if ((link->sentinels != NULL && find_primary(link, fail) == -1) ||
+	    transport_open(&link->url, &link->files, link->timeout_ms,
+	    link->wake_fd, &transport, fail) == -1) {
+		stats_count_failure(&link->stats, STORE_FAILURE_CONNECT);
 		return -1;
-	if (transport_open(&link->url, &link->files, link->timeout_ms,
-	    link->wake_fd, &transport, fail) == -1)
-		return -1;
+	}
 	deadline_ms = clock_monotonic_ms() + link->timeout_ms;
 	link->reader = reply_reader_new();
 	if (handshake_run(&transport, link->reader, &handshake, link->wake_fd,
 	    deadline_ms, fail) == -1) {
+		stats_count_failure(&link->stats, STORE_FAILURE_REFUSED);
 		(void)fail_prefix(fail, "%s", link->where);
 		reply_reader_free(&link->reader);
 		transport_close(&transport);
 		return -1;
 	}
+	stats_count_connection(&link->stats);
 	memcpy(version, handshake.version, size);
 	(void)pthread_mutex_lock(&link->lock);
 	link->transport = transport;
@@ -764,6 +796,9 @@ hang_up(struct link *link)
 	    link->where);
 	(void)pthread_mutex_lock(&link->lock);
 	if (link->state == STATE_UP) {
+		if (!link->stop)
+			stats_count_failure(&link->stats,
+			    STORE_FAILURE_CLOSED);
 		link->state = STATE_CONNECTING;
 		link->fail = fail;
 	}
@@ -842,6 +877,7 @@ keep_time(struct link *link, short *events)
 	 * our own question. */
 	if (r != NULL && now_ms > r->deadline_ms &&
 	    link->state == STATE_UP) {
+		stats_count_failure(&link->stats, STORE_FAILURE_TIMEOUT);
 		(void)fail_set(&fail, FAIL_TEMP,
 		    "Redis did not answer within %d ms", link->timeout_ms);
 		give_up(link, STATE_CONNECTING, &fail);

@@ -10,6 +10,7 @@ src_store_libstore_a_SOURCES = \
 	src/store/replica.c \
 	src/store/reply.c \
 	src/store/sentinel.c \
+	src/store/stats.c \
 	src/store/store.c src/store/store.h \
 	src/store/tls.c \
 	src/store/transport.c \

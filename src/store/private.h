@@ -265,6 +265,26 @@ int	sentinel_watch(struct sentinels *sentinels, const struct url *url,
 void	sentinel_unwatch(struct watch **watch);
 
 /*
+ * stats.c: what a link counts.  Thread-safe.
+ */
+struct stats {			/* all zero at the start */
+	_Atomic uint64_t attempts;
+	_Atomic uint64_t connections;
+	_Atomic uint64_t failures[STORE_FAILURES];
+	_Atomic uint64_t failed_fast;
+	struct histogram latency;
+	_Atomic int64_t	 average_us;
+};
+
+void	stats_count_attempt(struct stats *stats);
+void	stats_count_connection(struct stats *stats);
+void	stats_count_failure(struct stats *stats, enum store_failure kind);
+void	stats_count_failed_fast(struct stats *stats);
+void	stats_count_answer(struct stats *stats, int64_t us);
+/* Adds to *sum; of averages the larger stays. */
+void	stats_sum(const struct stats *stats, struct store_stats *sum);
+
+/*
  * link.c: the connection that all threads share.
  */
 #define LINK_REPLY_SMALL	((size_t)64 * 1024)
@@ -280,7 +300,7 @@ struct request {
 	int64_t		 deadline_ms;	/* clock_monotonic_ms() */
 	uint64_t	 connection;	/* out: on which the replies came */
 
-	/* Of link.c. */
+	int64_t		 started_us;	/* of link.c, as what follows */
 	TAILQ_ENTRY(request) entry;
 	size_t		 received;
 	unsigned	 tries;
@@ -300,6 +320,7 @@ int	link_open(const struct store_options *options, struct link **out,
 	    struct fail *fail) __attribute__((warn_unused_result));
 void	link_close(struct link **link);
 bool	link_is_up(struct link *link);
+void	link_stats_sum(const struct link *link, struct store_stats *sum);
 int64_t	link_deadline(const struct link *link);
 /* Sends a request without waiting.  What fails is told by _finish, which has
  * to follow. */

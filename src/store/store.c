@@ -104,6 +104,14 @@ store_is_reachable(struct store *store)
 	    replica_check(store->replica, &unused) == 0);
 }
 
+void
+store_stats_sum(struct store *store, struct store_stats *sum)
+{
+	link_stats_sum(store->link, sum);
+	if (store->replica != NULL)
+		link_stats_sum(replica_link(store->replica), sum);
+}
+
 const char *
 store_library_version(void)
 {

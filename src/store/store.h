@@ -25,6 +25,7 @@
 #include <stdint.h>
 
 #include "base/fail.h"
+#include "base/histogram.h"
 #include "consent/event.h"
 #include "consent/record.h"
 #include "consent/subject.h"
@@ -210,6 +211,33 @@ int	store_cursor_set(struct store *store, const char *id, uint64_t seq,
  */
 int	store_compact(struct store *store, bool *asked, struct fail *fail)
 	    __attribute__((warn_unused_result));
+
+enum store_failure {
+	STORE_FAILURE_CONNECT,	/* no connection, TLS, or Sentinel's word */
+	STORE_FAILURE_REFUSED,	/* connected, and of no use: password, version,
+				   role, maxmemory-policy */
+	STORE_FAILURE_TIMEOUT,	/* no answer within timeout_ms */
+	STORE_FAILURE_CLOSED,	/* by Redis, while in use */
+	STORE_FAILURE_PROTOCOL,	/* an answer that makes no sense */
+	STORE_FAILURE_OVERLOAD,	/* too many requests under way */
+	STORE_FAILURE_ERROR	/* a command was answered with an error */
+};
+#define STORE_FAILURES	(STORE_FAILURE_ERROR + 1)
+const char *store_failure_name(enum store_failure kind);
+
+/* Since _open, of all connections of the store together. */
+struct store_stats {
+	uint64_t	 attempts;	/* to connect */
+	uint64_t	 connections;	/* of these, that could be used */
+	uint64_t	 failures[STORE_FAILURES];
+	uint64_t	 failed_fast;	/* requests, by the breaker */
+	/* Of requests that were answered: one look-up of many persons is one
+	 * request. */
+	struct histogram_counts latency;
+	int64_t		 average_us;	/* of the last ones; 0: none yet */
+};
+/* Adds what the store has counted to *sum. */
+void	store_stats_sum(struct store *store, struct store_stats *sum);
 
 /* Is the connection up now?  That to the replica, where there is one, and are
  * its data new enough? */

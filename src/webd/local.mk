@@ -25,7 +25,7 @@ src_webd_consent_web_SOURCES = \
 	src/webd/webhook_body.c src/webd/webhook_body.h \
 	src/webd/wording.c src/webd/wording.h \
 	src/webd/words.c src/webd/words.h
-src_webd_consent_web_LDADD = $(RIGHTS_LIBS) src/settings/libsettings.a \
+src_webd_consent_web_LDADD = $(MONITOR_LIBS) $(RIGHTS_LIBS) src/settings/libsettings.a \
 	$(LEDGER_LIBS) $(CONSENT_LIBS) $(NET_LIBS) \
 	$(LIBCONFIG_LIBS) $(HIREDIS_LIBS) $(TLS_LIBS) \
 	$(MICROHTTPD_LIBS) $(SYSTEMD_LIBS)
@@ -72,7 +72,7 @@ check_PROGRAMS += tests/unit/test_metrics
 TESTS += tests/unit/test_metrics
 tests_unit_test_metrics_SOURCES = tests/unit/test_metrics.c \
 	tests/unit/check.h src/webd/metrics.c src/webd/metrics.h
-tests_unit_test_metrics_LDADD = $(CONSENT_LIBS)
+tests_unit_test_metrics_LDADD = $(MONITOR_LIBS) $(CONSENT_LIBS)
 
 check_PROGRAMS += tests/unit/test_limit
 TESTS += tests/unit/test_limit

@@ -19,8 +19,11 @@
 #include <unistd.h>
 
 #include "base/crypto.h"
+#include "base/listen.h"
 #include "base/log.h"
 #include "base/privilege.h"
+#include "monitor/control.h"
+#include "monitor/reloads.h"
 #include "net/net.h"
 #include "store/store.h"
 #include "webd/monitor.h"
@@ -134,17 +137,20 @@ block_signals(void)
 
 /* A bad file is refused, and everything stays as it is. */
 static void
-reload(struct server *server, const char *path)
+reload(struct server *server, struct reloads *reloads, const char *path)
 {
 	struct buf errors = BUF_INIT(256 * 1024);
 	struct settings *settings = NULL;
 	struct fail fail;
 
-	if (read_settings(path, &settings, &errors) == -1)
+	if (read_settings(path, &settings, &errors) == -1) {
 		log_error("reload refused: %s", buf_get(&errors));
-	else if (settings_load_keys(settings, &fail) == -1)
+		reloads_note_refusal(reloads, buf_get(&errors));
+	} else if (settings_load_keys(settings, &fail) == -1) {
 		log_error("reload refused: %s", fail.text);
-	else {
+		reloads_note_refusal(reloads, fail.text);
+	} else {
+		reloads_note(reloads);
 		server_reload(server, settings);
 		log_info("configuration reloaded from %s", path);
 	}
@@ -153,7 +159,8 @@ reload(struct server *server, const char *path)
 }
 
 static void
-wait_for_stop(struct server *server, const char *path)
+wait_for_stop(struct server *server, struct reloads *reloads,
+    const char *path)
 {
 	sigset_t set;
 	int signal;
@@ -164,7 +171,7 @@ wait_for_stop(struct server *server, const char *path)
 			continue;
 		if (signal != SIGUSR1)
 			return;
-		reload(server, path);
+		reload(server, reloads, path);
 	}
 }
 
@@ -220,6 +227,7 @@ warn_of_gaps(const struct settings *settings,
 struct sockets {
 	int links;
 	int metrics;	/* -1: nobody wants them */
+	int control;	/* -1: none */
 };
 
 static int
@@ -229,18 +237,38 @@ open_sockets(const struct settings *settings, struct sockets *out,
 	const char *metrics = settings->web.metrics;
 
 	out->metrics = -1;
-	out->links = server_listen("web.listen", settings->web.listen, fail);
+	out->control = -1;
+	/* The proxy connects as its own user; links carry their own right. */
+	out->links = listen_open("web.listen", settings->web.listen, 0666,
+	    fail);
 	if (out->links != -1 && metrics != NULL)
-		out->metrics = server_listen("web.metrics", metrics, fail);
+		out->metrics = listen_open("web.metrics", metrics, 0666, fail);
 	return out->links == -1 || (metrics != NULL && out->metrics == -1) ?
 	    -1 : 0;
+}
+
+/* No reason to turn opt-outs away: it is said, and that is all. */
+static void
+open_control(const struct settings *settings, struct sockets *out)
+{
+	struct fail fail;
+
+	if (settings->web.control == NULL)
+		return;
+	out->control = control_listen("web.control", settings->web.control,
+	    settings->user, &fail);
+	if (out->control == -1)
+		log_warn("%s: `consentctl status\' can\'t ask consent-web",
+		    fail.text);
 }
 
 static int
 serve(const struct sockets *sockets, struct settings *settings,
     const char *path)
 {
+	struct monitor_sources sources = { .config_path = path };
 	struct metrics metrics = { 0 };
+	struct reloads reloads;
 	struct languages languages;
 	struct recorder *recorder;
 	struct monitor *monitor = NULL;
@@ -252,22 +280,29 @@ serve(const struct sockets *sockets, struct settings *settings,
 	if (words_load(settings->web.languages, &languages, &fail) == -1)
 		stop_on(&fail);
 	warn_of_gaps(settings, &languages);
+	reloads_init(&reloads);
 	if (recorder_open(settings, &metrics, &recorder, &fail) == -1 ||
-	    webhooks_open(settings, &webhooks, &fail) == -1 ||
-	    (sockets->metrics != -1 && monitor_start(sockets->metrics,
-	    &metrics, recorder, webhooks, &monitor, &fail) == -1) ||
+	    webhooks_open(settings, &webhooks, &fail) == -1)
+		stop_on(&fail);
+	sources.reloads = &reloads;
+	sources.metrics = &metrics;
+	sources.recorder = recorder;
+	sources.webhooks = webhooks;
+	if (monitor_start(sockets->metrics, sockets->control,
+	    settings->web.control, &sources, &monitor, &fail) == -1 ||
 	    server_start(sockets->links, settings, &languages, recorder,
 	    &metrics, &server, &fail) == -1)
 		stop_on(&fail);
 	(void)sd_notify(0, "READY=1");
 	log_info("consent-web %s listens on %s for %s", PACKAGE_VERSION,
 	    settings->web.listen, settings->unsubscribe.url);
-	wait_for_stop(server, path);
+	wait_for_stop(server, &reloads, path);
 	(void)sd_notify(0, "STOPPING=1");
 	server_stop(&server);
 	monitor_stop(&monitor);
 	webhooks_close(&webhooks);
 	recorder_close(&recorder);
+	reloads_fini(&reloads);
 	words_free(&languages);
 	log_info("stopped");
 	return EX_OK;
@@ -292,8 +327,10 @@ main(int argc, char **argv)
 	log_open("consent-web", true);
 	(void)privilege_raise_files();
 	if (settings_load_keys(settings, &fail) == -1 ||
-	    open_sockets(settings, &sockets, &fail) == -1 ||
-	    privilege_drop(settings->user, &fail) == -1)
+	    open_sockets(settings, &sockets, &fail) == -1)
+		stop_on(&fail);
+	open_control(settings, &sockets);
+	if (privilege_drop(settings->user, &fail) == -1)
 		stop_on(&fail);
 	(void)umask(027);
 	block_signals();

@@ -4,9 +4,13 @@
  */
 #include "webd/metrics.h"
 
-#include <inttypes.h>
+#include <stdio.h>
 
+#include "base/json.h"
+#include "monitor/prometheus.h"
 #include "webd/webhook.h"
+
+#define WEBHOOK_LABEL	64
 
 static const unsigned statuses[METRICS_STATUSES - 1] = {
 	200, 202, 400, 401, 404, 405, 410, 413, 415, 429, 503
@@ -48,100 +52,73 @@ metrics_count_events(struct metrics *metrics, const struct event *events,
 }
 
 static void
-add_head(struct buf *out, const char *name, const char *type,
-    const char *help)
+add_answers(const struct prometheus *p, const struct metrics *metrics)
 {
-	buf_addf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
-}
+	static const char name[] = "requests_total";
+	char label[32];
 
-static void
-add_answers(struct buf *out, const struct metrics *metrics)
-{
-	static const char name[] = "consent_web_requests_total";
-
-	add_head(out, name, "counter", "Requests answered, by HTTP status.");
-	for (size_t i = 0; i < METRICS_STATUSES - 1; i++)
-		buf_addf(out, "%s{status=\"%u\"} %" PRIu64 "\n", name,
-		    statuses[i], get(&metrics->answers[i]));
-	buf_addf(out, "%s{status=\"other\"} %" PRIu64 "\n", name,
+	prometheus_head(p, name, "counter",
+	    "Requests answered, by HTTP status.");
+	for (size_t i = 0; i < METRICS_STATUSES - 1; i++) {
+		(void)snprintf(label, sizeof(label), "{status=\"%u\"}",
+		    statuses[i]);
+		prometheus_add(p, name, label, get(&metrics->answers[i]));
+	}
+	prometheus_add(p, name, "{status=\"other\"}",
 	    get(&metrics->answers[METRICS_STATUSES - 1]));
-}
-
-static void
-add_number(struct buf *out, const char *name, const char *type,
-    const char *help, uint64_t value)
-{
-	add_head(out, name, type, help);
-	buf_addf(out, "%s %" PRIu64 "\n", name, value);
-}
-
-/* Prometheus counts in seconds. */
-static void
-add_seconds(struct buf *out, int64_t ms)
-{
-	if (ms < 0)
-		ms = 0;
-	buf_addf(out, " %" PRId64 ".%03d\n", ms / 1000, (int)(ms % 1000));
-}
-
-static void
-add_behind(struct buf *out, int64_t since_ms)
-{
-	static const char name[] =
-	    "consent_web_redis_behind_since_timestamp_seconds";
-
-	add_head(out, name, "gauge", "Since when Redis has not confirmed all "
-	    "that is in the ledger; 0 when it has.");
-	buf_add_str(out, name);
-	add_seconds(out, since_ms);
 }
 
 /* A name is letters, digits and -, so it needs no escape. */
 static void
-add_of_webhook(struct buf *out, const char *metric,
-    const struct webhook_status *status)
+label_webhook(char label[WEBHOOK_LABEL], const struct webhook_status *status)
 {
-	buf_addf(out, "%s{webhook=\"%s\"}", metric, status->name);
+	(void)snprintf(label, WEBHOOK_LABEL, "{webhook=\"%s\"}",
+	    status->name);
 }
 
 static void
-add_backlogs(struct buf *out, const struct metrics_state *state)
+add_backlogs(const struct prometheus *p, const struct metrics_state *state)
 {
-	static const char name[] = "consent_web_webhook_backlog_entries";
+	static const char name[] = "webhook_backlog_entries";
+	char label[WEBHOOK_LABEL];
 
-	add_head(out, name, "gauge",
+	prometheus_head(p, name, "gauge",
 	    "Entries of the ledger that were not told yet.");
 	for (size_t i = 0; i < state->webhook_count; i++) {
-		add_of_webhook(out, name, &state->webhooks[i]);
-		if (state->webhooks[i].backlog == -1)
-			buf_add_str(out, " NaN\n");
+		int64_t backlog = state->webhooks[i].backlog;
+
+		label_webhook(label, &state->webhooks[i]);
+		if (backlog == -1)
+			buf_addf(p->out, "%s%s%s NaN\n", p->prefix, name,
+			    label);
 		else
-			buf_addf(out, " %" PRId64 "\n",
-			    state->webhooks[i].backlog);
+			prometheus_add(p, name, label, (uint64_t)backlog);
 	}
 }
 
 static void
-add_webhooks(struct buf *out, const struct metrics_state *state)
+add_webhooks(const struct prometheus *p, const struct metrics_state *state)
 {
-	static const char failures[] = "consent_web_webhook_failures_total";
-	static const char success[] =
-	    "consent_web_webhook_last_success_timestamp_seconds";
+	static const char failures[] = "webhook_failures_total";
+	static const char success[] = "webhook_last_success_timestamp_seconds";
+	char label[WEBHOOK_LABEL];
 
 	if (state->webhook_count == 0)
 		return;
-	add_backlogs(out, state);
-	add_head(out, failures, "counter",
+	add_backlogs(p, state);
+	prometheus_head(p, failures, "counter",
 	    "Times that a webhook could not be told.");
 	for (size_t i = 0; i < state->webhook_count; i++) {
-		add_of_webhook(out, failures, &state->webhooks[i]);
-		buf_addf(out, " %" PRIu64 "\n", state->webhooks[i].failures);
+		label_webhook(label, &state->webhooks[i]);
+		prometheus_add(p, failures, label,
+		    state->webhooks[i].failures);
 	}
-	add_head(out, success, "gauge", "When a webhook was told last; 0 "
+	prometheus_head(p, success, "gauge", "When a webhook was told last; 0 "
 	    "when not since the start.");
 	for (size_t i = 0; i < state->webhook_count; i++) {
-		add_of_webhook(out, success, &state->webhooks[i]);
-		add_seconds(out, state->webhooks[i].last_success_ms);
+		label_webhook(label, &state->webhooks[i]);
+		prometheus_add_ms(p, success, label,
+		    state->webhooks[i].last_success_ms);
 	}
 }
 
@@ -149,15 +126,44 @@ void
 metrics_format(struct buf *out, const struct metrics *metrics,
     const struct metrics_state *state)
 {
-	add_answers(out, metrics);
-	add_number(out, "consent_web_opt_outs_total", "counter",
+	const struct prometheus p = { out, METRICS_PREFIX };
+
+	add_answers(&p, metrics);
+	prometheus_one(&p, "opt_outs_total", "counter",
 	    "Opt-outs recorded in the ledger.", get(&metrics->opt_outs));
-	add_number(out, "consent_web_opt_outs_failed_total", "counter",
+	prometheus_one(&p, "opt_outs_failed_total", "counter",
 	    "Opt-outs that could not be recorded, and the client was told so.",
 	    get(&metrics->opt_outs_failed));
-	add_behind(out, state->behind_since_ms);
-	add_number(out, "consent_web_ledger_writable", "gauge",
+	prometheus_head(&p, "redis_behind_since_timestamp_seconds", "gauge",
+	    "Since when Redis has not confirmed all that is in the ledger; 0 "
+	    "when it has.");
+	prometheus_add_ms(&p, "redis_behind_since_timestamp_seconds", "",
+	    state->behind_since_ms);
+	prometheus_one(&p, "unapplied_entries", "gauge", "Entries of the "
+	    "ledger that Redis is not known to have.", state->unapplied);
+	prometheus_one(&p, "ledger_writable", "gauge",
 	    "Whether opt-outs can be recorded now: 1 yes, 0 no.",
 	    state->ledger_is_writable ? 1 : 0);
-	add_webhooks(out, state);
+	add_webhooks(&p, state);
+}
+
+void
+metrics_add_members(struct buf *out, const struct metrics *metrics)
+{
+	char name[16];
+
+	json_add_name(out, "answers");
+	buf_add_char(out, '{');
+	for (size_t i = 0; i < METRICS_STATUSES - 1; i++) {
+		(void)snprintf(name, sizeof(name), "%u", statuses[i]);
+		json_add_member_i64(out, name,
+		    (int64_t)get(&metrics->answers[i]));
+	}
+	json_add_member_i64(out, "other",
+	    (int64_t)get(&metrics->answers[METRICS_STATUSES - 1]));
+	buf_add_char(out, '}');
+	json_add_member_i64(out, "opt_outs",
+	    (int64_t)get(&metrics->opt_outs));
+	json_add_member_i64(out, "opt_outs_failed",
+	    (int64_t)get(&metrics->opt_outs_failed));
 }

@@ -2,8 +2,7 @@
  * Copyright the consent-milter authors.
  * SPDX-License-Identifier: BSD-2-Clause
  *
- * What consent-web counts, and that as text for Prometheus (its text format,
- * version 0.0.4).  Nothing of it is about a person, a list or a link.
+ * What consent-web counts, and that as text for Prometheus.  Nothing of it is about a person, a list or a link.
  *
  * Counting is thread-safe and waits for nobody; numbers read meanwhile may be
  * of different moments.
@@ -22,7 +21,7 @@
 struct webhook_status;
 
 #define METRICS_STATUSES	12	/* the last: all others */
-#define METRICS_TYPE		"text/plain; version=0.0.4; charset=utf-8"
+#define METRICS_PREFIX		"consent_web_"
 
 /* All zero at the start. */
 struct metrics {
@@ -35,6 +34,7 @@ struct metrics {
 struct metrics_state {
 	bool	 ledger_is_writable;
 	int64_t	 behind_since_ms;	/* 0: Redis has everything */
+	uint64_t unapplied;	/* entries of the ledger */
 	const struct webhook_status *webhooks;	/* borrowed */
 	size_t	 webhook_count;
 };
@@ -43,8 +43,11 @@ void	metrics_count_answer(struct metrics *metrics, unsigned status);
 /* Of the events, those that are opt-outs (withdrawals and objections). */
 void	metrics_count_events(struct metrics *metrics,
 	    const struct event *events, size_t n, bool recorded);
-/* Adds the whole text. */
+/* Adds the text for Prometheus. */
 void	metrics_format(struct buf *out, const struct metrics *metrics,
 	    const struct metrics_state *state);
+
+/* Members of an object of JSON: answers by status, and opt-outs. */
+void	metrics_add_members(struct buf *out, const struct metrics *metrics);
 
 #endif

@@ -4,122 +4,96 @@
  */
 #include "webd/monitor.h"
 
-#include <errno.h>
-#include <microhttpd.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "base/json.h"
 #include "base/xalloc.h"
-
-#define IDLE_SECONDS	30
-#define CONNECTIONS_MAX	16
-#define MEMORY_MAX	((size_t)16 * 1024)	/* of one connection */
-#define TEXT_MAX	((size_t)64 * 1024)
+#include "monitor/control.h"
+#include "monitor/listener.h"
+#include "monitor/report.h"
 
 struct monitor {
-	struct MHD_Daemon *daemon;
-	const struct metrics *metrics;
-	struct recorder	*recorder;
-	struct webhooks	*webhooks;
+	struct monitor_sources sources;
+	int64_t		 started_ms;
+	struct listener	*listener;	/* NULL: none */
+	struct control	*control;	/* NULL: none */
 };
 
-static enum MHD_Result
-answer(struct MHD_Connection *connection, unsigned status, const char *type,
-    const struct buf *body)
+static void
+take_report(const struct monitor *m, struct report *report)
 {
-	struct MHD_Response *response = MHD_create_response_from_buffer(
-	    body->len, (void *)body->data, MHD_RESPMEM_MUST_COPY);
-	enum MHD_Result rc;
-
-	if (response == NULL)
-		return MHD_NO;
-	(void)MHD_add_response_header(response, "Content-Type", type);
-	(void)MHD_add_response_header(response, "Cache-Control", "no-store");
-	if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
-		(void)MHD_add_response_header(response, "Allow", "GET, HEAD");
-	rc = MHD_queue_response(connection, status, response);
-	MHD_destroy_response(response);
-	return rc;
+	memset(report, 0, sizeof(*report));
+	report->program = "consent-web";
+	report->prefix = METRICS_PREFIX;
+	report->config_path = m->sources.config_path;
+	report->started_ms = m->started_ms;
+	report->now_ms = clock_now_ms();
+	reloads_get(m->sources.reloads, &report->reloads);
+	recorder_report(m->sources.recorder, report);
+	report_find_problems(report);
+	if (recorder_fault(m->sources.recorder) != NULL)
+		report_add_problem(report, "ledger-not-writable");
+	if (recorder_behind_since_ms(m->sources.recorder) != 0)
+		report_add_problem(report, "redis-behind");
 }
 
-static enum MHD_Result
-answer_word(struct MHD_Connection *connection, unsigned status,
-    const char *word)
+static void
+add_metrics(struct buf *out, void *context)
 {
-	struct buf body = BUF_INIT(200);
-	enum MHD_Result rc;
-
-	buf_addf(&body, "%s\n", word);
-	rc = answer(connection, status, "text/plain; charset=utf-8", &body);
-	buf_fini(&body);
-	return rc;
-}
-
-static enum MHD_Result
-answer_metrics(const struct monitor *m, struct MHD_Connection *connection)
-{
-	size_t count = webhooks_count(m->webhooks);
+	const struct monitor *m = context;
+	size_t count = webhooks_count(m->sources.webhooks);
 	struct webhook_status *webhooks = xcalloc(count + 1,
 	    sizeof(*webhooks));
 	const struct metrics_state state = {
-		.ledger_is_writable = recorder_fault(m->recorder) == NULL,
-		.behind_since_ms = recorder_behind_since_ms(m->recorder),
+		.ledger_is_writable =
+		    recorder_fault(m->sources.recorder) == NULL,
+		.behind_since_ms =
+		    recorder_behind_since_ms(m->sources.recorder),
+		.unapplied = recorder_backlog(m->sources.recorder),
 		.webhooks = webhooks, .webhook_count = count,
 	};
-	struct buf body = BUF_INIT(TEXT_MAX);
-	enum MHD_Result rc;
+	struct report report;
 
 	for (size_t i = 0; i < count; i++)
-		webhooks_status(m->webhooks, i, &webhooks[i]);
-	metrics_format(&body, m->metrics, &state);
-	rc = answer(connection, MHD_HTTP_OK, METRICS_TYPE, &body);
+		webhooks_status(m->sources.webhooks, i, &webhooks[i]);
+	take_report(m, &report);
+	report_add_metrics(out, &report);
+	metrics_format(out, m->sources.metrics, &state);
 	free(webhooks);
-	buf_fini(&body);
-	return rc;
 }
 
-/* Called with the head, which is all that we need: an answer at once closes
- * the connection of whoever sends more. */
-static enum MHD_Result
-on_request(void *context, struct MHD_Connection *connection, const char *url,
-    const char *method, const char *version, const char *data, size_t *size,
-    void **request_context)
+static void
+add_members(struct buf *out, void *context)
 {
-	(void)version;
-	(void)data;
-	(void)size;
-	(void)request_context;
-	if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 &&
-	    strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
-		return answer_word(connection, MHD_HTTP_METHOD_NOT_ALLOWED,
-		    "method not allowed");
-	if (strcmp(url, "/metrics") != 0)
-		return answer_word(connection, MHD_HTTP_NOT_FOUND,
-		    "there is /metrics and nothing else");
-	return answer_metrics(context, connection);
+	const struct monitor *m = context;
+	struct report report;
+
+	take_report(m, &report);
+	report_add_members(out, &report);
+	json_add_member_i64(out, "unapplied",
+	    (int64_t)recorder_backlog(m->sources.recorder));
+	report_add_time(out, "behind_since",
+	    recorder_behind_since_ms(m->sources.recorder));
+	metrics_add_members(out, m->sources.metrics);
 }
 
 int
-monitor_start(int fd, const struct metrics *metrics,
-    struct recorder *recorder, struct webhooks *webhooks,
-    struct monitor **out, struct fail *fail)
+monitor_start(int metrics_fd, int control_fd, const char *control_path,
+    const struct monitor_sources *sources, struct monitor **out,
+    struct fail *fail)
 {
 	struct monitor *m = xcalloc(1, sizeof(*m));
 
-	m->metrics = metrics;
-	m->recorder = recorder;
-	m->webhooks = webhooks;
-	m->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL,
-	    NULL, on_request, m,
-	    MHD_OPTION_LISTEN_SOCKET, fd,
-	    MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
-	    MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
-	    MHD_OPTION_CONNECTION_MEMORY_LIMIT, MEMORY_MAX,
-	    MHD_OPTION_END);
-	if (m->daemon == NULL) {
-		free(m);
-		return fail_errno(fail, FAIL_SETUP, errno,
-		    "web.metrics: can't start the HTTP server");
+	m->sources = *sources;
+	m->started_ms = clock_now_ms();
+	if ((metrics_fd != -1 && listener_start("web.metrics", metrics_fd,
+	    add_metrics, m, &m->listener, fail) == -1) ||
+	    (control_fd != -1 && control_start(control_fd, control_path,
+	    add_members, m, &m->control, fail) == -1)) {
+		monitor_stop(&m);
+		return -1;
 	}
 	*out = m;
 	return 0;
@@ -133,6 +107,7 @@ monitor_stop(struct monitor **monitor)
 	if (m == NULL)
 		return;
 	*monitor = NULL;
-	MHD_stop_daemon(m->daemon);
+	listener_stop(&m->listener);
+	control_stop(&m->control);
 	free(m);
 }

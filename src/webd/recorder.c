@@ -41,11 +41,12 @@ struct recorder {
 	struct store	*reader;	/* NULL: Redis must not be used */
 	const char	*username;	/* as whom we use Redis; NULL */
 	char		*password;	/* NULL */
+	struct reach	 reach;		/* what the reader told */
 	_Atomic int64_t	 lookups_from_ms;	/* none before */
 	_Atomic int64_t	 latest_ms;	/* that the clock ever showed */
 	char		 host[256];
 
-	/* the thread's own */
+	/* the thread's own; the writer is set under the lock */
 	struct store	*writer;
 	struct applier	*applier;
 
@@ -156,6 +157,22 @@ store_options_of(const struct recorder *r, int timeout_ms)
 	return options;
 }
 
+static int
+open_writer(struct recorder *r, const struct store_options *options,
+    struct fail *fail)
+{
+	struct store *writer;
+
+	if (r->writer != NULL)
+		return 0;
+	if (store_open(options, &writer, fail) == -1)
+		return -1;
+	(void)pthread_mutex_lock(&r->lock);
+	r->writer = writer;
+	(void)pthread_mutex_unlock(&r->lock);
+	return 0;
+}
+
 /* A Redis that must not be used now may be put right later. */
 static int
 open_applier(struct recorder *r, struct fail *fail)
@@ -165,7 +182,7 @@ open_applier(struct recorder *r, struct fail *fail)
 		.directory = r->settings->audit.ledger, .warn = on_warning,
 		.is_stopped = is_stopped, .context = r };
 
-	if (r->writer == NULL && store_open(&store, &r->writer, fail) == -1)
+	if (open_writer(r, &store, fail) == -1)
 		return -1;
 	options.store = r->writer;
 	return r->applier != NULL ? 0 : applier_open(&options, &r->applier,
@@ -443,6 +460,36 @@ recorder_behind_since_ms(struct recorder *r)
 	return since_ms;
 }
 
+uint64_t
+recorder_backlog(const struct recorder *r)
+{
+	uint64_t entries = 0;
+	struct fail unused;
+
+	(void)!applier_backlog(r->settings->audit.ledger, &entries, &unused);
+	return entries;
+}
+
+void
+recorder_report(struct recorder *r, struct report *report)
+{
+	struct store *writer;
+
+	reach_get(&r->reach, &report->reach);
+	report->store_is_reachable = r->reader != NULL &&
+	    store_is_reachable(r->reader);
+	if (r->reader != NULL)
+		store_stats_sum(r->reader, &report->store);
+	(void)pthread_mutex_lock(&r->lock);
+	writer = r->writer;
+	(void)pthread_mutex_unlock(&r->lock);
+	/* Once there, it stays. */
+	if (writer != NULL)
+		store_stats_sum(writer, &report->store);
+	report_take_journal(report, "ledger", r->settings->audit.ledger,
+	    r->ledger);
+}
+
 /* -- opening -- */
 
 static int
@@ -465,18 +512,29 @@ open_ledger(struct recorder *r, struct fail *fail)
 	return 0;
 }
 
+/* No line for the log: note_result() says what it means. */
+static void
+on_state(bool reachable, const char *text, void *context)
+{
+	reach_note(context, reachable, text);
+}
+
 /* For the look-ups.  What is wrong with Redis is no reason to refuse
  * opt-outs. */
 static void
 open_reader(struct recorder *r)
 {
-	const struct store_options options = store_options_of(r,
+	struct store_options options = store_options_of(r,
 	    r->settings->redis.timeout_ms);
 	struct fail fail;
 
-	if (store_open(&options, &r->reader, &fail) == -1)
+	options.on_state = on_state;
+	options.context = &r->reach;
+	if (store_open(&options, &r->reader, &fail) == -1) {
+		reach_note(&r->reach, false, fail.text);
 		log_error("%s (opt-outs are recorded all the same)",
 		    fail.text);
+	}
 }
 
 static int
@@ -484,7 +542,6 @@ start_thread(struct recorder *r, struct fail *fail)
 {
 	int err;
 
-	(void)pthread_mutex_init(&r->lock, NULL);
 	clock_cond_init(&r->wakes);
 	clock_cond_init(&r->finishes);
 	r->is_due = true;	/* what waited while we were not there */
@@ -504,6 +561,8 @@ free_recorder(struct recorder *r)
 	if (r->password != NULL)
 		crypto_wipe(r->password, strlen(r->password));
 	free(r->password);
+	reach_fini(&r->reach);
+	(void)pthread_mutex_destroy(&r->lock);
 	free(r);
 }
 
@@ -516,6 +575,8 @@ recorder_open(const struct settings *settings, struct metrics *metrics,
 	r->settings = settings;
 	r->metrics = metrics;
 	r->repeats = repeats_new();
+	(void)pthread_mutex_init(&r->lock, NULL);
+	reach_init(&r->reach);
 	if (gethostname(r->host, sizeof(r->host) - 1) == -1)
 		memcpy(r->host, "localhost", sizeof("localhost"));
 	if (choose_user(r, fail) == 0 &&
@@ -545,6 +606,5 @@ recorder_close(struct recorder **recorder)
 	(void)pthread_join(r->thread, NULL);
 	(void)pthread_cond_destroy(&r->wakes);
 	(void)pthread_cond_destroy(&r->finishes);
-	(void)pthread_mutex_destroy(&r->lock);
 	free_recorder(r);
 }

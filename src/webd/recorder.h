@@ -15,6 +15,7 @@
 #include "consent/link.h"
 #include "consent/token.h"
 #include "journal/journal.h"
+#include "monitor/report.h"
 #include "settings/settings.h"
 #include "store/store.h"
 #include "webd/metrics.h"
@@ -75,6 +76,10 @@ struct journal *recorder_ledger(const struct recorder *recorder);
 /* Why nothing could be recorded now, in a word for a monitor, or NULL.
  * Static. */
 const char *recorder_fault(const struct recorder *recorder);
+/* Fills in what is known of Redis and the ledger. */
+void	recorder_report(struct recorder *recorder, struct report *report);
+/* Entries of the ledger that Redis is not known to have. */
+uint64_t recorder_backlog(const struct recorder *recorder);
 /* Since when Redis has not confirmed all that the ledger has; 0 when it has. */
 int64_t	recorder_behind_since_ms(struct recorder *recorder);
 

@@ -12,16 +12,13 @@
 #include <arpa/inet.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 
 #include <errno.h>
 #include <microhttpd.h>
-#include <netdb.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "base/xalloc.h"
@@ -34,7 +31,6 @@
 #define CLICK_THREADS	64	/* opt-outs that share an fsync */
 #define SLOW_THREADS	8
 #define SLOW_WAITING	500
-#define BACKLOG		1024
 #define IDLE_SECONDS	30
 #define CONNECTIONS_MAX	4000
 #define MEMORY_MAX	((size_t)64 * 1024)	/* of one connection */
@@ -514,95 +510,6 @@ on_request(void *context, struct MHD_Connection *connection, const char *url,
 		return p->request.body_bytes > BODY_END ? MHD_NO : MHD_YES;
 	}
 	return p->is_answered ? send_answer(p) : dispatch(p);
-}
-
-/* -- the socket -- */
-
-static int
-listen_unix(const char *key, const char *path, struct fail *fail)
-{
-	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	int fd;
-
-	if (strlen(path) >= sizeof(sun.sun_path))
-		return fail_set(fail, FAIL_SETUP, "%s: the path is longer "
-		    "than %zu bytes", key, sizeof(sun.sun_path) - 1);
-	memcpy(sun.sun_path, path, strlen(path) + 1);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd != -1 && connect(fd, (struct sockaddr *)&sun, sizeof(sun)) ==
-	    0) {
-		(void)close(fd);
-		return fail_set(fail, FAIL_SETUP, "%s is in use by a "
-		    "consent-web that runs", path);
-	}
-	if (fd != -1)
-		(void)unlink(path);
-	/* The proxy connects as its own user; links carry their own right. */
-	if (fd == -1 || bind(fd, (struct sockaddr *)&sun, sizeof(sun)) == -1 ||
-	    chmod(path, 0666) == -1 || listen(fd, BACKLOG) == -1) {
-		(void)fail_errno(fail, FAIL_SETUP, errno, "%s: %s", key,
-		    path);
-		if (fd != -1)
-			(void)close(fd);
-		return -1;
-	}
-	return fd;
-}
-
-static int
-listen_on(const struct addrinfo *at)
-{
-	int one = 1;
-	int fd = socket(at->ai_family, at->ai_socktype | SOCK_CLOEXEC |
-	    SOCK_NONBLOCK, at->ai_protocol);
-
-	if (fd == -1)
-		return -1;
-	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (bind(fd, at->ai_addr, at->ai_addrlen) == 0 &&
-	    listen(fd, BACKLOG) == 0)
-		return fd;
-	(void)close(fd);
-	return -1;
-}
-
-/* host:port, checked by settings. */
-static int
-listen_inet(const char *key, const char *address, struct fail *fail)
-{
-	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
-	    .ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV };
-	struct addrinfo *found = NULL;
-	char *host = xstrdup(address), *name = host;
-	char *colon = strrchr(host, ':');
-	int fd = -1, err = EAI_NONAME;
-
-	if (colon != NULL) {
-		*colon = '\0';
-		if (name[0] == '[' && colon > name && colon[-1] == ']') {
-			colon[-1] = '\0';
-			name++;
-		}
-		err = getaddrinfo(name, colon + 1, &hints, &found);
-	}
-	if (err != 0)
-		(void)fail_set(fail, FAIL_SETUP, "%s: \"%.80s\": %s", key,
-		    address, gai_strerror(err));
-	else if ((fd = listen_on(found)) == -1)
-		(void)fail_errno(fail, FAIL_SETUP, errno, "%s: %s", key,
-		    address);
-	if (found != NULL)
-		freeaddrinfo(found);
-	free(host);
-	return fd;
-}
-
-int
-server_listen(const char *key, const char *address, struct fail *fail)
-{
-	return strncmp(address, "unix:", 5) == 0 ?
-	    listen_unix(key, address + 5, fail) :
-	    listen_inet(key, address, fail);
 }
 
 /* -- its life -- */

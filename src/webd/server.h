@@ -13,12 +13,6 @@
 #include "webd/site.h"
 #include "webd/words.h"
 
-/* Opens the socket at this address, "host:port" or "unix:/path"; done while we
- * may still bind to it.  key is the setting that it comes from, for errors.
- * Returns it, or -1 with FAIL_SETUP. */
-int	server_listen(const char *key, const char *address, struct fail *fail)
-	    __attribute__((warn_unused_result));
-
 struct server;
 /* Takes the socket over, and a reference to settings, which have an
  * unsubscribe.url; the others are borrowed until _stop.

@@ -19,7 +19,7 @@ import sys
 # the same rank do not know each other.
 RANK = {"base": 0, "mail": 1, "consent": 2,
         "settings": 3, "store": 3, "journal": 3, "net": 3,
-        "ledger": 4, "rights": 5, "milterd": 6, "webd": 6, "ctl": 6}
+        "ledger": 4, "monitor": 4, "rights": 5, "milterd": 6, "webd": 6, "ctl": 6}
 
 # A third-party header and the only place that may include it.
 OWNERS = [
@@ -30,7 +30,7 @@ OWNERS = [
     (r"jansson", r"src/base/json\.c"),
     (r"csv\.h", r"src/ctl/"),
     (r"idn2|uni(str|norm|case|ctype|types)|unicase", r"src/mail/"),
-    (r"microhttpd|event2/", r"src/webd/"),
+    (r"microhttpd", r"src/(webd/|monitor/listener\.c)"),
     (r"curl/", r"src/net/"),
     (r"dkim\.h", r"src/ctl/signature\.c"),
 ]

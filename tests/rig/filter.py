@@ -11,8 +11,9 @@ import threading
 import time
 
 from . import milter
-from .process import (RigError, Service, accepts, free_ports, read_text, run,
-                      wait_for, write_file)
+from .http import read_numbers, scrape
+from .process import (RigError, Service, accepts, connect, free_ports,
+                      read_text, run, wait_for, write_file)
 
 # Where a build has the programs, relative to its directory.
 _PLACES = ("", "src/milterd", "src/ctl", "src/webd", "src", "sbin", "bin",
@@ -86,12 +87,14 @@ class Filter:
                 The default has the list WEEKLY, and time enough for slow
                 builds: redis.timeout_ms is 3000.
 
+    metrics     True: it has .metrics, the address of those, and .numbers()
+
     milter      specification for Postfix (and, on a UNIX socket, Sendmail)
     address     for MilterClient
     """
 
     def __init__(self, rig, redis=None, /, inet=False, start=True,
-                 keygen=True, **settings):
+                 keygen=True, metrics=False, **settings):
         self.rig = rig
         self.dir = rig.subdir("filter")
         self.log_path = os.path.join(self.dir, "filter.log")
@@ -112,6 +115,7 @@ class Filter:
             "socket_mode": None if inet else "0666",
             "user": "",
             "keys": self.keys_dir,
+            "control": os.path.join(self.dir, "milter.control"),
             "redis": {"url": redis.url if redis else
                       f"unix:{self.dir}/no-redis.sock", "timeout_ms": 3000},
             "on_store_failure": "tempfail",
@@ -126,6 +130,9 @@ class Filter:
         }, settings)
         if inet:
             self.settings.pop("socket_mode", None)
+        if metrics:
+            self.metrics = ("127.0.0.1", free_ports(1)[0])
+            self.settings["metrics"] = "%s:%d" % self.metrics
         os.mkdir(self.audit_dir, 0o750)
         self.service = None
         self.write_config()
@@ -167,7 +174,7 @@ class Filter:
         time.sleep(0.05)
         return self.log()[size:]
 
-    def stop(self, timeout=20.0):
+    def stop(self, timeout=40.0):
         """SIGTERM, and waits for the end; returns the exit status.
 
         libmilter looks for the end only every five seconds, or when somebody
@@ -218,6 +225,15 @@ class Filter:
     def wait_log(self, pattern, since=0, timeout=10.0):
         return wait_for(lambda: re.search(pattern, self.log()[since:]),
                         timeout, f"/{pattern}/ in the log of consent-milter")
+
+    def numbers(self):
+        """What Prometheus reads: {'name{labels}': number}."""
+        return read_numbers(scrape(self.metrics).body)
+
+    def control(self):
+        """What it says of itself, without consentctl."""
+        with connect(self.settings["control"], 10) as s:
+            return json.loads(b"".join(iter(lambda: s.recv(65536), b"")))
 
     def check_sanitizers(self):
         """Fails when a sanitizer has complained."""

@@ -8,7 +8,7 @@ import ssl
 
 from .process import (Service, find_program, free_ports, read_text, run,
                       write_file)
-from .web import Answer
+from .http import Answer
 
 PROXIES = os.path.join(os.path.dirname(__file__), "..", "..", "contrib",
                        "proxy")

@@ -4,27 +4,10 @@
 import os
 import re
 import signal
-import socket
 
 from .filter import program
+from .http import ask, read_numbers, scrape
 from .process import Service, accepts, connect, free_ports, read_text
-
-
-class Answer:
-    """status, headers (names in lower case, each a list), body."""
-
-    def __init__(self, data):
-        head, _, self.body = data.partition(b"\r\n\r\n")
-        lines = head.decode("latin-1").split("\r\n")
-        # after the interim answer to Expect: 100-continue
-        if re.match(r"HTTP/1\.[01] 100", lines[0]):
-            head, _, self.body = self.body.partition(b"\r\n\r\n")
-            lines = head.decode("latin-1").split("\r\n")
-        self.status = int(lines[0].split()[1])
-        self.headers = {}
-        for line in lines[1:]:
-            name, _, value = line.partition(":")
-            self.headers.setdefault(name.lower(), []).append(value.strip())
 
 
 class Web:
@@ -50,6 +33,8 @@ class Web:
             "listen": listen,
             "languages": os.path.realpath(os.path.join(
                 os.path.dirname(__file__), "..", "..", "conf", "languages"))}
+        filter_.settings["web"].setdefault(
+            "control", os.path.join(filter_.dir, "web.control"))
         if metrics:
             self.metrics = ("127.0.0.1", free_ports(1)[0])
             filter_.settings["web"]["metrics"] = "%s:%d" % self.metrics
@@ -99,15 +84,7 @@ class Web:
 
     def raw(self, data, timeout=20, address=None):
         """Sends these bytes and reads to the end of the connection."""
-        with connect(address or self.address, timeout) as s:
-            s.sendall(data)
-            answer = b""
-            while True:
-                more = s.recv(65536)
-                if not more:
-                    break
-                answer += more
-        return Answer(answer) if answer else None
+        return ask(address or self.address, data, timeout)
 
     def request(self, method, target, body=None, headers=()):
         """One request with Connection: close."""
@@ -120,16 +97,11 @@ class Web:
                         (body or b""))
 
     def ask_monitor(self, method="GET", target="/metrics"):
-        return self.raw(f"{method} {target} HTTP/1.1\r\nHost: x\r\n"
-                        "Connection: close\r\n\r\n".encode(),
-                        address=self.metrics)
+        return scrape(self.metrics, method, target)
 
     def numbers(self):
         """What Prometheus reads: {'name{labels}': number}."""
-        lines = self.ask_monitor().body.decode().splitlines()
-        return {name: float(value) for name, value in (
-            line.rsplit(" ", 1) for line in lines
-            if not line.startswith("#"))}
+        return read_numbers(self.ask_monitor().body)
 
     def click(self, target):
         """What a mailbox provider sends."""

@@ -440,6 +440,96 @@ test_locks(void)
 	CHECK_INT(count_entries("\"a\":1"), 0);
 }
 
+/* What a monitor is told. */
+static void
+test_stats(void)
+{
+	struct journal_stats stats;
+	uint64_t bytes, free_bytes;
+	struct journal *j;
+	struct stat st;
+	struct fail fail;
+
+	fresh_directory();
+	j = open_journal(true, 0, NULL);
+	journal_stats(j, &stats);
+	CHECK_INT(stats.seq, 1);
+	CHECK_INT(add(j, "\"a\":1", false), 0);
+	journal_stats(j, &stats);
+	CHECK_INT(stats.seq, 2);
+	CHECK_INT(stats.synced_ms, 0);
+	CHECK(stats.unsynced_ms > 0);
+	CHECK_INT(add(j, "\"a\":2", true), 0);
+	journal_stats(j, &stats);
+	CHECK_INT(stats.seq, 3);
+	CHECK(stats.synced_ms > 0);
+	CHECK_INT(stats.unsynced_ms, 0);
+	CHECK_INT(stats.failures, 0);
+	CHECK_INT(journal_size(directory, "decisions", &bytes, &free_bytes,
+	    &fail), 0);
+	CHECK_INT(stat(last_segment(), &st), 0);
+	CHECK_INT(bytes, st.st_size);
+	CHECK(free_bytes > 0);
+	CHECK_INT(journal_size("/nowhere", "decisions", &bytes, &free_bytes,
+	    &fail), -1);
+	CHECK_INT(fail.class, FAIL_SETUP);
+	journal_close(&j);
+}
+
+struct endless {
+	struct journal	*journal;
+	unsigned	 taken;
+};
+
+static void *
+append_until_stopped(void *argument)
+{
+	struct endless *e = argument;
+	struct fail fail;
+
+	while (journal_append(e->journal, "decision", SPAN("\"x\":1"),
+	    e->taken % 3 == 0, NULL, &fail) == 0)
+		e->taken++;
+	CHECK_INT(fail.class, FAIL_TEMP);
+	CHECK(strstr(fail.text, "is closed") != NULL);
+	return NULL;
+}
+
+/* Stopped under those who append: what was taken is there, the rest was
+ * refused. */
+static void
+test_stop(void)
+{
+	struct endless endless[4] = { { .taken = 0 } };
+	pthread_t threads[4];
+	unsigned taken = 0;
+	struct journal_stats stats;
+	struct journal *j;
+	struct fail fail;
+
+	fresh_directory();
+	j = open_with(true, 0, 5, NULL, &fail);
+	for (int i = 0; i < 4; i++) {
+		endless[i].journal = j;
+		CHECK_INT(pthread_create(&threads[i], NULL,
+		    append_until_stopped, &endless[i]), 0);
+	}
+	do
+		journal_stats(j, &stats);
+	while (stats.seq < 200);
+	journal_stop(j);
+	for (int i = 0; i < 4; i++) {
+		CHECK_INT(pthread_join(threads[i], NULL), 0);
+		taken += endless[i].taken;
+	}
+	journal_stats(j, &stats);
+	CHECK_INT(stats.seq, taken + 1);
+	CHECK_INT(stats.unsynced_ms, 0);
+	journal_stop(j);
+	journal_close(&j);
+	CHECK_INT(verify(), (int)taken + 1);
+}
+
 /* Half a line at the end is not seen, before it is whole. */
 static void
 test_reader_at_the_end(void)
@@ -838,6 +928,8 @@ static const struct check_test tests[] = {
 	{ "verifier", test_verifier },
 	{ "ownership", test_ownership },
 	{ "locks", test_locks },
+	{ "stats", test_stats },
+	{ "stop", test_stop },
 	{ "reader_at_the_end", test_reader_at_the_end },
 	{ "reader_and_empty_segment", test_reader_and_empty_segment },
 	{ "reader_and_cut", test_reader_and_cut },

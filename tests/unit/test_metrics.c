@@ -41,7 +41,7 @@ test_zero(void)
 		"consent_web_ledger_writable 0",
 	};
 	static struct metrics metrics;
-	const struct metrics_state state = { false, 0, NULL, 0 };
+	const struct metrics_state state = { .behind_since_ms = 0 };
 
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
 		check_case((long)i);
@@ -67,7 +67,7 @@ test_state(void)
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		const struct metrics_state state = { true,
-		    cases[i].behind_since_ms, NULL, 0 };
+		    .behind_since_ms = cases[i].behind_since_ms };
 
 		check_case((long)i);
 		CHECK(has(&metrics, &state, cases[i].line));
@@ -85,7 +85,7 @@ test_events(void)
 		{ .kind = EVENT_WITHDRAW },
 	};
 	static struct metrics metrics;
-	const struct metrics_state state = { true, 0, NULL, 0 };
+	const struct metrics_state state = { true, .behind_since_ms = 0 };
 
 	metrics_count_events(&metrics, events, 5, true);
 	metrics_count_events(&metrics, events, 1, true);
@@ -110,7 +110,7 @@ static void
 test_threads(void)
 {
 	static struct metrics metrics;
-	const struct metrics_state state = { true, 0, NULL, 0 };
+	const struct metrics_state state = { true, .behind_since_ms = 0 };
 	pthread_t threads[THREADS];
 
 	for (int i = 0; i < THREADS; i++)
@@ -147,8 +147,9 @@ test_webhooks(void)
 		"{webhook=\"shop-2\"} 0.000",
 	};
 	static struct metrics metrics;
-	const struct metrics_state none = { true, 0, NULL, 0 };
-	const struct metrics_state state = { true, 0, webhooks, 2 };
+	const struct metrics_state none = { true, .behind_since_ms = 0 };
+	const struct metrics_state state = { true, .webhooks = webhooks,
+	    .webhook_count = 2 };
 	const char *head = "# TYPE consent_web_webhook_failures_total counter";
 
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {

@@ -122,6 +122,21 @@ await_recovery(struct store *store, uint32_t n)
 	CHECK(store_is_reachable(store));
 }
 
+static struct store_stats
+stats_of(struct store *store)
+{
+	struct store_stats stats = { .attempts = 0 };
+
+	store_stats_sum(store, &stats);
+	return stats;
+}
+
+static bool
+has_failed(struct store *store, enum store_failure kind)
+{
+	return stats_of(store).failures[kind] > 0;
+}
+
 /* Until look-ups fail for this reason: the first attempts may have met a Redis
  * that was dying. */
 static void
@@ -305,6 +320,9 @@ test_kill_and_restart(void)
 	CHECK(end_streams(streams) > 0);
 	CHECK_INT(atomic_load(&states.ups), 2);
 	CHECK_INT(atomic_load(&states.downs), 1);
+	CHECK(has_failed(store, STORE_FAILURE_CONNECT));
+	CHECK_INT(stats_of(store).connections, 2);
+	CHECK(stats_of(store).attempts > 2);
 	store_close(&store);
 	(void)SERVER_ASK(&s, "CONFIG", "SET", "appendonly", "no");
 	server_kill(&s);
@@ -332,6 +350,8 @@ test_hung(void)
 	sleep_ms(2 * TIMEOUT_MS + SLACK_MS);
 	/* ... and from then on nobody waits. */
 	CHECK(!store_is_reachable(store));
+	CHECK(stats_of(store).failed_fast > 0);
+	CHECK(has_failed(store, STORE_FAILURE_TIMEOUT));
 	CHECK(fail_quickly(store, 500, NULL) < SLACK_MS);
 	(void)kill(s.pid, SIGCONT);
 	await_recovery(store, 3);
@@ -369,6 +389,11 @@ test_closed_by_redis(void)
 	CHECK_INT(end_streams(streams), 0);
 	CHECK_INT(atomic_load(&states.ups), 1);
 	CHECK_INT(atomic_load(&states.downs), 0);
+	CHECK(has_failed(store, STORE_FAILURE_CLOSED));
+	CHECK(!has_failed(store, STORE_FAILURE_TIMEOUT));
+	CHECK_INT(stats_of(store).failed_fast, 0);
+	CHECK(stats_of(store).latency.sum_us > 0);
+	CHECK(stats_of(store).average_us > 0);
 	store_close(&store);
 	server_end(&s);
 }
@@ -688,6 +713,11 @@ test_nonsense(void)
 		await_connection(store);
 		CHECK_INT(look_up(store, 1, cases[i].text),
 		    cases[i].text == NULL ? 1 : -1);
+		if (cases[i].answer[0] == '-')
+			CHECK(has_failed(store, STORE_FAILURE_ERROR));
+		else if (cases[i].text != NULL &&
+		    strcmp(cases[i].text, "protocol") == 0)
+			CHECK(has_failed(store, STORE_FAILURE_PROTOCOL));
 		/* A fake that has come to its senses is believed again. */
 		atomic_store(&f.answer, GOOD);
 		if (i % 4 == 0)
