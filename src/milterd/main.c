@@ -23,6 +23,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/crypto.h"
 #include "base/file.h"
 #include "base/listen.h"
@@ -36,6 +37,10 @@
 
 /* Sessions that wait for a store that hangs are answered within this. */
 #define DRAIN_MS	15000
+/* libmilter notices a stop within five seconds; when it has not ended after
+ * this time it never will, and its sessions get so much more. */
+#define STOP_MS		10000
+#define STUCK_DRAIN_MS	2000
 
 /* Who gets the socket when the configuration says nothing: Postfix connects
  * as its user. */
@@ -299,7 +304,7 @@ reload_on_signal(void *argument)
 	return NULL;
 }
 
-/* SIGUSR1 reloads.  SIGHUP, SIGTERM and SIGINT are libmilter's and stop it. */
+/* SIGUSR1 reloads.  SIGHUP, SIGTERM and SIGINT are for wait_for_stop(). */
 static void
 start_reload_thread(struct runtime *runtime)
 {
@@ -348,10 +353,113 @@ make_threads_cheap(void)
 	(void)pthread_attr_destroy(&attr);
 }
 
+/* libmilter, in a thread of its own. */
+struct filtering {
+	pthread_t	 main;
+	pthread_mutex_t	 lock;		/* for what follows */
+	pthread_cond_t	 ends;
+	bool		 has_ended;
+	int		 result;
+};
+
+static void *
+run_libmilter(void *argument)
+{
+	struct filtering *f = argument;
+	int result = smfi_main();
+
+	(void)pthread_mutex_lock(&f->lock);
+	f->has_ended = true;
+	f->result = result;
+	(void)pthread_cond_signal(&f->ends);
+	(void)pthread_mutex_unlock(&f->lock);
+	/* In case that nobody has told the main thread to stop. */
+	(void)pthread_kill(f->main, SIGTERM);
+	return NULL;
+}
+
+static void
+start_libmilter(struct filtering *f)
+{
+	pthread_t thread;
+
+	f->main = pthread_self();
+	(void)pthread_mutex_init(&f->lock, NULL);
+	clock_cond_init(&f->ends);
+	f->has_ended = false;
+	if (pthread_create(&thread, NULL, run_libmilter, f) != 0) {
+		log_error("can't start a thread");
+		exit(EX_OSERR);
+	}
+	(void)pthread_detach(thread);
+}
+
+/*
+ * libmilter has a thread that waits for these signals as well.  The kernel
+ * gives one that is sent to the process to its first thread when that waits,
+ * so we know of it, and then pass it on.
+ */
+static void
+wait_for_stop(void)
+{
+	sigset_t set;
+	int signal;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGHUP);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGINT);
+	while (sigwait(&set, &signal) != 0)
+		;
+	(void)kill(getpid(), SIGTERM);
+}
+
+/* Returns false when libmilter does not end. */
+static bool
+wait_for_end(struct filtering *f, int *result)
+{
+	struct timespec until = clock_deadline(clock_monotonic_ms() +
+	    STOP_MS);
+	bool has_ended;
+
+	(void)pthread_mutex_lock(&f->lock);
+	while (!f->has_ended && pthread_cond_timedwait(&f->ends, &f->lock,
+	    &until) != ETIMEDOUT)
+		;
+	has_ended = f->has_ended;
+	*result = has_ended ? f->result : MI_SUCCESS;
+	(void)pthread_mutex_unlock(&f->lock);
+	return has_ended;
+}
+
+/*
+ * Interop: the threads of libmilter's pool can all wait for its lock for ever
+ * when it is told to stop right after many connections ended.  We leave without
+ * it then: an MTA whose connection breaks defers its mail.
+ */
+static int
+stop_libmilter(struct filtering *f)
+{
+	int result;
+
+	(void)sd_notify(0, "STOPPING=1");
+	if (wait_for_end(f, &result)) {
+		callbacks_drain(DRAIN_MS);
+		return result;
+	}
+	callbacks_drain(STUCK_DRAIN_MS);
+	log_warn("libmilter has not ended %d seconds after it was told to: "
+	    "leaving without it, with %zu connections of MTAs open, which "
+	    "defer what they have under way", STOP_MS / 1000,
+	    callbacks_connections());
+	return result;
+}
+
 static int
 serve(const struct options *options, struct settings *settings,
     const struct overview_sockets *sockets, int ready_fd)
 {
+	struct filtering filtering;
 	struct overview *overview;
 	struct runtime *runtime;
 	struct fail fail;
@@ -369,9 +477,9 @@ serve(const struct options *options, struct settings *settings,
 	    settings->socket, settings->policy.observe ? "observe" :
 	    "enforce");
 	make_threads_cheap();
-	rc = smfi_main();
-	(void)sd_notify(0, "STOPPING=1");
-	callbacks_drain(DRAIN_MS);
+	start_libmilter(&filtering);
+	wait_for_stop();
+	rc = stop_libmilter(&filtering);
 	overview_stop(&overview);
 	runtime_close(runtime);
 	log_info("stopped");

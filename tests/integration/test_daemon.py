@@ -11,7 +11,8 @@ import subprocess
 import threading
 import time
 
-from rig import Filter, Redis, TestCase, program, read_text, wait_for
+from rig import (Closed, Filter, Redis, Service, TestCase, program, read_text,
+                 run, wait_for, write_file)
 
 NOBODY = pwd.getpwnam("nobody")
 
@@ -148,6 +149,71 @@ class Daemon(TestCase):
         stopper.join()
         self.assertEqual([a.kind for a in answers], ["continue"])
         self.assertEqual(self.filter.service.popen.returncode, 0)
+
+
+# libmilter with the fault that its pool sometimes has: it is told to stop, and
+# never ends.
+STUCK = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <unistd.h>
+
+int smfi_main(void);
+
+int
+smfi_main(void)
+{
+	int (*real)(void);
+
+	*(void **)&real = dlsym(RTLD_NEXT, "smfi_main");
+	(void)real();
+	for (;;)
+		(void)pause();
+}
+"""
+
+
+class Stuck(TestCase):
+    @classmethod
+    def set_up_rig(cls):
+        cls.redis = Redis(cls.rig)
+        cls.filter = Filter(cls.rig, cls.redis, start=False)
+        cls.filter.grant("ann@example.org")
+        source = cls.rig.path("stuck.c")
+        cls.library = cls.rig.path("stuck.so")
+        write_file(source, STUCK)
+        run(["cc", "-shared", "-fPIC", "-o", cls.library, source, "-ldl"])
+
+    def test_stop_without_libmilter(self):
+        """It leaves all the same, with its log complete and on disk."""
+        env = {**os.environ, "LD_PRELOAD": self.library,
+               "ASAN_OPTIONS": "verify_asan_link_order=0:" +
+               os.environ.get("ASAN_OPTIONS", "")}
+        f = self.filter
+        f.service = Service([program("consent-milter"), "-f", "-c",
+                             f.config_path], f.log_path, env=env)
+        f.service.wait_ready(lambda: "listens on" in f.log(), 30)
+        with f.client() as client:
+            client.mail("<n@news.example.com>")
+            for _ in range(2):
+                self.assertEqual(client.rcpt("<ann@example.org>").kind,
+                                 "continue")
+            start = time.monotonic()
+            self.assertEqual(f.stop(), 0)
+            self.assertGreater(time.monotonic() - start, 9)
+            # Mail under way is deferred: its connection breaks.
+            self.assertRaises((Closed, OSError), client.rcpt,
+                              "<bob@example.org>")
+        self.assertRegex(f.log(), "libmilter has not ended 10 seconds after "
+                         "it was told to: leaving without it, with 1 "
+                         "connections of MTAs open")
+        self.assertTrue(f.log().rstrip().endswith("stopped"), f.log())
+        self.assertEqual(len(f.decisions()), 2)
+        # One with the first decision, and one at the end.
+        self.assertEqual(f.log().count("checkpoint journal=decisions"), 2)
+        f.ctl("verify")
+        f.start()
+        f.stop()
 
 
 class SocketRights(TestCase):

@@ -21,9 +21,6 @@ class Limits(TestCase):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         cls.redis = Redis(cls.rig)
         cls.filter = Filter(cls.rig, cls.redis)
-        # Interop: libmilter's pool sometimes waits for itself for ever when it
-        # is stopped right after so many connections ended.
-        cls.rig.on_close(cls.filter.kill9)
         cls.filter.grant("a@example.org", "b@example.org", "c@example.org")
 
     def limit(self, mode="enforce", **limits):
@@ -148,7 +145,7 @@ class Limits(TestCase):
         few.start()
         few.stop()
         few.grant("a@example.org")
-        self.addCleanup(few.kill9)
+        self.addCleanup(few.stop)
         few.service = Service(
             ["prlimit", "--nofile=256", program("consent-milter"), "-f", "-c",
              few.config_path], few.log_path)
