@@ -175,8 +175,6 @@ runtime_new(const char *path, struct settings *settings,
 
 	runtime->path = path;
 	(void)pthread_mutex_init(&runtime->lock, NULL);
-	reloads_init(&runtime->reloads);
-	tally_init(&runtime->tally);
 	if (gethostname(runtime->host, sizeof(runtime->host) - 1) == -1)
 		(void)snprintf(runtime->host, sizeof(runtime->host), "localhost");
 	if (capacity_connections(settings, &connections, fail) == -1 ||
@@ -198,6 +196,8 @@ runtime_new(const char *path, struct settings *settings,
 		free(runtime);
 		return -1;
 	}
+	reloads_init(&runtime->reloads);
+	tally_init(&runtime->tally);
 	runtime->current = snapshot_new(runtime, settings, connections, pool);
 	runtime->first = settings_get(settings);
 	/* The process ends where this fails. */

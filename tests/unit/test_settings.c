@@ -85,6 +85,9 @@ test_defaults(void)
 	CHECK_INT(s->socket_mode, -1);
 	CHECK_STR(s->user, "");
 	CHECK_STR(s->keys, SYSCONFDIR "/consent-milter/keys");
+	CHECK(s->metrics == NULL && s->web.metrics == NULL);
+	CHECK_STR(s->control, "/run/consent-milter/milter.control");
+	CHECK_STR(s->web.control, "/run/consent-milter/web.control");
 	CHECK_STR(s->redis.url, "redis://127.0.0.1:6379/0");
 	CHECK(s->redis.username == NULL && s->redis.password == NULL);
 	CHECK_INT(s->redis.timeout_ms, 200);
@@ -115,6 +118,7 @@ static const char full[] =
     "socket = \"local:/run/x/s\"; socket_group = \"\";\n"
     "socket_mode = \"660\";\n"
     "user = \"\"; keys = \"/k\";\n"
+    "metrics = \"unix:/m\"; control = \"/c\";\n"
     "redis = { url = \"unix:/r?db=3\"; timeout_ms = 10000; };\n"
     "on_store_failure = \"reject\";\n"
     "audit = { directory = \"/a\"; ledger = \"/l\"; recipients = \"clear\";\n"
@@ -123,7 +127,7 @@ static const char full[] =
     "  mailto = \"ab@n.example\"; authserv_id = \"mx-1.n_e\";\n"
     "  existing = \"keep\"; };\n"
     "web = { listen = \"[::1]:80\"; languages = \"/w\";\n"
-    "  metrics = \"[::1]:9092\";\n"
+    "  metrics = \"[::1]:9092\"; control = \"\";\n"
     "  url = \"https://n.example/my/\"; confirm_within = \"36 hours\";\n"
     "  embed = \"https://a.example https://*.b.example:8443\";\n"
     "  api_keys = \"/a.keys\"; };\n"
@@ -161,6 +165,8 @@ static const char full_dump[] =
     "socket_mode = \"0660\"\n"
     "user = \"\"\n"
     "keys = \"/k\"\n"
+    "metrics = \"unix:/m\"\n"
+    "control = \"/c\"\n"
     "on_store_failure = \"reject\"\n"
     "redis.url = \"unix:/r?db=3\"\n"
     "redis.timeout_ms = 10000\n"
@@ -1083,7 +1089,7 @@ check_sample_defaults(const char *active, const char *uncommented)
 		"socket_mode = ", "socket_group = ", "redis.username",
 		"redis.password_file", "redis.writer_", "redis.url",
 		"redis.ca_file", "redis.certificate", "redis.key",
-		"redis.sentinel.", "redis.read_from",
+		"redis.sentinel.", "redis.read_from", "metrics = ",
 		"unsubscribe.mailto", "unsubscribe.authserv_id",
 		"controller.", "web.url", "web.embed", "web.api_keys",
 		"web.metrics", "web.redis_", "mail.from", "mail.envelope_sender",
