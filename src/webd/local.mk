@@ -13,7 +13,6 @@ src_webd_consent_web_SOURCES = \
 	src/webd/page.c src/webd/page.h \
 	src/webd/program.c src/webd/program.h \
 	src/webd/recorder.c src/webd/recorder.h \
-	src/webd/repeats.c src/webd/repeats.h \
 	src/webd/server.c src/webd/server.h \
 	src/webd/session.c src/webd/session.h \
 	src/webd/signup.c \
@@ -79,12 +78,6 @@ TESTS += tests/unit/test_limit
 tests_unit_test_limit_SOURCES = tests/unit/test_limit.c tests/unit/check.h \
 	src/webd/limit.c src/webd/limit.h
 tests_unit_test_limit_LDADD = $(CONSENT_LIBS)
-
-check_PROGRAMS += tests/unit/test_repeats
-TESTS += tests/unit/test_repeats
-tests_unit_test_repeats_SOURCES = tests/unit/test_repeats.c \
-	tests/unit/check.h src/webd/repeats.c src/webd/repeats.h
-tests_unit_test_repeats_LDADD = $(CONSENT_LIBS)
 
 check_PROGRAMS += tests/unit/test_session
 TESTS += tests/unit/test_session

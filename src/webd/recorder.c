@@ -24,7 +24,6 @@
 #include "ledger/append.h"
 #include "ledger/applier.h"
 #include "ledger/when.h"
-#include "webd/repeats.h"
 
 #define LEDGER_SEGMENT_BYTES	(UINT64_C(64) * 1024 * 1024)
 #define RETRY_MS	500	/* while Redis is away */
@@ -37,7 +36,6 @@ struct recorder {
 	const struct settings *settings;
 	struct metrics	*metrics;
 	struct journal	*ledger;
-	struct repeats	*repeats;
 	struct store	*reader;	/* NULL: Redis must not be used */
 	const char	*username;	/* as whom we use Redis; NULL */
 	char		*password;	/* NULL */
@@ -279,8 +277,22 @@ recorder_opt_out_ms(struct recorder *r, const struct subject *subject,
 	return at_ms;
 }
 
-static int
-append(struct recorder *r, const struct event *events, size_t n,
+int
+recorder_opt_out(struct recorder *r, const struct subject *subject,
+    const struct list *list, const char *actor, struct fail *fail)
+{
+	struct event event = { .kind = EVENT_WITHDRAW, .subject = *subject };
+
+	/* Also what was recorded a moment ago: an opt-in in between may be in
+	 * the ledger of another host, or in ours and not yet in Redis. */
+	event.at_ms = recorder_opt_out_ms(r, subject, list);
+	if (list != NULL)
+		memcpy(event.list, list->id, sizeof(event.list));
+	return recorder_append(r, &event, 1, actor, fail);
+}
+
+int
+recorder_append(struct recorder *r, const struct event *events, size_t n,
     const char *actor, struct fail *fail)
 {
 	int rc = ledger_append(r->ledger, events, n, actor, fail);
@@ -293,54 +305,6 @@ append(struct recorder *r, const struct event *events, size_t n,
 	(void)pthread_cond_signal(&r->wakes);
 	(void)pthread_mutex_unlock(&r->lock);
 	return 0;
-}
-
-/* Was the same opt-out recorded just now, and has nobody opted in since?  Where
- * Redis can't tell, it is recorded once more. */
-static bool
-still_holds(struct recorder *r, const struct event *event, int64_t recorded_ms)
-{
-	int64_t at_ms;
-
-	return recorded_ms != 0 && ask_when(r, &event->subject,
-	    event->list[0] != '\0' ? event->list : NULL, recorded_ms,
-	    &at_ms) == 0 && at_ms == recorded_ms;
-}
-
-int
-recorder_opt_out(struct recorder *r, const struct subject *subject,
-    const struct list *list, const char *actor, bool *again,
-    struct fail *fail)
-{
-	struct event event = { .kind = EVENT_WITHDRAW, .subject = *subject };
-	struct repeat *repeat;
-	int64_t recorded_ms;
-	int rc = 0;
-
-	if (list != NULL)
-		memcpy(event.list, list->id, sizeof(event.list));
-	repeat = repeats_begin(r->repeats, subject, event.list,
-	    clock_monotonic_ms(), &recorded_ms);
-	*again = still_holds(r, &event, recorded_ms);
-	if (!*again) {
-		event.at_ms = recorder_opt_out_ms(r, subject, list);
-		rc = append(r, &event, 1, actor, fail);
-	}
-	repeats_end(repeat, !*again && rc == 0 ? event.at_ms : 0,
-	    clock_monotonic_ms());
-	return rc;
-}
-
-int
-recorder_append(struct recorder *r, const struct event *events, size_t n,
-    const char *actor, struct fail *fail)
-{
-	struct repeat *repeat = repeats_begin_other(r->repeats,
-	    &events[0].subject);
-	int rc = append(r, events, n, actor, fail);
-
-	repeats_end(repeat, 0, 0);
-	return rc;
 }
 
 /* -- who looked at their data -- */
@@ -555,7 +519,6 @@ free_recorder(struct recorder *r)
 {
 	applier_close(&r->applier);
 	journal_close(&r->ledger);
-	repeats_free(&r->repeats);
 	store_close(&r->reader);
 	store_close(&r->writer);
 	if (r->password != NULL)
@@ -574,7 +537,6 @@ recorder_open(const struct settings *settings, struct metrics *metrics,
 
 	r->settings = settings;
 	r->metrics = metrics;
-	r->repeats = repeats_new();
 	(void)pthread_mutex_init(&r->lock, NULL);
 	reach_init(&r->reach);
 	if (gethostname(r->host, sizeof(r->host) - 1) == -1)

@@ -30,13 +30,12 @@ void	recorder_close(struct recorder **recorder);
 
 /*
  * The person is out of the list (NULL: of all lists) when this returns 0.
- * actor says how it was asked for, for the ledger.  *again: the same opt-out
- * was recorded a moment ago and holds, so nothing was added.  Returns 0, or -1
- * with FAIL_TEMP: nothing is recorded.
+ * actor says how it was asked for, for the ledger.  Returns 0, or -1 with
+ * FAIL_TEMP: nothing is recorded.
  */
 int	recorder_opt_out(struct recorder *recorder,
 	    const struct subject *subject, const struct list *list,
-	    const char *actor, bool *again, struct fail *fail)
+	    const char *actor, struct fail *fail)
 	    __attribute__((warn_unused_result));
 
 /* Waits until Redis has all that was in the ledger of this host when this was
@@ -48,7 +47,7 @@ int	recorder_catch_up(struct recorder *recorder, struct fail *fail)
 /* The time of an opt-out that is made now (when_opted_out()). */
 int64_t	recorder_opt_out_ms(struct recorder *recorder,
 	    const struct subject *subject, const struct list *list);
-/* Records n (at least one) events about one person, all or none.  Returns 0, or -1 with FAIL_TEMP. */
+/* Records n events, all or none.  Returns 0, or -1 with FAIL_TEMP. */
 int	recorder_append(struct recorder *recorder, const struct event *events,
 	    size_t n, const char *actor, struct fail *fail)
 	    __attribute__((warn_unused_result));

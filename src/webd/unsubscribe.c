@@ -18,17 +18,16 @@
 
 /* Enough to follow one link through the log, and not enough to use it. */
 static void
-log_request(const char *what, bool again, const struct token *token,
-    struct span text, const struct list *list)
+log_request(const char *what, const struct token *token, struct span text,
+    const struct list *list)
 {
 	unsigned char digest[CRYPTO_DIGEST_BYTES];
 	struct buf hex = BUF_INIT(64);
 
 	crypto_sha256(&text, 1, digest);
 	hex_format(&hex, digest, 4);
-	log_info("%s%s: list=%s, key=%u, token=%s", what,
-	    again ? ", already recorded" : "", list != NULL ? list->id : "-",
-	    token->key_id, buf_get(&hex));
+	log_info("%s: list=%s, key=%u, token=%s", what, list != NULL ?
+	    list->id : "-", token->key_id, buf_get(&hex));
 	buf_fini(&hex);
 }
 
@@ -50,19 +49,18 @@ opt_out(struct site *site, const struct request *r,
 	bool all = strcmp(r->form.action, PAGE_ACTION_ALL) == 0;
 	const char *actor = actor_of(&r->form);
 	struct fail fail;
-	bool again;
 
 	/* A list that is gone may come back: better out of too much. */
 	if (list == NULL)
 		all = true;
 	if (recorder_opt_out(site->recorder, &token->subject, all ? NULL :
-	    list, actor, &again, &fail) == -1) {
+	    list, actor, &fail) == -1) {
 		log_error("an opt-out was not recorded, and the client was "
 		    "told so: %s", fail.text);
 		page_add(answer, r, 503, PAGE_LATER, list);
 		return;
 	}
-	log_request(actor, again, token, text, list);
+	log_request(actor, token, text, list);
 	page_add(answer, r, 200, all ? PAGE_DONE_ALL : PAGE_DONE, list);
 }
 

@@ -87,34 +87,6 @@ class WebTest(TestCase):
         self.assertEqual(self.web.click(link).status, 200)
         self.assert_out(a)
 
-    def opt_outs_of(self, address):
-        subject = self.filter.ctl("subject", address).stdout.split()[0]
-        return [e for e in self.ledger_events()
-                if e["event"] == "withdraw" and e["subject"] == subject]
-
-    def test_the_same_click_again(self):
-        """Together, and a moment later: recorded once, until somebody opts in
-        or opts out of more."""
-        a = "again@example.org"
-        self.filter.grant(a)
-        link = self.web.link(a)
-        for _ in range(2):
-            self.assertEqual(set(in_threads(
-                8, lambda i: self.web.click(link).status)), {200})
-        self.assertEqual(len(self.opt_outs_of(a)), 1)
-        self.assertIn("one-click, already recorded: list=weekly",
-                      self.web.log())
-        for _ in range(2):
-            self.assertEqual(self.web.request(
-                "POST", link, b"action=stop-everything", [FORM]).status, 200)
-        self.assertEqual(len(self.opt_outs_of(a)), 2)
-        time.sleep(0.002)
-        self.filter.grant(a)
-        self.assertTrue(self.is_mailed(a))
-        self.assertEqual(self.web.click(link).status, 200)
-        self.assertEqual(len(self.opt_outs_of(a)), 3)
-        self.assert_out(a)
-
     def test_bodies(self):
         multipart = f"Content-Type: multipart/form-data; boundary={BOUNDARY}"
         quoted = (f'Content-Type: multipart/form-data; charset=utf-8; '
@@ -485,9 +457,9 @@ class DiskFull(TestCase):
         cls.web = Web(cls.rig, cls.filter)
 
     def test_said_and_not_lost(self):
-        people = [f"full{i}@example.org" for i in range(20)]
-        self.filter.grant(*people)
-        links = [self.web.link(a) for a in people]
+        a = "full@example.org"
+        self.filter.grant(a)
+        link = self.web.link(a)
         self.assertEqual(self.web.request("GET", "/healthz").body, b"ok\n")
         ballast = os.path.join(self.filter.audit_dir, "ballast")
         with open(ballast, "wb", buffering=0) as f:
@@ -497,7 +469,7 @@ class DiskFull(TestCase):
             except OSError:
                 pass
         # What is left in the last block may still take some.
-        for link in links:
+        for _ in range(50):
             answer = self.web.click(link)
             if answer.status != 200:
                 break
@@ -509,7 +481,6 @@ class DiskFull(TestCase):
         os.unlink(ballast)
         self.assertEqual(self.web.request("GET", "/healthz").status, 200)
         self.assertEqual(self.web.click(link).status, 200)
-        a = people[links.index(link)]
         wait_for(lambda: self.filter.ctl(
             "check", "--list", "weekly", a,
             check=False).stdout == "withdrawn\n")
