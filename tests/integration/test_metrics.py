@@ -58,7 +58,7 @@ class Metrics(TestCase):
                    if after[name] != before[name] and
                    not RESTLESS.match(name)}
         self.assertEqual(changed, {requests(200): 3, requests(404): 1,
-                                   requests(405): 1, RECORDED: 1})
+                                   requests(405): 1, RECORDED: 2})
         self.assertEqual(after[WRITABLE], 1)
         text = self.web.ask_monitor().body.decode()
         for secret in (link[3:], "example.org", "weekly"):
@@ -306,9 +306,9 @@ class DiskFull(TestCase):
         self.rig.on_close(lambda: subprocess.run(
             ["umount", "-l", filter_.audit_dir], check=False))
         web = Web(self.rig, filter_, metrics=True)
-        people = [f"full{i}@example.org" for i in range(20)]
-        filter_.grant(*people)
-        links = [web.link(a) for a in people]
+        a = "full@example.org"
+        filter_.grant(a)
+        link = web.link(a)
         self.assertEqual(web.numbers()[WRITABLE], 1)
         with open(os.path.join(filter_.audit_dir, "ballast"), "wb",
                   buffering=0) as f:
@@ -319,7 +319,7 @@ class DiskFull(TestCase):
                 pass
         # What is left in the last block may still take some.
         recorded = 0
-        for link in links:
+        for _ in range(50):
             if web.click(link).status != 200:
                 break
             recorded += 1
