@@ -14,7 +14,7 @@
 #include "base/date.h"
 #include "base/xalloc.h"
 #include "consent/decision.h"
-#include "ctl/ctl.h"
+#include "ctl/command.h"
 #include "rights/notice.h"
 
 struct change {
@@ -28,38 +28,11 @@ struct change {
 	struct evidence	 evidence;
 };
 
-enum {
-	OPTION_EVIDENCE = 256	/* + number of the evidence field */
-};
-
-static const struct option options[] = {
-	{ "list", required_argument, NULL, 'l' },
-	{ "all", no_argument, NULL, 'A' },
-	{ "at", required_argument, NULL, 't' },
-	{ "profiling", no_argument, NULL, 'p' },
-	{ "lift", no_argument, NULL, 'L' },
-	{ "help", no_argument, NULL, 'h' },
-	{ "source", required_argument, NULL, OPTION_EVIDENCE },
-	{ "notice", required_argument, NULL, OPTION_EVIDENCE + 1 },
-	{ "language", required_argument, NULL, OPTION_EVIDENCE + 2 },
-	{ "method", required_argument, NULL, OPTION_EVIDENCE + 3 },
-	{ "basis", required_argument, NULL, OPTION_EVIDENCE + 4 },
-	{ "guardian", required_argument, NULL, OPTION_EVIDENCE + 5 },
-	{ "ip", required_argument, NULL, OPTION_EVIDENCE + 6 },
-	{ "digest", required_argument, NULL, OPTION_EVIDENCE + 7 },
-	{ "jurisdiction", required_argument, NULL, OPTION_EVIDENCE + 8 },
-	{ "purpose", required_argument, NULL, OPTION_EVIDENCE + 9 },
-	{ NULL, 0, NULL, 0 }
-};
-
 static int
 set_evidence(struct change *c, unsigned field, const char *text)
 {
 	struct fail fail;
 
-	if (c->kind != EVENT_GRANT)
-		return ctl_usage(c->command, "--%s belongs to grant",
-		    evidence_name(field));
 	if (evidence_set(&c->evidence, evidence_name(field), span_str(text),
 	    &fail) == -1)
 		return ctl_error(&fail);
@@ -103,16 +76,9 @@ complete_notice(struct ctl *ctl, struct change *c)
 static int
 check_options(struct change *c, const char *list)
 {
-	if (c->all && c->kind != EVENT_WITHDRAW)
-		return ctl_usage(c->command, "--all belongs to withdraw");
-	if (c->profiling && c->kind != EVENT_OBJECT)
-		return ctl_usage(c->command, "--profiling belongs to object");
 	if (c->lift && !c->profiling)
 		return ctl_usage(c->command, "--lift belongs to object "
 		    "--profiling: an objection to mail ends with a new opt-in");
-	if (list != NULL && !event_kind_has_list(c->kind))
-		return ctl_usage(c->command,
-		    "is about the person and takes no --list");
 	if (event_kind_has_list(c->kind) && (list != NULL) == c->all)
 		return ctl_usage(c->command, c->kind == EVENT_WITHDRAW ?
 		    "wants --list L or --all" : "wants --list L");
@@ -130,11 +96,10 @@ parse(struct ctl *ctl, struct change *c, int argc, char **argv)
 	struct fail fail;
 	int option, rc = EX_OK;
 
-	while (rc == EX_OK &&
-	    (option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (option >= OPTION_EVIDENCE)
+	while (rc == EX_OK && (option = ctl_getopt(argc, argv)) != -1) {
+		if (option >= COMMAND_EVIDENCE)
 			rc = set_evidence(c, (unsigned)option -
-			    OPTION_EVIDENCE, optarg);
+			    COMMAND_EVIDENCE, optarg);
 		else if (option == 'l')
 			list = optarg;
 		else if (option == 'A')
@@ -145,11 +110,10 @@ parse(struct ctl *ctl, struct change *c, int argc, char **argv)
 			c->profiling = true;
 		else if (option == 'L')
 			c->lift = true;
-		else if (option == 'h') {
-			ctl_help(c->command);
+		else if (option == 'h')
 			return EX_OK;
-		} else
-			rc = ctl_usage(c->command, "%s", "");
+		else
+			rc = EX_USAGE;
 	}
 	if (rc == EX_OK)
 		rc = check_options(c, list);

@@ -59,6 +59,12 @@ int	ctl_usage(const char *command, const char *fmt, ...)
 /* For a command without arguments: -1 to go on, or the exit code (after
  * --help, or a mistake). */
 int	ctl_no_arguments(int argc, char **argv);
+/* The value of the next option, by the table of commands; -1 behind the last
+ * one; 'h' after printing the help, '?' after telling of a mistake.  As for
+ * getopt_long(3), optarg and optind are set. */
+int	ctl_getopt(int argc, char **argv);
+/* Says so, with the nearest one; returns EX_USAGE. */
+int	ctl_unknown_command(const char *name);
 /* Prints the help text of a command. */
 void	ctl_help(const char *command);
 /* Is the file (1 stdout, 2 stderr) a terminal? */
@@ -135,6 +141,8 @@ int	command_subject(struct ctl *ctl, int argc, char **argv);
 int	command_changes(struct ctl *ctl, int argc, char **argv);
 int	command_report(struct ctl *ctl, int argc, char **argv);
 int	command_selftest(struct ctl *ctl, int argc, char **argv);
+int	command_help(struct ctl *ctl, int argc, char **argv);
+int	command_complete(struct ctl *ctl, int argc, char **argv);
 int	command_unsubscribe_mail(struct ctl *ctl, int argc, char **argv);
 
 #endif

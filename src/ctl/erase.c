@@ -36,21 +36,13 @@ struct erase {
 	bool		 compacted;
 };
 
-static const struct option options[] = {
-	{ "list", no_argument, NULL, 'l' },
-	{ "replay", no_argument, NULL, 'r' },
-	{ "json", no_argument, NULL, 'j' },
-	{ "help", no_argument, NULL, 'h' },
-	{ NULL, 0, NULL, 0 }
-};
-
 /* Returns -1 to go on, or an exit code. */
 static int
 parse(struct erase *e, int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
+	while ((c = ctl_getopt(argc, argv)) != -1)
 		switch (c) {
 		case 'l':
 			e->list = true;
@@ -62,10 +54,9 @@ parse(struct erase *e, int argc, char **argv)
 			e->json = true;
 			break;
 		case 'h':
-			ctl_help(argv[0]);
 			return EX_OK;
 		default:
-			return ctl_usage(argv[0], "%s", "");
+			return EX_USAGE;
 		}
 	if (e->list && (e->replay || e->json || optind < argc))
 		return ctl_usage(argv[0], "--list stands alone");

@@ -247,28 +247,21 @@ rebuild_all(struct rebuilding *r, char **directories, size_t n,
 	return rc;
 }
 
-static const struct option options[] = {
-	{ "from-start", no_argument, NULL, 's' },
-	{ "help", no_argument, NULL, 'h' },
-	{ NULL, 0, NULL, 0 }
-};
-
 /* Returns -1 to go on, or an exit code. */
 static int
 parse_rebuild(struct rebuilding *r, int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
+	while ((c = ctl_getopt(argc, argv)) != -1)
 		switch (c) {
 		case 's':
 			r->anew = true;
 			break;
 		case 'h':
-			ctl_help(argv[0]);
 			return EX_OK;
 		default:
-			return ctl_usage(argv[0], "%s", "");
+			return EX_USAGE;
 		}
 	return -1;
 }

@@ -3,6 +3,8 @@ src_ctl_consentctl_SOURCES = \
 	src/ctl/ledger.c \
 	src/ctl/change.c \
 	src/ctl/changes.c \
+	src/ctl/command.c src/ctl/command.h \
+	src/ctl/complete.c \
 	src/ctl/complaint.c src/ctl/complaint.h \
 	src/ctl/ctl.h \
 	src/ctl/daemon.c src/ctl/daemon.h \
@@ -13,6 +15,7 @@ src_ctl_consentctl_SOURCES = \
 	src/ctl/explain.c \
 	src/ctl/explained.c src/ctl/explained.h \
 	src/ctl/finding.c src/ctl/finding.h \
+	src/ctl/help.c src/ctl/help.h \
 	src/ctl/import.c \
 	src/ctl/log.c \
 	src/ctl/look.c \
@@ -21,6 +24,7 @@ src_ctl_consentctl_SOURCES = \
 	src/ctl/mailto.c src/ctl/mailto.h \
 	src/ctl/member.c src/ctl/member.h \
 	src/ctl/notice.c \
+	src/ctl/option.c \
 	src/ctl/progress.c src/ctl/progress.h \
 	src/ctl/probe.c src/ctl/probe.h \
 	src/ctl/prune.c \

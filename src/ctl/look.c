@@ -26,15 +26,6 @@ struct look {
 	bool		 profiling;
 };
 
-static const struct option options[] = {
-	{ "list", required_argument, NULL, 'l' },
-	{ "json", no_argument, NULL, 'j' },
-	{ "mailto", no_argument, NULL, 'm' },
-	{ "profiling", no_argument, NULL, 'p' },
-	{ "help", no_argument, NULL, 'h' },
-	{ NULL, 0, NULL, 0 }
-};
-
 /* Returns -1 to go on, or an exit code. */
 static int
 parse(struct ctl *ctl, struct look *look, bool wants_list, int argc,
@@ -43,7 +34,7 @@ parse(struct ctl *ctl, struct look *look, bool wants_list, int argc,
 	const char *list = NULL;
 	int c, rc;
 
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
+	while ((c = ctl_getopt(argc, argv)) != -1)
 		switch (c) {
 		case 'l':
 			list = optarg;
@@ -58,15 +49,10 @@ parse(struct ctl *ctl, struct look *look, bool wants_list, int argc,
 			look->profiling = true;
 			break;
 		case 'h':
-			ctl_help(argv[0]);
 			return EX_OK;
 		default:
-			return ctl_usage(argv[0], "%s", "");
+			return EX_USAGE;
 		}
-	if ((look->json && wants_list) || (look->mailto &&
-	    strcmp(argv[0], "token") != 0) || (look->profiling &&
-	    strcmp(argv[0], "check") != 0) || (list != NULL && !wants_list))
-		return ctl_usage(argv[0], "an option that it does not have");
 	if (look->profiling && list != NULL)
 		return ctl_usage(argv[0],
 		    "--profiling is about the person and takes no --list");

@@ -13,15 +13,6 @@
 #include "ctl/ctl.h"
 #include "rights/notice.h"
 
-static const struct option options[] = {
-	{ "id", required_argument, NULL, 'i' },
-	{ "version", required_argument, NULL, 'v' },
-	{ "language", required_argument, NULL, 'l' },
-	{ "json", no_argument, NULL, 'j' },
-	{ "help", no_argument, NULL, 'h' },
-	{ NULL, 0, NULL, 0 }
-};
-
 struct arguments {
 	struct notice	 notice;
 	bool		 json;
@@ -43,8 +34,7 @@ parse(struct arguments *a, int argc, char **argv)
 	struct notice *n = &a->notice;
 	int c, rc = EX_OK;
 
-	while (rc == EX_OK &&
-	    (c = getopt_long(argc, argv, "", options, NULL)) != -1)
+	while (rc == EX_OK && (c = ctl_getopt(argc, argv)) != -1)
 		switch (c) {
 		case 'i':
 			rc = set_name("id", n->id, sizeof(n->id), optarg);
@@ -61,10 +51,9 @@ parse(struct arguments *a, int argc, char **argv)
 			a->json = true;
 			break;
 		case 'h':
-			ctl_help("notice");
 			return EX_OK;
 		default:
-			rc = ctl_usage("notice", "%s", "");
+			rc = EX_USAGE;
 		}
 	return rc == EX_OK ? -1 : rc;
 }

@@ -414,18 +414,6 @@ read_all(struct gathering *g)
 
 /* -- the command -- */
 
-static const struct option options[] = {
-	{ "since", required_argument, NULL, 's' },
-	{ "until", required_argument, NULL, 'u' },
-	{ "list", required_argument, NULL, 'l' },
-	{ "format", required_argument, NULL, 'f' },
-	{ "dir", required_argument, NULL, 'd' },
-	{ "key", required_argument, NULL, 'k' },
-	{ "no-verify", no_argument, NULL, 'n' },
-	{ "help", no_argument, NULL, 'h' },
-	{ NULL, 0, NULL, 0 }
-};
-
 static int
 set_format(struct gathering *g, const char *command, const char *name)
 {
@@ -483,7 +471,7 @@ take_option(struct gathering *g, const char *command, int option)
 		r->verified = false;
 		return EX_OK;
 	default:
-		return ctl_usage(command, "%s", "");
+		return EX_USAGE;
 	}
 }
 
@@ -519,12 +507,9 @@ parse(struct gathering *g, int argc, char **argv)
 	struct fail fail;
 	int c, rc = EX_OK;
 
-	while (rc == EX_OK &&
-	    (c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (c == 'h') {
-			ctl_help(argv[0]);
+	while (rc == EX_OK && (c = ctl_getopt(argc, argv)) != -1) {
+		if (c == 'h')
 			return EX_OK;
-		}
 		rc = take_option(g, argv[0], c);
 	}
 	if (rc == EX_OK && optind != argc)

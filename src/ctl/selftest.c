@@ -55,25 +55,6 @@ struct selftest {
 	bool		 json;
 };
 
-static const struct option options[] = {
-	{ "list", required_argument, NULL, 'l' },
-	{ "from", required_argument, NULL, 'f' },
-	{ "to", required_argument, NULL, 't' },
-	{ "envelope-sender", required_argument, NULL, 'e' },
-	{ "header", required_argument, NULL, 'H' },
-	{ "smtp", required_argument, NULL, 's' },
-	{ "mailbox", required_argument, NULL, 'b' },
-	{ "message", required_argument, NULL, 'm' },
-	{ "wait", required_argument, NULL, 'w' },
-	{ "dkim-key", required_argument, NULL, 'k' },
-	{ "ca", required_argument, NULL, 'c' },
-	{ "grant", no_argument, NULL, 'g' },
-	{ "end-consent", no_argument, NULL, 'E' },
-	{ "json", no_argument, NULL, 'j' },
-	{ "help", no_argument, NULL, 'h' },
-	{ NULL, 0, NULL, 0 }
-};
-
 /* -- the command line -- */
 
 static int
@@ -130,7 +111,7 @@ take_option(struct selftest *t, int option)
 	else if (option == 'j')
 		t->json = true;
 	else
-		return ctl_usage("selftest", "%s", "");
+		return EX_USAGE;
 	return EX_OK;
 }
 
@@ -192,12 +173,9 @@ parse(struct selftest *t, int argc, char **argv)
 {
 	int option, rc = EX_OK;
 
-	while (rc == EX_OK &&
-	    (option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (option == 'h') {
-			ctl_help(argv[0]);
+	while (rc == EX_OK && (option = ctl_getopt(argc, argv)) != -1) {
+		if (option == 'h')
 			return EX_OK;
-		}
 		rc = take_option(t, option);
 	}
 	if (rc != EX_OK)
