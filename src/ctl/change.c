@@ -12,6 +12,7 @@
 #include <sysexits.h>
 
 #include "base/date.h"
+#include "base/json.h"
 #include "base/xalloc.h"
 #include "consent/decision.h"
 #include "ctl/command.h"
@@ -23,6 +24,7 @@ struct change {
 	const struct list *list;	/* NULL: the person */
 	bool		 all;
 	bool		 profiling, lift;	/* object */
+	bool		 dry_run, json;
 	int64_t		 at_ms;
 	bool		 is_given;	/* at_ms, by --at */
 	struct evidence	 evidence;
@@ -110,6 +112,10 @@ parse(struct ctl *ctl, struct change *c, int argc, char **argv)
 			c->profiling = true;
 		else if (option == 'L')
 			c->lift = true;
+		else if (option == 'n')
+			c->dry_run = true;
+		else if (option == 'j')
+			c->json = true;
 		else if (option == 'h')
 			return EX_OK;
 		else
@@ -133,19 +139,43 @@ parse(struct ctl *ctl, struct change *c, int argc, char **argv)
 	return rc == EX_OK ? -1 : rc;
 }
 
-/* Tells what a grant is worth, where that may surprise. */
-static void
-say_state(struct ctl *ctl, const struct change *c, const char *address,
-    const struct subject *subject)
+/* The state on the list, with the event in a dry run. */
+static enum reason
+state_with(struct ctl *ctl, const struct change *c, const struct event *event)
 {
 	struct record record;
 	struct fail fail;
+
+	if (ctl->store == NULL || store_lookup(ctl->store, &event->subject,
+	    c->list->id, &record, &fail) == -1)
+		return REASON_STORE_FAILURE;
+	if (c->dry_run)
+		record_apply(&record, event);
+	return consent_state(c->list, &record, ctl->now_ms);
+}
+
+/* Tells what a grant is worth, where that may surprise; in a dry run of each
+ * event what would become of it. */
+static void
+say_state(struct ctl *ctl, const struct change *c, const char *address,
+    const struct event *event)
+{
 	enum reason reason;
 
-	if (c->kind != EVENT_GRANT || store_lookup(ctl->store, subject,
-	    c->list->id, &record, &fail) == -1)
+	if (c->dry_run && c->list == NULL) {
+		printf("%s: would be recorded\n", address);
 		return;
-	reason = consent_state(c->list, &record, ctl->now_ms);
+	}
+	if (!c->dry_run && c->kind != EVENT_GRANT)
+		return;
+	reason = state_with(ctl, c, event);
+	if (c->dry_run) {
+		printf("%s: would be recorded: %s\n", address,
+		    reason_name(reason));
+		return;
+	}
+	if (reason == REASON_STORE_FAILURE)
+		return;
 	if (reason == REASON_PENDING)
 		printf("%s: pending, until confirmed\n", address);
 	else if (reason != REASON_GRANTED)
@@ -172,6 +202,57 @@ make_event(struct ctl *ctl, const struct change *c,
 	return event;
 }
 
+static void
+print_json(struct ctl *ctl, const struct change *c, char **given,
+    const struct event *events, size_t n, bool in_redis)
+{
+	struct buf out = BUF_INIT(64 * 1024 * 1024);
+
+	buf_add_char(&out, '{');
+	json_add_member_bool(&out, "dry_run", c->dry_run);
+	json_add_member_bool(&out, "in_redis", in_redis);
+	json_add_name(&out, "events");
+	buf_add_char(&out, '[');
+	for (size_t i = 0; i < n; i++) {
+		buf_add_str(&out, i > 0 ? ",{" : "{");
+		json_add_member_str(&out, "address", given[i]);
+		json_add_member_str(&out, "event",
+		    event_kind_name(events[i].kind));
+		if (c->list != NULL)
+			json_add_member_str(&out, "list", c->list->id);
+		ctl_add_time(&out, "at", events[i].at_ms);
+		if (c->list != NULL && (in_redis || c->dry_run))
+			json_add_member_str(&out, "state", reason_name(
+			    state_with(ctl, c, &events[i])));
+		buf_add_char(&out, '}');
+	}
+	buf_add_str(&out, "]}");
+	puts(buf_get(&out));
+	buf_fini(&out);
+}
+
+/* Records them, or tells what recording them would do. */
+static int
+carry_out(struct ctl *ctl, const struct change *c, char **given,
+    const struct event *events, size_t n)
+{
+	bool recorded = false;
+	int rc;
+
+	if (c->dry_run)
+		rc = ctl_need_store(ctl);
+	else
+		rc = n == 0 ? EX_OK : ledger_record(ctl, events, n, &recorded);
+	if (c->json && (rc == EX_OK || recorded))
+		print_json(ctl, c, given, events, n, rc == EX_OK && recorded);
+	for (size_t i = 0; rc == EX_OK && !c->json && i < n; i++)
+		say_state(ctl, c, given[i], &events[i]);
+	if (rc == EX_OK && c->dry_run && !c->json)
+		printf("nothing is changed (--dry-run): %zu events would be "
+		    "recorded\n", n);
+	return rc;
+}
+
 /* Why the grants do not count, which needs no look at Redis.  Returns 1 where
  * that may be news. */
 static int
@@ -180,22 +261,23 @@ say_fault(const struct change *c)
 	const struct evidence *e = &c->evidence;
 	enum grant_fault fault = c->kind != EVENT_GRANT ? GRANT_COUNTS :
 	    policy_grant_fault(c->list, c->at_ms, e);
+	const char *would = c->dry_run ? "would be " : "";
 
 	switch (fault) {
 	case GRANT_COUNTS:
 		return EX_OK;
 	case GRANT_METHOD:
-		ctl_warn("recorded as unproven: method \"%s\" can't count as "
-		    "consent", e->method);
+		ctl_warn("%srecorded as unproven: method \"%s\" can't count "
+		    "as consent", would, e->method);
 		return EX_OK;	/* which whoever says so knows */
 	case GRANT_BASIS:
-		ctl_warn("recorded as unproven: list \"%s\" does not accept "
-		    "the basis \"%s\"", c->list->id, e->basis[0] != '\0' ?
+		ctl_warn("%srecorded as unproven: list \"%s\" does not "
+		    "accept the basis \"%s\"", would, c->list->id, e->basis[0] != '\0' ?
 		    e->basis : evidence_basis_name(BASIS_CONSENT));
 		break;
 	case GRANT_NOTICE:
-		ctl_warn("recorded as unproven: list \"%s\" wants notice "
-		    "\"%s\" or newer, not \"%s\"", c->list->id,
+		ctl_warn("%srecorded as unproven: list \"%s\" wants notice "
+		    "\"%s\" or newer, not \"%s\"", would, c->list->id,
 		    c->list->notice, e->notice);
 		break;
 	}
@@ -209,7 +291,6 @@ command_change(struct ctl *ctl, int argc, char **argv)
 	struct event *events;
 	char **given;
 	size_t n = 0;
-	bool recorded;
 	int rc, bad = EX_OK;
 
 	if (event_kind_parse(span_str(argv[0]), &c.kind) == 0)
@@ -230,9 +311,7 @@ command_change(struct ctl *ctl, int argc, char **argv)
 		given[n] = argv[i];
 		events[n++] = make_event(ctl, &c, &subject);
 	}
-	rc = n == 0 ? EX_OK : ledger_record(ctl, events, n, &recorded);
-	for (size_t i = 0; rc == EX_OK && i < n; i++)
-		say_state(ctl, &c, given[i], &events[i].subject);
+	rc = carry_out(ctl, &c, given, events, n);
 	if (rc == EX_OK && n > 0 && bad == EX_OK)
 		bad = say_fault(&c);
 	free(events);

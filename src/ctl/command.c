@@ -52,29 +52,29 @@ static const struct command_option grant_options[] = {
 	{ COMMAND_EVIDENCE + 8, "jurisdiction", "CODE", NULL,
 	  "whose law holds (ISO 3166)" },
 	{ COMMAND_EVIDENCE + 9, "purpose", "TEXT", NULL, "what for" },
-	END
+	DRY_RUN, JSON, END
 };
 static const struct command_option confirm_options[] = {
-	LIST("the list"), AT, END
+	LIST("the list"), AT, DRY_RUN, JSON, END
 };
 static const struct command_option withdraw_options[] = {
 	LIST("from this list"),
 	{ 'A', "all", NULL, NULL, "from all lists of today" },
-	AT, END
+	AT, DRY_RUN, JSON, END
 };
 static const struct command_option object_options[] = {
 	{ 'p', "profiling", NULL, NULL, "to profiling only" },
 	{ 'L', "lift", NULL, NULL, "take that objection back" },
-	AT, END
+	AT, DRY_RUN, JSON, END
 };
 static const struct command_option restrict_options[] = {
-	AT, END
+	AT, DRY_RUN, JSON, END
 };
 static const struct command_option json_options[] = { JSON, END };
 static const struct command_option check_options[] = {
 	LIST("may mail of this list go there?"),
 	{ 'p', "profiling", NULL, NULL, "may the person be profiled?" },
-	END
+	JSON, END
 };
 static const struct command_option explain_options[] = {
 	{ 'f', "f", "SENDER", NULL, "the envelope sender" },
@@ -121,7 +121,7 @@ static const struct command_option log_options[] = {
 static const struct command_option erase_options[] = {
 	{ 'r', "replay", NULL, NULL, "carry out all erasures again" },
 	{ 'l', "list", NULL, NULL, "print the erasures there were" },
-	JSON, END
+	DRY_RUN, JSON, END
 };
 static const struct command_option notice_options[] = {
 	{ 'i', "id", "ID", NULL, "add: its name" },
@@ -188,7 +188,7 @@ static const struct command_option selftest_options[] = {
 static const struct command_option rebuild_options[] = {
 	{ 's', "from-start", NULL, NULL,
 	  "do not go on where the last run was interrupted" },
-	END
+	DRY_RUN, JSON, END
 };
 
 const struct command command_program = {
@@ -199,15 +199,15 @@ const struct command command_program = {
 
 const struct command command_table[] = {
 	{ "grant", command_change, GROUP_CONSENTS, grant_options,
-	  "--list L [--at TIME] [EVIDENCE...] ADDR...",
+	  "--list L [--at TIME] [EVIDENCE...] [--dry-run] [--json] ADDR...",
 	  NULL, "record an opt-in",
 	  "Evidence is whatever shows later that the person wanted it. "
 	  "Exit code 1: recorded, but it can't count as consent." },
 	{ "confirm", command_change, GROUP_CONSENTS, confirm_options,
-	  "--list L [--at TIME] ADDR...",
+	  "--list L [--at TIME] [--dry-run] [--json] ADDR...",
 	  NULL, "record the second step of a double opt-in", NULL },
 	{ "withdraw", command_change, GROUP_CONSENTS, withdraw_options,
-	  "--list L|--all [--at TIME] ADDR...",
+	  "--list L|--all [--at TIME] [--dry-run] [--json] ADDR...",
 	  NULL, "record an opt-out", NULL },
 	{ "import", command_import, GROUP_CONSENTS, import_options,
 	  "[--format csv|json] [--dry-run] [--json] FILE|-",
@@ -220,7 +220,7 @@ const struct command command_table[] = {
 	  "[--json] ADDR", NULL,
 	  "every consent of a person, with its state and evidence", NULL },
 	{ "check", command_check, GROUP_CONSENTS, check_options,
-	  "--list L|--profiling ADDR", NULL,
+	  "--list L|--profiling [--json] ADDR", NULL,
 	  "exit 0 allowed, 1 blocked; prints the reason word",
 	  "Exit code 69: the store can't be asked, which is no consent." },
 	{ "explain", command_explain, GROUP_CONSENTS, explain_options,
@@ -257,21 +257,21 @@ const struct command command_table[] = {
 	  "what is held about a person, and how it was used",
 	  "GDPR Art. 15 and 20. Exit code 69: not complete." },
 	{ "erase", command_erase, GROUP_RIGHTS, erase_options,
-	  "[--json] ADDR...\n"
-	  "--replay [--json] [LEDGER...]\n"
+	  "[--dry-run] [--json] ADDR...\n"
+	  "--replay [--dry-run] [--json] [LEDGER...]\n"
 	  "--list", COMPLETE_DIRECTORIES,
 	  "forget a person; older grants do not come back",
 	  "GDPR Art. 17. Entries are blanked for good; a keyed suppression "
 	  "stays. Whatever interrupts it, running it again completes it." },
 	{ "object", command_change, GROUP_RIGHTS, object_options,
-	  "[--profiling [--lift]] [--at TIME] ADDR...",
+	  "[--profiling [--lift]] [--at TIME] [--dry-run] [--json] ADDR...",
 	  NULL, "no direct marketing, or no profiling for it (GDPR Art. 21)",
 	  NULL },
 	{ "restrict", command_change, GROUP_RIGHTS, restrict_options,
-	  "[--at TIME] ADDR...", NULL,
+	  "[--at TIME] [--dry-run] [--json] ADDR...", NULL,
 	  "keep what is stored, do not use it (GDPR Art. 18)", NULL },
 	{ "unrestrict", command_change, GROUP_RIGHTS, restrict_options,
-	  "[--at TIME] ADDR...", NULL,
+	  "[--at TIME] [--dry-run] [--json] ADDR...", NULL,
 	  "lift a restriction", NULL },
 	{ "unsubscribe-mail", command_unsubscribe_mail, GROUP_RIGHTS,
 	  unsubscribe_options,
@@ -322,7 +322,7 @@ const struct command command_table[] = {
 	  "consent-milter consent-web",
 	  "do the daemons run, and are they well", NULL },
 	{ "rebuild", command_rebuild, GROUP_OPERATION, rebuild_options,
-	  "[--from-start] [LEDGER...]",
+	  "[--from-start] [--dry-run] [--json] [LEDGER...]",
 	  COMPLETE_DIRECTORIES,
 	  "fill Redis from the ledger, and from those of other hosts",
 	  "It can be run at any time, and again." },

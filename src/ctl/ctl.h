@@ -102,8 +102,9 @@ int	ledger_record(struct ctl *ctl, const struct event *events, size_t n,
  * lists. */
 int64_t	ledger_opt_out_ms(struct ctl *ctl, const struct subject *subject,
 	    const char *list);
-/* What redaction_run() does for the same arguments, with progress on a
- * terminal.  Returns 0, or an exit code after saying why. */
+/* What redaction_run() does for the same arguments, or with why NULL
+ * redaction_count(), with progress on a terminal.  Returns 0, or an exit code
+ * after saying why. */
 int	ctl_redact(struct ctl *ctl, const struct erasures *erasures,
 	    struct journal_set announced[REDACT_JOURNALS], const char *why,
 	    uint64_t counts[REDACT_JOURNALS]);

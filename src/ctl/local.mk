@@ -40,6 +40,7 @@ src_ctl_consentctl_SOURCES = \
 	src/ctl/stale.c \
 	src/ctl/status.c \
 	src/ctl/subject.c \
+	src/ctl/term.c src/ctl/term.h \
 	src/ctl/trial.c src/ctl/trial.h \
 	src/ctl/trusted.c src/ctl/trusted.h \
 	src/ctl/unsubscribe.c \

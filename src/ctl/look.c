@@ -16,6 +16,7 @@
 #include "base/xalloc.h"
 #include "consent/decision.h"
 #include "ctl/ctl.h"
+#include "ctl/term.h"
 
 struct look {
 	const struct list *list;
@@ -78,9 +79,42 @@ take_person(const char *list, const struct record *record,
 		*(struct record *)context = *record;
 }
 
+/* The word, or all of it for a program. */
+static void
+tell(const struct look *look, const char *given, bool allowed,
+    const char *reason)
+{
+	struct buf out = BUF_INIT(64 * 1024);
+
+	if (!look->json) {
+		term_put(allowed ? TERM_GOOD : TERM_BAD, reason);
+		putchar('\n');
+		return;
+	}
+	buf_add_char(&out, '{');
+	json_add_member_str(&out, "address", given);
+	if (look->list != NULL)
+		json_add_member_str(&out, "list", look->list->id);
+	json_add_member_bool(&out, "profiling", look->profiling);
+	json_add_member_bool(&out, "allowed", allowed);
+	json_add_member_str(&out, "reason", reason);
+	buf_add_char(&out, '}');
+	puts(buf_get(&out));
+	buf_fini(&out);
+}
+
+static int
+tell_failure(const struct look *look, const char *given,
+    const struct fail *fail)
+{
+	tell(look, given, false, reason_name(REASON_STORE_FAILURE));
+	ctl_warn("%s", fail->text);
+	return EX_UNAVAILABLE;
+}
+
 /* For those who segment: 0 when the person did not object to it. */
 static int
-check_profiling(struct ctl *ctl, const struct look *look)
+check_profiling(struct ctl *ctl, const struct look *look, const char *given)
 {
 	struct record person;
 	struct fail fail;
@@ -88,13 +122,10 @@ check_profiling(struct ctl *ctl, const struct look *look)
 
 	memset(&person, 0, sizeof(person));
 	if (store_visit(ctl->store, &look->subject, take_person, &person,
-	    &fail) == -1) {
-		puts(reason_name(REASON_STORE_FAILURE));
-		ctl_warn("%s", fail.text);
-		return EX_UNAVAILABLE;
-	}
+	    &fail) == -1)
+		return tell_failure(look, given, &fail);
 	objected = consent_objects_to_profiling(&person);
-	puts(objected ? "objected" : "not-objected");
+	tell(look, given, !objected, objected ? "objected" : "not-objected");
 	return objected ? 1 : 0;
 }
 
@@ -110,15 +141,13 @@ command_check(struct ctl *ctl, int argc, char **argv)
 	if (rc != -1 || (rc = ctl_need_store(ctl)) != EX_OK)
 		return rc;
 	if (look.profiling)
-		return check_profiling(ctl, &look);
+		return check_profiling(ctl, &look, argv[argc - 1]);
 	if (store_lookup(ctl->store, &look.subject, look.list->id, &record,
-	    &fail) == -1) {
-		puts(reason_name(REASON_STORE_FAILURE));
-		ctl_warn("%s", fail.text);
-		return EX_UNAVAILABLE;
-	}
+	    &fail) == -1)
+		return tell_failure(&look, argv[argc - 1], &fail);
 	decision = decide_listed(look.list, &record, ctl->now_ms);
-	puts(reason_name(decision.reason));
+	tell(&look, argv[argc - 1], decision.action == ACTION_ACCEPT,
+	    reason_name(decision.reason));
 	return decision.action == ACTION_ACCEPT ? 0 : 1;
 }
 
@@ -291,7 +320,7 @@ static void
 show_text(const struct person *p, const struct look *look)
 {
 	const struct policy *policy = &p->ctl->settings->policy;
-	bool colour = ctl_is_terminal(1) && getenv("NO_COLOR") == NULL;
+	bool colour = term_has_colour();
 	struct buf subject = BUF_INIT(64);
 
 	subject_format(&subject, &look->subject);
@@ -307,8 +336,9 @@ show_text(const struct person *p, const struct look *look)
 		bool allowed = reason == REASON_GRANTED;
 
 		printf("  %-20s %s%-8s%s %s\n", list->id, colour ?
-		    (allowed ? "\033[32m" : "\033[31m") : "", allowed ?
-		    "allowed" : "blocked", colour ? "\033[0m" : "",
+		    term_begin(allowed ? TERM_GOOD : TERM_BAD) : "",
+		    allowed ? "allowed" : "blocked",
+		    colour ? term_end() : "",
 		    reason_name(reason));
 		for (size_t t = 0; t < TIMES; t++)
 			print_time(times[t].name,

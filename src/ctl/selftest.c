@@ -27,6 +27,7 @@
 #include "ctl/mailbox.h"
 #include "ctl/probe.h"
 #include "ctl/signature.h"
+#include "ctl/term.h"
 #include "ctl/trial.h"
 #include "net/net.h"
 #include "net/smtp.h"
@@ -622,8 +623,7 @@ report(struct selftest *t)
 	if (t->json)
 		findings_print_json(&out, &t->findings);
 	else
-		findings_print(&out, &t->findings, ctl_is_terminal(1) &&
-		    getenv("NO_COLOR") == NULL);
+		findings_print(&out, &t->findings, term_has_colour());
 	fputs(buf_get(&out), stdout);
 	buf_fini(&out);
 	if (findings_count(&t->findings, FINDING_FAIL) > 0)

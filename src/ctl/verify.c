@@ -27,6 +27,7 @@
 #include "ctl/ctl.h"
 #include "ctl/explained.h"
 #include "ctl/progress.h"
+#include "ctl/term.h"
 
 #define HELD_MAX	10000		/* checkpoints kept elsewhere */
 #define HELD_BYTES	(UINT64_C(64) * 1024 * 1024)
@@ -421,9 +422,13 @@ run(struct verify *v, char **files, size_t count)
 		    (int64_t)v->problems);
 		buf_add_char(&v->out, '}');
 		puts(buf_get(&v->out));
-	} else if (rc == EX_OK)
-		puts(v->problems == 0 ? "good: nothing was changed" :
-		    "NOT GOOD");
+	} else if (rc == EX_OK) {
+		if (v->problems == 0)
+			term_put(TERM_GOOD, "good: nothing was changed");
+		else
+			term_put(TERM_BAD, "NOT GOOD");
+		putchar('\n');
+	}
 	return rc != EX_OK ? rc : v->problems == 0 ? EX_OK : 1;
 }
 
