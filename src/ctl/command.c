@@ -157,6 +157,8 @@ static const struct command_option stale_options[] = {
 	JSON, END
 };
 static const struct command_option report_options[] = {
+	{ 'w', "would", NULL, NULL, "what observe mode let pass, and which "
+	  "list is ready to enforce" },
 	SINCE, UNTIL, LIST("of this list"),
 	{ 'f', "format", "WORD", "text html csv json",
 	  "text, html, csv or json; text" },
@@ -291,11 +293,13 @@ const struct command command_table[] = {
 	  "find decisions", NULL },
 	{ "report", command_report, GROUP_LOG, report_options,
 	  "[--since T] [--until T] [--list L] [--format text|html|csv|json] "
-	  "[--dir DIR]... [--key FILE] [--no-verify]", NULL,
+	  "[--dir DIR]... [--key FILE] [--no-verify]\n"
+	  "--would [--since T] [--until T] [--list L] "
+	  "[--format text|html|csv|json] [--dir DIR]...", NULL,
 	  "what was decided, by day, list and reason, and whether the logs "
 	  "are whole",
-	  "The last 30 days unless --since and --until say otherwise. Exit "
-	  "code 1: a log is broken." },
+	  "The last 30 days, with --would 7, unless --since and --until say "
+	  "otherwise. Exit code 1: a log is broken." },
 	{ "verify", command_verify, GROUP_LOG, verify_options,
 	  "[--key FILE] [--checkpoint FILE]... [--json] [--dir DIR | "
 	  "FILE...]", COMPLETE_FILES,

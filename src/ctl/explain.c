@@ -210,8 +210,12 @@ print_text(struct ctl *ctl, const struct explain *x, char **recipients,
 	const struct settings *s = ctl->settings;
 	size_t accepted = 0;
 
-	if (s->policy.observe)
-		puts("mode is observe: this is logged, and everything passes");
+	if (policy_observes(&s->policy, x->class.list))
+		printf("mode%s%s is observe: this is logged, and everything "
+		    "passes\n", x->class.list != NULL &&
+		    x->class.list->mode == LIST_MODE_OBSERVE ? " of list " :
+		    "", x->class.list != NULL && x->class.list->mode ==
+		    LIST_MODE_OBSERVE ? x->class.list->id : "");
 	if (x->class.list != NULL)
 		printf("list    %s (\"%s\")\n", x->class.list->id,
 		    x->class.list->name);
@@ -305,8 +309,8 @@ command_explain(struct ctl *ctl, int argc, char **argv)
 		decide_together(&x, subjects, decisions, n);
 	free(subjects);
 	if (x.json)
-		print_json(&x, ctl->settings->policy.observe, argv + optind,
-		    decisions, n);
+		print_json(&x, policy_observes(&ctl->settings->policy,
+		    x.class.list), argv + optind, decisions, n);
 	else
 		print_text(ctl, &x, argv + optind, decisions, n);
 	free(decisions);

@@ -44,7 +44,9 @@ src_ctl_consentctl_SOURCES = \
 	src/ctl/trial.c src/ctl/trial.h \
 	src/ctl/trusted.c src/ctl/trusted.h \
 	src/ctl/unsubscribe.c \
-	src/ctl/verify.c
+	src/ctl/verify.c \
+	src/ctl/would.c src/ctl/would.h \
+	src/ctl/would_print.c
 src_ctl_consentctl_LDADD = $(RIGHTS_LIBS) src/settings/libsettings.a \
 	$(LEDGER_LIBS) $(CONSENT_LIBS) \
 	$(LIBCONFIG_LIBS) $(HIREDIS_LIBS) $(TLS_LIBS) $(CSV_LIBS) \

@@ -25,6 +25,7 @@ struct look {
 	bool		 json;
 	bool		 mailto;
 	bool		 profiling;
+	bool		 enforced;	/* the list does not only observe */
 };
 
 /* Returns -1 to go on, or an exit code. */
@@ -66,6 +67,7 @@ parse(struct ctl *ctl, struct look *look, bool wants_list, int argc,
 		return rc;
 	if (list != NULL && (look->list = ctl_list(ctl, list)) == NULL)
 		return EX_DATAERR;
+	look->enforced = !policy_observes(&ctl->settings->policy, look->list);
 	rc = ctl_subject(ctl, argv[optind], &look->address, &look->subject);
 	return rc == EX_OK ? -1 : rc;
 }
@@ -97,6 +99,8 @@ tell(const struct look *look, const char *given, bool allowed,
 		json_add_member_str(&out, "list", look->list->id);
 	json_add_member_bool(&out, "profiling", look->profiling);
 	json_add_member_bool(&out, "allowed", allowed);
+	if (look->list != NULL)
+		json_add_member_bool(&out, "enforced", look->enforced);
 	json_add_member_str(&out, "reason", reason);
 	buf_add_char(&out, '}');
 	puts(buf_get(&out));

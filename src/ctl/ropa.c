@@ -124,6 +124,9 @@ add_list(struct sheet *s, const struct list *list)
 		    "the list tells of it (GDPR Art. 9)");
 	item(s, "consent_expires_after", "  consent expires after",
 	    length_text(list->max_age, age, sizeof(age)));
+	if (list->mode == LIST_MODE_OBSERVE)
+		item(s, "mode", "  mode", "observe mode: decisions are logged "
+		    "and NOT enforced");
 	if (s->json)
 		buf_add_char(&s->out, '}');
 }

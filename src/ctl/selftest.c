@@ -275,14 +275,17 @@ judge_list(struct selftest *t)
 static void
 judge_mode(struct selftest *t)
 {
-	if (!t->ctl->settings->policy.observe) {
+	const struct list *list = t->probe.list;
+
+	if (!policy_observes(&t->ctl->settings->policy, list)) {
 		findings_add(&t->findings, "mode", FINDING_OK, "the filter "
 		    "enforces");
 		return;
 	}
 	findings_add(&t->findings, "mode", FINDING_FAIL, "the filter only "
-	    "observes: mail passes without links, and nobody is refused");
-	findings_fix(&t->findings, "consent-milter.conf: mode = \"enforce\";");
+	    "observes%s: mail passes without links, and nobody is refused",
+	    list->mode == LIST_MODE_OBSERVE ? " this list" : "");
+	probe_fix_mode(&t->findings, &t->probe);
 	findings_fix(&t->findings, "systemctl reload consent-milter");
 }
 

@@ -102,7 +102,7 @@ class Words(TestCase):
 
     def test_manual_page_has_them_all(self):
         page = read_text(PAGE)
-        body = page[page.index(".Sh DESCRIPTION"):page.index(".Sh FILES")]
+        body = page[page.index(".Sh DESCRIPTION"):page.index(".Sh ENVIRONMENT")]
         items = re.split(r"^\.It (?=Cm )", body, flags=re.M)
         # What all of them take stands behind them.
         changes = body[body.index(".Ss Changes"):body.index(".Ss Looking")]

@@ -138,7 +138,8 @@ class Ctl(TestCase):
         self.assertEqual(json.loads(self.ctl("check", "--list", "weekly",
                                              "--json", a, code=1).stdout),
                          {"address": a, "list": "weekly", "profiling": False,
-                          "allowed": False, "reason": "no-consent"})
+                          "allowed": False, "enforced": True,
+                          "reason": "no-consent"})
         self.assertEqual(json.loads(self.ctl("check", "--profiling", "--json",
                                              a).stdout),
                          {"address": a, "profiling": True, "allowed": True,
