@@ -67,6 +67,7 @@ struct list {
 	int64_t	 notice_since_ms;	/* from when; 0: always */
 	bool	 double_opt_in;
 	bool	 special_category;	/* Art. 9 */
+	bool	 children;		/* its notice is for them */
 	bool	 sign_up;		/* consent-web has a page for that */
 	unsigned bases;			/* 1 << enum basis; 0: the default */
 	enum multiple_recipients multiple_recipients;

@@ -127,6 +127,7 @@ static const struct command_option notice_options[] = {
 	{ 'i', "id", "ID", NULL, "add: its name" },
 	{ 'v', "version", "V", NULL, "add: its version" },
 	{ 'l', "language", "TAG", NULL, "add: its language (BCP 47)" },
+	{ 'L', "list", "L", COMPLETE_LISTS, "lint: of this list" },
 	JSON, END
 };
 static const struct command_option export_options[] = {
@@ -248,11 +249,13 @@ const struct command command_table[] = {
 	{ "notice", command_notice, GROUP_CONSENTS, notice_options,
 	  "add FILE --id ID --version V --language TAG\n"
 	  "list [--json]\n"
+	  "lint [--list L] [--json]\n"
 	  "show DIGEST | show ID VERSION TAG",
-	  "add list show " COMPLETE_FILES,
+	  "add list lint show " COMPLETE_FILES,
 	  "keep the exact words that people saw",
 	  "They can't be changed afterwards: another text is another "
-	  "version." },
+	  "version. lint tells what is missing in them (GDPR Art. 13), with "
+	  "exit code 1." },
 
 	{ "export", command_export, GROUP_RIGHTS, export_options,
 	  "[--format json|csv] [--ledger DIR]... [--log DIR]... ADDR", NULL,

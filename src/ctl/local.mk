@@ -24,10 +24,12 @@ src_ctl_consentctl_SOURCES = \
 	src/ctl/mailto.c src/ctl/mailto.h \
 	src/ctl/member.c src/ctl/member.h \
 	src/ctl/notice.c \
+	src/ctl/notice_lint.c src/ctl/notice_lint.h \
 	src/ctl/option.c \
 	src/ctl/progress.c src/ctl/progress.h \
 	src/ctl/probe.c src/ctl/probe.h \
 	src/ctl/prune.c \
+	src/ctl/readable.c src/ctl/readable.h \
 	src/ctl/report.c src/ctl/report.h \
 	src/ctl/report_csv.c \
 	src/ctl/report_html.c \
@@ -130,3 +132,9 @@ TESTS += tests/unit/test_trusted
 tests_unit_test_trusted_SOURCES = tests/unit/test_trusted.c \
 	tests/unit/check.h src/ctl/trusted.c src/ctl/trusted.h
 tests_unit_test_trusted_LDADD = $(JOURNAL_LIBS)
+
+check_PROGRAMS += tests/unit/test_readable
+TESTS += tests/unit/test_readable
+tests_unit_test_readable_SOURCES = tests/unit/test_readable.c \
+	tests/unit/check.h src/ctl/readable.c src/ctl/readable.h
+tests_unit_test_readable_LDADD = $(BASE_LIBS)

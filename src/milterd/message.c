@@ -189,7 +189,8 @@ record_decisions(struct message *m, const struct audit_decision *decisions,
 	if (audit_write(runtime_decisions(m->runtime), &facts, decisions, n,
 	    &fail) == 0) {
 		for (size_t i = 0; i < n; i++)
-			tally_decision(tally, policy_of(m)->observe,
+			tally_decision(tally, policy_observes(policy_of(m),
+			    m->class.list),
 			    (struct decision){ decisions[i].action,
 			    decisions[i].reason });
 		return 0;
