@@ -16,6 +16,23 @@ policy_list(const struct policy *policy, struct span id)
 	return NULL;
 }
 
+bool
+policy_observes(const struct policy *policy, const struct list *list)
+{
+	if (list != NULL && list->mode != LIST_MODE_DEFAULT)
+		return list->mode == LIST_MODE_OBSERVE;
+	return policy->observe;
+}
+
+bool
+policy_observes_all(const struct policy *policy)
+{
+	for (size_t i = 0; i < policy->list_count; i++)
+		if (!policy_observes(policy, &policy->lists[i]))
+			return false;
+	return policy->observe;
+}
+
 const struct list *
 policy_list_of_token(const struct policy *policy,
     const unsigned char list[TOKEN_LIST_BYTES])

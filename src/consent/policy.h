@@ -51,6 +51,12 @@ struct rule {
 	size_t	 without_slot;
 };
 
+enum list_mode {
+	LIST_MODE_DEFAULT,	/* as the filter's */
+	LIST_MODE_ENFORCE,
+	LIST_MODE_OBSERVE
+};
+
 struct list {
 	char	 id[LIST_NAME_MAX + 1];
 	char	*name;			/* never NULL */
@@ -61,9 +67,11 @@ struct list {
 	int64_t	 notice_since_ms;	/* from when; 0: always */
 	bool	 double_opt_in;
 	bool	 special_category;	/* Art. 9 */
+	bool	 children;		/* its notice is for them */
 	bool	 sign_up;		/* consent-web has a page for that */
 	unsigned bases;			/* 1 << enum basis; 0: the default */
 	enum multiple_recipients multiple_recipients;
+	enum list_mode mode;
 	struct rule *match;		/* any of them */
 	size_t	 match_count;
 	struct rule *confirmation;	/* double-opt-in mails, any of them */
@@ -71,7 +79,7 @@ struct list {
 };
 
 struct policy {
-	bool	 observe;
+	bool	 observe;		/* where no list says otherwise */
 	enum evidence_ip evidence_ip;	/* audit.evidence_ip */
 	enum failure_action on_store_failure;
 	enum failure_action unlisted_bulk;
@@ -87,6 +95,11 @@ const struct list *policy_list(const struct policy *policy, struct span id);
 /* The same for the part of a token that names a list. */
 const struct list *policy_list_of_token(const struct policy *policy,
 	    const unsigned char list[TOKEN_LIST_BYTES]);
+
+/* Does mail of the list (NULL: of none) pass whatever is decided? */
+bool	policy_observes(const struct policy *policy, const struct list *list);
+/* Does all mail, whatever list it turns out to be of? */
+bool	policy_observes_all(const struct policy *policy);
 
 /* The bases that suffice for the list: as configured, otherwise consent and
  * explicit consent, or for a special category only the latter. */

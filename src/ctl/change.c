@@ -12,9 +12,10 @@
 #include <sysexits.h>
 
 #include "base/date.h"
+#include "base/json.h"
 #include "base/xalloc.h"
 #include "consent/decision.h"
-#include "ctl/ctl.h"
+#include "ctl/command.h"
 #include "rights/notice.h"
 
 struct change {
@@ -23,33 +24,10 @@ struct change {
 	const struct list *list;	/* NULL: the person */
 	bool		 all;
 	bool		 profiling, lift;	/* object */
+	bool		 dry_run, json;
 	int64_t		 at_ms;
 	bool		 is_given;	/* at_ms, by --at */
 	struct evidence	 evidence;
-};
-
-enum {
-	OPTION_EVIDENCE = 256	/* + number of the evidence field */
-};
-
-static const struct option options[] = {
-	{ "list", required_argument, NULL, 'l' },
-	{ "all", no_argument, NULL, 'A' },
-	{ "at", required_argument, NULL, 't' },
-	{ "profiling", no_argument, NULL, 'p' },
-	{ "lift", no_argument, NULL, 'L' },
-	{ "help", no_argument, NULL, 'h' },
-	{ "source", required_argument, NULL, OPTION_EVIDENCE },
-	{ "notice", required_argument, NULL, OPTION_EVIDENCE + 1 },
-	{ "language", required_argument, NULL, OPTION_EVIDENCE + 2 },
-	{ "method", required_argument, NULL, OPTION_EVIDENCE + 3 },
-	{ "basis", required_argument, NULL, OPTION_EVIDENCE + 4 },
-	{ "guardian", required_argument, NULL, OPTION_EVIDENCE + 5 },
-	{ "ip", required_argument, NULL, OPTION_EVIDENCE + 6 },
-	{ "digest", required_argument, NULL, OPTION_EVIDENCE + 7 },
-	{ "jurisdiction", required_argument, NULL, OPTION_EVIDENCE + 8 },
-	{ "purpose", required_argument, NULL, OPTION_EVIDENCE + 9 },
-	{ NULL, 0, NULL, 0 }
 };
 
 static int
@@ -57,9 +35,6 @@ set_evidence(struct change *c, unsigned field, const char *text)
 {
 	struct fail fail;
 
-	if (c->kind != EVENT_GRANT)
-		return ctl_usage(c->command, "--%s belongs to grant",
-		    evidence_name(field));
 	if (evidence_set(&c->evidence, evidence_name(field), span_str(text),
 	    &fail) == -1)
 		return ctl_error(&fail);
@@ -103,16 +78,9 @@ complete_notice(struct ctl *ctl, struct change *c)
 static int
 check_options(struct change *c, const char *list)
 {
-	if (c->all && c->kind != EVENT_WITHDRAW)
-		return ctl_usage(c->command, "--all belongs to withdraw");
-	if (c->profiling && c->kind != EVENT_OBJECT)
-		return ctl_usage(c->command, "--profiling belongs to object");
 	if (c->lift && !c->profiling)
 		return ctl_usage(c->command, "--lift belongs to object "
 		    "--profiling: an objection to mail ends with a new opt-in");
-	if (list != NULL && !event_kind_has_list(c->kind))
-		return ctl_usage(c->command,
-		    "is about the person and takes no --list");
 	if (event_kind_has_list(c->kind) && (list != NULL) == c->all)
 		return ctl_usage(c->command, c->kind == EVENT_WITHDRAW ?
 		    "wants --list L or --all" : "wants --list L");
@@ -130,11 +98,10 @@ parse(struct ctl *ctl, struct change *c, int argc, char **argv)
 	struct fail fail;
 	int option, rc = EX_OK;
 
-	while (rc == EX_OK &&
-	    (option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (option >= OPTION_EVIDENCE)
+	while (rc == EX_OK && (option = ctl_getopt(argc, argv)) != -1) {
+		if (option >= COMMAND_EVIDENCE)
 			rc = set_evidence(c, (unsigned)option -
-			    OPTION_EVIDENCE, optarg);
+			    COMMAND_EVIDENCE, optarg);
 		else if (option == 'l')
 			list = optarg;
 		else if (option == 'A')
@@ -145,11 +112,14 @@ parse(struct ctl *ctl, struct change *c, int argc, char **argv)
 			c->profiling = true;
 		else if (option == 'L')
 			c->lift = true;
-		else if (option == 'h') {
-			ctl_help(c->command);
+		else if (option == 'n')
+			c->dry_run = true;
+		else if (option == 'j')
+			c->json = true;
+		else if (option == 'h')
 			return EX_OK;
-		} else
-			rc = ctl_usage(c->command, "%s", "");
+		else
+			rc = EX_USAGE;
 	}
 	if (rc == EX_OK)
 		rc = check_options(c, list);
@@ -169,19 +139,43 @@ parse(struct ctl *ctl, struct change *c, int argc, char **argv)
 	return rc == EX_OK ? -1 : rc;
 }
 
-/* Tells what a grant is worth, where that may surprise. */
-static void
-say_state(struct ctl *ctl, const struct change *c, const char *address,
-    const struct subject *subject)
+/* The state on the list, with the event in a dry run. */
+static enum reason
+state_with(struct ctl *ctl, const struct change *c, const struct event *event)
 {
 	struct record record;
 	struct fail fail;
+
+	if (ctl->store == NULL || store_lookup(ctl->store, &event->subject,
+	    c->list->id, &record, &fail) == -1)
+		return REASON_STORE_FAILURE;
+	if (c->dry_run)
+		record_apply(&record, event);
+	return consent_state(c->list, &record, ctl->now_ms);
+}
+
+/* Tells what a grant is worth, where that may surprise; in a dry run of each
+ * event what would become of it. */
+static void
+say_state(struct ctl *ctl, const struct change *c, const char *address,
+    const struct event *event)
+{
 	enum reason reason;
 
-	if (c->kind != EVENT_GRANT || store_lookup(ctl->store, subject,
-	    c->list->id, &record, &fail) == -1)
+	if (c->dry_run && c->list == NULL) {
+		printf("%s: would be recorded\n", address);
 		return;
-	reason = consent_state(c->list, &record, ctl->now_ms);
+	}
+	if (!c->dry_run && c->kind != EVENT_GRANT)
+		return;
+	reason = state_with(ctl, c, event);
+	if (c->dry_run) {
+		printf("%s: would be recorded: %s\n", address,
+		    reason_name(reason));
+		return;
+	}
+	if (reason == REASON_STORE_FAILURE)
+		return;
 	if (reason == REASON_PENDING)
 		printf("%s: pending, until confirmed\n", address);
 	else if (reason != REASON_GRANTED)
@@ -208,6 +202,57 @@ make_event(struct ctl *ctl, const struct change *c,
 	return event;
 }
 
+static void
+print_json(struct ctl *ctl, const struct change *c, char **given,
+    const struct event *events, size_t n, bool in_redis)
+{
+	struct buf out = BUF_INIT(64 * 1024 * 1024);
+
+	buf_add_char(&out, '{');
+	json_add_member_bool(&out, "dry_run", c->dry_run);
+	json_add_member_bool(&out, "in_redis", in_redis);
+	json_add_name(&out, "events");
+	buf_add_char(&out, '[');
+	for (size_t i = 0; i < n; i++) {
+		buf_add_str(&out, i > 0 ? ",{" : "{");
+		json_add_member_str(&out, "address", given[i]);
+		json_add_member_str(&out, "event",
+		    event_kind_name(events[i].kind));
+		if (c->list != NULL)
+			json_add_member_str(&out, "list", c->list->id);
+		ctl_add_time(&out, "at", events[i].at_ms);
+		if (c->list != NULL && (in_redis || c->dry_run))
+			json_add_member_str(&out, "state", reason_name(
+			    state_with(ctl, c, &events[i])));
+		buf_add_char(&out, '}');
+	}
+	buf_add_str(&out, "]}");
+	puts(buf_get(&out));
+	buf_fini(&out);
+}
+
+/* Records them, or tells what recording them would do. */
+static int
+carry_out(struct ctl *ctl, const struct change *c, char **given,
+    const struct event *events, size_t n)
+{
+	bool recorded = false;
+	int rc;
+
+	if (c->dry_run)
+		rc = ctl_need_store(ctl);
+	else
+		rc = n == 0 ? EX_OK : ledger_record(ctl, events, n, &recorded);
+	if (c->json && (rc == EX_OK || recorded))
+		print_json(ctl, c, given, events, n, rc == EX_OK && recorded);
+	for (size_t i = 0; rc == EX_OK && !c->json && i < n; i++)
+		say_state(ctl, c, given[i], &events[i]);
+	if (rc == EX_OK && c->dry_run && !c->json)
+		printf("nothing is changed (--dry-run): %zu events would be "
+		    "recorded\n", n);
+	return rc;
+}
+
 /* Why the grants do not count, which needs no look at Redis.  Returns 1 where
  * that may be news. */
 static int
@@ -216,22 +261,23 @@ say_fault(const struct change *c)
 	const struct evidence *e = &c->evidence;
 	enum grant_fault fault = c->kind != EVENT_GRANT ? GRANT_COUNTS :
 	    policy_grant_fault(c->list, c->at_ms, e);
+	const char *would = c->dry_run ? "would be " : "";
 
 	switch (fault) {
 	case GRANT_COUNTS:
 		return EX_OK;
 	case GRANT_METHOD:
-		ctl_warn("recorded as unproven: method \"%s\" can't count as "
-		    "consent", e->method);
+		ctl_warn("%srecorded as unproven: method \"%s\" can't count "
+		    "as consent", would, e->method);
 		return EX_OK;	/* which whoever says so knows */
 	case GRANT_BASIS:
-		ctl_warn("recorded as unproven: list \"%s\" does not accept "
-		    "the basis \"%s\"", c->list->id, e->basis[0] != '\0' ?
+		ctl_warn("%srecorded as unproven: list \"%s\" does not "
+		    "accept the basis \"%s\"", would, c->list->id, e->basis[0] != '\0' ?
 		    e->basis : evidence_basis_name(BASIS_CONSENT));
 		break;
 	case GRANT_NOTICE:
-		ctl_warn("recorded as unproven: list \"%s\" wants notice "
-		    "\"%s\" or newer, not \"%s\"", c->list->id,
+		ctl_warn("%srecorded as unproven: list \"%s\" wants notice "
+		    "\"%s\" or newer, not \"%s\"", would, c->list->id,
 		    c->list->notice, e->notice);
 		break;
 	}
@@ -245,7 +291,6 @@ command_change(struct ctl *ctl, int argc, char **argv)
 	struct event *events;
 	char **given;
 	size_t n = 0;
-	bool recorded;
 	int rc, bad = EX_OK;
 
 	if (event_kind_parse(span_str(argv[0]), &c.kind) == 0)
@@ -266,9 +311,7 @@ command_change(struct ctl *ctl, int argc, char **argv)
 		given[n] = argv[i];
 		events[n++] = make_event(ctl, &c, &subject);
 	}
-	rc = n == 0 ? EX_OK : ledger_record(ctl, events, n, &recorded);
-	for (size_t i = 0; rc == EX_OK && i < n; i++)
-		say_state(ctl, &c, given[i], &events[i].subject);
+	rc = carry_out(ctl, &c, given, events, n);
 	if (rc == EX_OK && n > 0 && bad == EX_OK)
 		bad = say_fault(&c);
 	free(events);

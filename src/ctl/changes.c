@@ -223,15 +223,6 @@ print_changes(struct changes *c)
 	return c->ctl->interrupted != 0 ? EX_TEMPFAIL : result;
 }
 
-static const struct option options[] = {
-	{ "after", required_argument, NULL, 'a' },
-	{ "since", required_argument, NULL, 's' },
-	{ "list", required_argument, NULL, 'l' },
-	{ "json", no_argument, NULL, 'j' },
-	{ "help", no_argument, NULL, 'h' },
-	{ NULL, 0, NULL, 0 }
-};
-
 /* Returns -1 to go on, or an exit code. */
 static int
 parse(struct changes *c, int argc, char **argv)
@@ -239,7 +230,7 @@ parse(struct changes *c, int argc, char **argv)
 	const char *list = NULL;
 	int option, rc;
 
-	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
+	while ((option = ctl_getopt(argc, argv)) != -1)
 		switch (option) {
 		case 'a':
 			if (span_to_u64(span_str(optarg), &c->after) == -1 ||
@@ -259,10 +250,9 @@ parse(struct changes *c, int argc, char **argv)
 			c->json = true;
 			break;
 		case 'h':
-			ctl_help(argv[0]);
 			return EX_OK;
 		default:
-			return ctl_usage(argv[0], "%s", "");
+			return EX_USAGE;
 		}
 	if (optind + 1 < argc)
 		return ctl_usage(argv[0], "takes one file of addresses");

@@ -59,6 +59,12 @@ int	ctl_usage(const char *command, const char *fmt, ...)
 /* For a command without arguments: -1 to go on, or the exit code (after
  * --help, or a mistake). */
 int	ctl_no_arguments(int argc, char **argv);
+/* The value of the next option, by the table of commands; -1 behind the last
+ * one; 'h' after printing the help, '?' after telling of a mistake.  As for
+ * getopt_long(3), optarg and optind are set. */
+int	ctl_getopt(int argc, char **argv);
+/* Says so, with the nearest one; returns EX_USAGE. */
+int	ctl_unknown_command(const char *name);
 /* Prints the help text of a command. */
 void	ctl_help(const char *command);
 /* Is the file (1 stdout, 2 stderr) a terminal? */
@@ -96,8 +102,9 @@ int	ledger_record(struct ctl *ctl, const struct event *events, size_t n,
  * lists. */
 int64_t	ledger_opt_out_ms(struct ctl *ctl, const struct subject *subject,
 	    const char *list);
-/* What redaction_run() does for the same arguments, with progress on a
- * terminal.  Returns 0, or an exit code after saying why. */
+/* What redaction_run() does for the same arguments, or with why NULL
+ * redaction_count(), with progress on a terminal.  Returns 0, or an exit code
+ * after saying why. */
 int	ctl_redact(struct ctl *ctl, const struct erasures *erasures,
 	    struct journal_set announced[REDACT_JOURNALS], const char *why,
 	    uint64_t counts[REDACT_JOURNALS]);
@@ -135,6 +142,8 @@ int	command_subject(struct ctl *ctl, int argc, char **argv);
 int	command_changes(struct ctl *ctl, int argc, char **argv);
 int	command_report(struct ctl *ctl, int argc, char **argv);
 int	command_selftest(struct ctl *ctl, int argc, char **argv);
+int	command_help(struct ctl *ctl, int argc, char **argv);
+int	command_complete(struct ctl *ctl, int argc, char **argv);
 int	command_unsubscribe_mail(struct ctl *ctl, int argc, char **argv);
 
 #endif

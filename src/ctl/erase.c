@@ -26,7 +26,7 @@
 
 struct erase {
 	struct ctl	*ctl;
-	bool		 json, list, replay;
+	bool		 json, list, replay, dry_run;
 	struct erasures	 own;		/* of our ledger */
 	struct erasures	 wanted;	/* whose entries go now */
 	struct journal_set announced[REDACT_JOURNALS];
@@ -36,21 +36,13 @@ struct erase {
 	bool		 compacted;
 };
 
-static const struct option options[] = {
-	{ "list", no_argument, NULL, 'l' },
-	{ "replay", no_argument, NULL, 'r' },
-	{ "json", no_argument, NULL, 'j' },
-	{ "help", no_argument, NULL, 'h' },
-	{ NULL, 0, NULL, 0 }
-};
-
 /* Returns -1 to go on, or an exit code. */
 static int
 parse(struct erase *e, int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
+	while ((c = ctl_getopt(argc, argv)) != -1)
 		switch (c) {
 		case 'l':
 			e->list = true;
@@ -61,13 +53,16 @@ parse(struct erase *e, int argc, char **argv)
 		case 'j':
 			e->json = true;
 			break;
+		case 'n':
+			e->dry_run = true;
+			break;
 		case 'h':
-			ctl_help(argv[0]);
 			return EX_OK;
 		default:
-			return ctl_usage(argv[0], "%s", "");
+			return EX_USAGE;
 		}
-	if (e->list && (e->replay || e->json || optind < argc))
+	if (e->list && (e->replay || e->json || e->dry_run ||
+	    optind < argc))
 		return ctl_usage(argv[0], "--list stands alone");
 	if (!e->list && !e->replay && optind == argc)
 		return ctl_usage(argv[0], "wants an address");
@@ -199,8 +194,10 @@ number_wanted(struct erase *e)
 		const struct erasure *have = erasures_find(&e->own,
 		    &want->subject);
 
-		if (have != NULL)
+		if (have != NULL && have->at_ms >= want->at_ms)
 			*want = *have;
+		else
+			want->seq = UINT64_MAX;
 	}
 }
 
@@ -218,6 +215,17 @@ compact(struct erase *e)
 }
 
 static void
+add_counts(struct buf *out, const struct erase *e)
+{
+	json_add_member_i64(out, "persons", (int64_t)e->wanted.count);
+	json_add_member_i64(out, "recorded", (int64_t)e->recorded);
+	json_add_member_i64(out, "ledger_entries_blanked",
+	    (int64_t)e->counts[REDACT_LEDGER]);
+	json_add_member_i64(out, "decisions_blanked",
+	    (int64_t)e->counts[REDACT_DECISIONS]);
+}
+
+static void
 receipt_json(const struct erase *e, const char *id, const char *time)
 {
 	struct buf out = BUF_INIT(4096);
@@ -225,12 +233,7 @@ receipt_json(const struct erase *e, const char *id, const char *time)
 	buf_add_char(&out, '{');
 	json_add_member_str(&out, "receipt", id);
 	json_add_member_str(&out, "time", time);
-	json_add_member_i64(&out, "persons", (int64_t)e->wanted.count);
-	json_add_member_i64(&out, "recorded", (int64_t)e->recorded);
-	json_add_member_i64(&out, "ledger_entries_blanked",
-	    (int64_t)e->counts[REDACT_LEDGER]);
-	json_add_member_i64(&out, "decisions_blanked",
-	    (int64_t)e->counts[REDACT_DECISIONS]);
+	add_counts(&out, e);
 	json_add_member_bool(&out, "redis_erased", e->in_redis);
 	json_add_member_bool(&out, "redis_files_rewritten", e->compacted);
 	json_add_member_str(&out, "kept", "keyed suppression "
@@ -273,6 +276,39 @@ print_receipt(const struct erase *e)
 	buf_fini(&time);
 }
 
+/* What it would do, and nothing of it. */
+static int
+plan(struct erase *e)
+{
+	struct event *events = xcalloc(e->wanted.count + 1, sizeof(*events));
+	struct buf out = BUF_INIT(1024);
+	int rc;
+
+	e->recorded = new_events(e, events);
+	free(events);
+	number_wanted(e);
+	rc = ctl_redact(e->ctl, &e->wanted, NULL, NULL, e->counts);
+	if (rc != EX_OK)
+		return rc;
+	if (e->json) {
+		buf_add_char(&out, '{');
+		json_add_member_bool(&out, "dry_run", true);
+		add_counts(&out, e);
+		buf_add_char(&out, '}');
+		puts(buf_get(&out));
+	} else {
+		puts("Nothing is changed (--dry-run)");
+		printf("  persons                      %zu would be erased, %zu "
+		    "of them now\n", e->wanted.count, e->recorded);
+		printf("  entries of the ledger        %" PRIu64 " would be "
+		    "blanked\n", e->counts[REDACT_LEDGER]);
+		printf("  entries of the decision log  %" PRIu64 " would be "
+		    "blanked\n", e->counts[REDACT_DECISIONS]);
+	}
+	buf_fini(&out);
+	return EX_OK;
+}
+
 static int
 run(struct erase *e, char **arguments, size_t n)
 {
@@ -288,6 +324,8 @@ run(struct erase *e, char **arguments, size_t n)
 	if (rc != EX_OK)
 		return rc;
 	erasures_tidy(&e->wanted);
+	if (e->dry_run)
+		return plan(e);
 	if ((rc = record(e)) != EX_OK || (rc = read_own(e)) != EX_OK)
 		return rc;
 	number_wanted(e);

@@ -27,16 +27,6 @@ struct explain {
 	bool		 late;		/* decided at the end of the message */
 };
 
-static const struct option options[] = {
-	{ "sender", required_argument, NULL, 'f' },
-	{ "sasl-user", required_argument, NULL, 'a' },
-	{ "client", required_argument, NULL, 'i' },
-	{ "daemon", required_argument, NULL, 'd' },
-	{ "json", no_argument, NULL, 'j' },
-	{ "help", no_argument, NULL, 'h' },
-	{ NULL, 0, NULL, 0 }
-};
-
 /* A client is a network of one address. */
 static int
 set_client(struct envelope *e, const char *text)
@@ -57,7 +47,7 @@ parse(struct ctl *ctl, struct explain *x, int argc, char **argv)
 {
 	int c, rc;
 
-	while ((c = getopt_long(argc, argv, "f:a:", options, NULL)) != -1)
+	while ((c = ctl_getopt(argc, argv)) != -1)
 		switch (c) {
 		case 'f':
 			x->envelope.sender = span_str(optarg);
@@ -77,10 +67,9 @@ parse(struct ctl *ctl, struct explain *x, int argc, char **argv)
 			x->json = true;
 			break;
 		case 'h':
-			ctl_help(argv[0]);
 			return EX_OK;
 		default:
-			return ctl_usage(argv[0], "%s", "");
+			return EX_USAGE;
 		}
 	if (optind == argc)
 		return ctl_usage(argv[0], "wants a recipient");
@@ -221,8 +210,12 @@ print_text(struct ctl *ctl, const struct explain *x, char **recipients,
 	const struct settings *s = ctl->settings;
 	size_t accepted = 0;
 
-	if (s->policy.observe)
-		puts("mode is observe: this is logged, and everything passes");
+	if (policy_observes(&s->policy, x->class.list))
+		printf("mode%s%s is observe: this is logged, and everything "
+		    "passes\n", x->class.list != NULL &&
+		    x->class.list->mode == LIST_MODE_OBSERVE ? " of list " :
+		    "", x->class.list != NULL && x->class.list->mode ==
+		    LIST_MODE_OBSERVE ? x->class.list->id : "");
 	if (x->class.list != NULL)
 		printf("list    %s (\"%s\")\n", x->class.list->id,
 		    x->class.list->name);
@@ -316,8 +309,8 @@ command_explain(struct ctl *ctl, int argc, char **argv)
 		decide_together(&x, subjects, decisions, n);
 	free(subjects);
 	if (x.json)
-		print_json(&x, ctl->settings->policy.observe, argv + optind,
-		    decisions, n);
+		print_json(&x, policy_observes(&ctl->settings->policy,
+		    x.class.list), argv + optind, decisions, n);
 	else
 		print_text(ctl, &x, argv + optind, decisions, n);
 	free(decisions);

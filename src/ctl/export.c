@@ -20,14 +20,6 @@ struct request {
 	const char	*logs[DIRECTORIES_MAX];
 };
 
-static const struct option options[] = {
-	{ "format", required_argument, NULL, 'f' },
-	{ "log", required_argument, NULL, 'l' },
-	{ "ledger", required_argument, NULL, 'L' },
-	{ "help", no_argument, NULL, 'h' },
-	{ NULL, 0, NULL, 0 }
-};
-
 static int
 add_directory(const char **directories, size_t *count, const char *path)
 {
@@ -43,8 +35,7 @@ parse(struct request *q, int argc, char **argv)
 {
 	int c, rc = 0;
 
-	while (rc == 0 &&
-	    (c = getopt_long(argc, argv, "", options, NULL)) != -1)
+	while (rc == 0 && (c = ctl_getopt(argc, argv)) != -1)
 		switch (c) {
 		case 'f':
 			q->options.csv = strcmp(optarg, "csv") == 0;
@@ -60,10 +51,9 @@ parse(struct request *q, int argc, char **argv)
 			    optarg);
 			break;
 		case 'h':
-			ctl_help(argv[0]);
 			return EX_OK;
 		default:
-			return ctl_usage(argv[0], "%s", "");
+			return EX_USAGE;
 		}
 	if (rc == -1)
 		return ctl_usage(argv[0], "takes at most %d directories",

@@ -760,21 +760,13 @@ read_document(struct import *im)
 	return rc;
 }
 
-static const struct option options[] = {
-	{ "format", required_argument, NULL, 'f' },
-	{ "dry-run", no_argument, NULL, 'n' },
-	{ "json", no_argument, NULL, 'j' },
-	{ "help", no_argument, NULL, 'h' },
-	{ NULL, 0, NULL, 0 }
-};
-
 /* Returns -1 to go on, or an exit code. */
 static int
 parse(struct import *im, int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
+	while ((c = ctl_getopt(argc, argv)) != -1)
 		switch (c) {
 		case 'f':
 			if (strcmp(optarg, "csv") == 0)
@@ -792,10 +784,9 @@ parse(struct import *im, int argc, char **argv)
 			im->json = true;
 			break;
 		case 'h':
-			ctl_help(argv[0]);
 			return EX_OK;
 		default:
-			return ctl_usage(argv[0], "%s", "");
+			return EX_USAGE;
 		}
 	if (optind + 1 != argc)
 		return ctl_usage(argv[0], "wants one file, or - for standard "

@@ -91,6 +91,9 @@ ctl_redact(struct ctl *ctl, const struct erasures *erasures,
 	struct fail fail;
 
 	ledger_name_actor(actor);
+	if (why == NULL)
+		return redaction_count(&redaction, erasures, counts, &fail) ==
+		    0 ? EX_OK : ctl_error(&fail);
 	if (redaction_run(&redaction, erasures, announced, counts, &fail) ==
 	    0)
 		return EX_OK;
@@ -121,14 +124,20 @@ ctl_retain(struct ctl *ctl, bool dry_run, struct retention_counts *counts)
 	return ctl_exit_code(&fail);
 }
 
+static struct applier_options
+applier_options(struct ctl *ctl)
+{
+	return (struct applier_options){
+		.directory = ctl->settings->audit.ledger,
+		.store = ctl->store, .warn = ctl_on_warning,
+		.is_stopped = ctl_is_interrupted, .context = ctl };
+}
+
 /* Needs the store. */
 static int
 need_applier(struct ctl *ctl, struct fail *fail)
 {
-	const struct applier_options options = {
-		.directory = ctl->settings->audit.ledger,
-		.store = ctl->store, .warn = ctl_on_warning,
-		.is_stopped = ctl_is_interrupted, .context = ctl };
+	const struct applier_options options = applier_options(ctl);
 
 	return ctl->applier != NULL ? 0 :
 	    applier_open(&options, &ctl->applier, fail);
@@ -219,6 +228,7 @@ struct rebuilding {
 	struct ctl	*ctl;
 	struct rate	 rate;
 	bool		 anew;		/* from the first entry on */
+	bool		 dry_run, json;
 	size_t		 before, total;	/* events: of other ledgers, of all */
 };
 
@@ -229,6 +239,21 @@ count_progress(size_t done, void *context)
 
 	r->total = r->before + done;
 	say_progress(r->total, &r->rate);
+}
+
+/* What it would do, which needs no right to write. */
+static int
+count_all(struct rebuilding *r, char **directories, size_t n,
+    size_t *unreadable, struct fail *fail)
+{
+	const struct applier_options options = applier_options(r->ctl);
+	int rc = applier_count(&options, NULL, r->anew, &r->total, unreadable,
+	    fail);
+
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		rc = applier_count(&options, directories[i], r->anew,
+		    &r->total, unreadable, fail);
+	return rc;
 }
 
 static int
@@ -247,30 +272,48 @@ rebuild_all(struct rebuilding *r, char **directories, size_t n,
 	return rc;
 }
 
-static const struct option options[] = {
-	{ "from-start", no_argument, NULL, 's' },
-	{ "help", no_argument, NULL, 'h' },
-	{ NULL, 0, NULL, 0 }
-};
-
 /* Returns -1 to go on, or an exit code. */
 static int
 parse_rebuild(struct rebuilding *r, int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
+	while ((c = ctl_getopt(argc, argv)) != -1)
 		switch (c) {
 		case 's':
 			r->anew = true;
 			break;
+		case 'n':
+			r->dry_run = true;
+			break;
+		case 'j':
+			r->json = true;
+			break;
 		case 'h':
-			ctl_help(argv[0]);
 			return EX_OK;
 		default:
-			return ctl_usage(argv[0], "%s", "");
+			return EX_USAGE;
 		}
 	return -1;
+}
+
+static int
+tell_rebuilt(const struct rebuilding *r, size_t unreadable)
+{
+	struct buf out = BUF_INIT(1024);
+
+	if (r->json) {
+		buf_add_char(&out, '{');
+		json_add_member_i64(&out, "events", (int64_t)r->total);
+		json_add_member_i64(&out, "unreadable", (int64_t)unreadable);
+		json_add_member_bool(&out, "dry_run", r->dry_run);
+		buf_add_char(&out, '}');
+		puts(buf_get(&out));
+	} else
+		printf("%zu events %sapplied\n", r->total, r->dry_run ?
+		    "would be " : "");
+	buf_fini(&out);
+	return unreadable > 0 ? EX_DATAERR : EX_OK;
 }
 
 int
@@ -278,17 +321,21 @@ command_rebuild(struct ctl *ctl, int argc, char **argv)
 {
 	struct rebuilding r = { .ctl = ctl, .rate = { clock_monotonic_ms(), 0,
 	    ctl_is_terminal(2) } };
+	size_t unreadable = 0, n;
 	struct fail fail;
 	int rc = parse_rebuild(&r, argc, argv);
 
 	if (rc != -1)
 		return rc;
-	if ((rc = ctl_need_ledger(ctl)) != EX_OK ||
-	    (rc = ctl_need_store(ctl)) != EX_OK)
+	if ((rc = r.dry_run ? ctl_need_settings(ctl) : ctl_need_ledger(ctl)) !=
+	    EX_OK || (rc = ctl_need_store(ctl)) != EX_OK)
 		return rc;
-	if (need_applier(ctl, &fail) == -1)
+	if (!r.dry_run && need_applier(ctl, &fail) == -1)
 		return ctl_error(&fail);
-	rc = rebuild_all(&r, argv + optind, (size_t)(argc - optind), &fail);
+	argv += optind;
+	n = (size_t)(argc - optind);
+	rc = r.dry_run ? count_all(&r, argv, n, &unreadable, &fail) :
+	    rebuild_all(&r, argv, n, &fail);
 	if (r.rate.terminal)
 		fputs("\r\033[K", stderr);
 	if (rc == -1) {
@@ -297,6 +344,7 @@ command_rebuild(struct ctl *ctl, int argc, char **argv)
 		return fail.class == FAIL_TEMP ? EX_UNAVAILABLE :
 		    ctl_exit_code(&fail);
 	}
-	printf("%zu events applied\n", r.total);
-	return applier_unreadable(ctl->applier) > 0 ? EX_DATAERR : EX_OK;
+	if (!r.dry_run)
+		unreadable = applier_unreadable(ctl->applier);
+	return tell_rebuilt(&r, unreadable);
 }

@@ -3,6 +3,8 @@ src_ctl_consentctl_SOURCES = \
 	src/ctl/ledger.c \
 	src/ctl/change.c \
 	src/ctl/changes.c \
+	src/ctl/command.c src/ctl/command.h \
+	src/ctl/complete.c \
 	src/ctl/complaint.c src/ctl/complaint.h \
 	src/ctl/ctl.h \
 	src/ctl/daemon.c src/ctl/daemon.h \
@@ -13,6 +15,7 @@ src_ctl_consentctl_SOURCES = \
 	src/ctl/explain.c \
 	src/ctl/explained.c src/ctl/explained.h \
 	src/ctl/finding.c src/ctl/finding.h \
+	src/ctl/help.c src/ctl/help.h \
 	src/ctl/import.c \
 	src/ctl/log.c \
 	src/ctl/look.c \
@@ -21,9 +24,12 @@ src_ctl_consentctl_SOURCES = \
 	src/ctl/mailto.c src/ctl/mailto.h \
 	src/ctl/member.c src/ctl/member.h \
 	src/ctl/notice.c \
+	src/ctl/notice_lint.c src/ctl/notice_lint.h \
+	src/ctl/option.c \
 	src/ctl/progress.c src/ctl/progress.h \
 	src/ctl/probe.c src/ctl/probe.h \
 	src/ctl/prune.c \
+	src/ctl/readable.c src/ctl/readable.h \
 	src/ctl/report.c src/ctl/report.h \
 	src/ctl/report_csv.c \
 	src/ctl/report_html.c \
@@ -36,10 +42,13 @@ src_ctl_consentctl_SOURCES = \
 	src/ctl/stale.c \
 	src/ctl/status.c \
 	src/ctl/subject.c \
+	src/ctl/term.c src/ctl/term.h \
 	src/ctl/trial.c src/ctl/trial.h \
 	src/ctl/trusted.c src/ctl/trusted.h \
 	src/ctl/unsubscribe.c \
-	src/ctl/verify.c
+	src/ctl/verify.c \
+	src/ctl/would.c src/ctl/would.h \
+	src/ctl/would_print.c
 src_ctl_consentctl_LDADD = $(RIGHTS_LIBS) src/settings/libsettings.a \
 	$(LEDGER_LIBS) $(CONSENT_LIBS) \
 	$(LIBCONFIG_LIBS) $(HIREDIS_LIBS) $(TLS_LIBS) $(CSV_LIBS) \
@@ -123,3 +132,9 @@ TESTS += tests/unit/test_trusted
 tests_unit_test_trusted_SOURCES = tests/unit/test_trusted.c \
 	tests/unit/check.h src/ctl/trusted.c src/ctl/trusted.h
 tests_unit_test_trusted_LDADD = $(JOURNAL_LIBS)
+
+check_PROGRAMS += tests/unit/test_readable
+TESTS += tests/unit/test_readable
+tests_unit_test_readable_SOURCES = tests/unit/test_readable.c \
+	tests/unit/check.h src/ctl/readable.c src/ctl/readable.h
+tests_unit_test_readable_LDADD = $(BASE_LIBS)

@@ -40,21 +40,6 @@ struct filter {
 	size_t		 directory_count;
 };
 
-static const struct option options[] = {
-	{ "list", required_argument, NULL, 'l' },
-	{ "address", required_argument, NULL, 'a' },
-	{ "action", required_argument, NULL, 'x' },
-	{ "reason", required_argument, NULL, 'r' },
-	{ "ref", required_argument, NULL, 'R' },
-	{ "since", required_argument, NULL, 's' },
-	{ "until", required_argument, NULL, 'u' },
-	{ "last", required_argument, NULL, 'n' },
-	{ "dir", required_argument, NULL, 'd' },
-	{ "json", no_argument, NULL, 'j' },
-	{ "help", no_argument, NULL, 'h' },
-	{ NULL, 0, NULL, 0 }
-};
-
 static int
 set_address(struct ctl *ctl, struct filter *f, const char *text)
 {
@@ -91,8 +76,7 @@ parse(struct ctl *ctl, struct filter *f, int argc, char **argv)
 {
 	int c, rc = EX_OK;
 
-	while (rc == EX_OK &&
-	    (c = getopt_long(argc, argv, "", options, NULL)) != -1)
+	while (rc == EX_OK && (c = ctl_getopt(argc, argv)) != -1)
 		switch (c) {
 		case 'l':
 			f->list = optarg;
@@ -132,10 +116,9 @@ parse(struct ctl *ctl, struct filter *f, int argc, char **argv)
 			f->json = true;
 			break;
 		case 'h':
-			ctl_help(argv[0]);
 			return EX_OK;
 		default:
-			rc = ctl_usage(argv[0], "%s", "");
+			rc = EX_USAGE;
 		}
 	if (rc == EX_OK && optind != argc)
 		rc = ctl_usage(argv[0], "takes options only");

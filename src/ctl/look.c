@@ -16,6 +16,7 @@
 #include "base/xalloc.h"
 #include "consent/decision.h"
 #include "ctl/ctl.h"
+#include "ctl/term.h"
 
 struct look {
 	const struct list *list;
@@ -24,15 +25,7 @@ struct look {
 	bool		 json;
 	bool		 mailto;
 	bool		 profiling;
-};
-
-static const struct option options[] = {
-	{ "list", required_argument, NULL, 'l' },
-	{ "json", no_argument, NULL, 'j' },
-	{ "mailto", no_argument, NULL, 'm' },
-	{ "profiling", no_argument, NULL, 'p' },
-	{ "help", no_argument, NULL, 'h' },
-	{ NULL, 0, NULL, 0 }
+	bool		 enforced;	/* the list does not only observe */
 };
 
 /* Returns -1 to go on, or an exit code. */
@@ -43,7 +36,7 @@ parse(struct ctl *ctl, struct look *look, bool wants_list, int argc,
 	const char *list = NULL;
 	int c, rc;
 
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
+	while ((c = ctl_getopt(argc, argv)) != -1)
 		switch (c) {
 		case 'l':
 			list = optarg;
@@ -58,15 +51,10 @@ parse(struct ctl *ctl, struct look *look, bool wants_list, int argc,
 			look->profiling = true;
 			break;
 		case 'h':
-			ctl_help(argv[0]);
 			return EX_OK;
 		default:
-			return ctl_usage(argv[0], "%s", "");
+			return EX_USAGE;
 		}
-	if ((look->json && wants_list) || (look->mailto &&
-	    strcmp(argv[0], "token") != 0) || (look->profiling &&
-	    strcmp(argv[0], "check") != 0) || (list != NULL && !wants_list))
-		return ctl_usage(argv[0], "an option that it does not have");
 	if (look->profiling && list != NULL)
 		return ctl_usage(argv[0],
 		    "--profiling is about the person and takes no --list");
@@ -79,6 +67,7 @@ parse(struct ctl *ctl, struct look *look, bool wants_list, int argc,
 		return rc;
 	if (list != NULL && (look->list = ctl_list(ctl, list)) == NULL)
 		return EX_DATAERR;
+	look->enforced = !policy_observes(&ctl->settings->policy, look->list);
 	rc = ctl_subject(ctl, argv[optind], &look->address, &look->subject);
 	return rc == EX_OK ? -1 : rc;
 }
@@ -92,9 +81,44 @@ take_person(const char *list, const struct record *record,
 		*(struct record *)context = *record;
 }
 
+/* The word, or all of it for a program. */
+static void
+tell(const struct look *look, const char *given, bool allowed,
+    const char *reason)
+{
+	struct buf out = BUF_INIT(64 * 1024);
+
+	if (!look->json) {
+		term_put(allowed ? TERM_GOOD : TERM_BAD, reason);
+		putchar('\n');
+		return;
+	}
+	buf_add_char(&out, '{');
+	json_add_member_str(&out, "address", given);
+	if (look->list != NULL)
+		json_add_member_str(&out, "list", look->list->id);
+	json_add_member_bool(&out, "profiling", look->profiling);
+	json_add_member_bool(&out, "allowed", allowed);
+	if (look->list != NULL)
+		json_add_member_bool(&out, "enforced", look->enforced);
+	json_add_member_str(&out, "reason", reason);
+	buf_add_char(&out, '}');
+	puts(buf_get(&out));
+	buf_fini(&out);
+}
+
+static int
+tell_failure(const struct look *look, const char *given,
+    const struct fail *fail)
+{
+	tell(look, given, false, reason_name(REASON_STORE_FAILURE));
+	ctl_warn("%s", fail->text);
+	return EX_UNAVAILABLE;
+}
+
 /* For those who segment: 0 when the person did not object to it. */
 static int
-check_profiling(struct ctl *ctl, const struct look *look)
+check_profiling(struct ctl *ctl, const struct look *look, const char *given)
 {
 	struct record person;
 	struct fail fail;
@@ -102,13 +126,10 @@ check_profiling(struct ctl *ctl, const struct look *look)
 
 	memset(&person, 0, sizeof(person));
 	if (store_visit(ctl->store, &look->subject, take_person, &person,
-	    &fail) == -1) {
-		puts(reason_name(REASON_STORE_FAILURE));
-		ctl_warn("%s", fail.text);
-		return EX_UNAVAILABLE;
-	}
+	    &fail) == -1)
+		return tell_failure(look, given, &fail);
 	objected = consent_objects_to_profiling(&person);
-	puts(objected ? "objected" : "not-objected");
+	tell(look, given, !objected, objected ? "objected" : "not-objected");
 	return objected ? 1 : 0;
 }
 
@@ -124,15 +145,13 @@ command_check(struct ctl *ctl, int argc, char **argv)
 	if (rc != -1 || (rc = ctl_need_store(ctl)) != EX_OK)
 		return rc;
 	if (look.profiling)
-		return check_profiling(ctl, &look);
+		return check_profiling(ctl, &look, argv[argc - 1]);
 	if (store_lookup(ctl->store, &look.subject, look.list->id, &record,
-	    &fail) == -1) {
-		puts(reason_name(REASON_STORE_FAILURE));
-		ctl_warn("%s", fail.text);
-		return EX_UNAVAILABLE;
-	}
+	    &fail) == -1)
+		return tell_failure(&look, argv[argc - 1], &fail);
 	decision = decide_listed(look.list, &record, ctl->now_ms);
-	puts(reason_name(decision.reason));
+	tell(&look, argv[argc - 1], decision.action == ACTION_ACCEPT,
+	    reason_name(decision.reason));
 	return decision.action == ACTION_ACCEPT ? 0 : 1;
 }
 
@@ -305,7 +324,7 @@ static void
 show_text(const struct person *p, const struct look *look)
 {
 	const struct policy *policy = &p->ctl->settings->policy;
-	bool colour = ctl_is_terminal(1) && getenv("NO_COLOR") == NULL;
+	bool colour = term_has_colour();
 	struct buf subject = BUF_INIT(64);
 
 	subject_format(&subject, &look->subject);
@@ -321,8 +340,9 @@ show_text(const struct person *p, const struct look *look)
 		bool allowed = reason == REASON_GRANTED;
 
 		printf("  %-20s %s%-8s%s %s\n", list->id, colour ?
-		    (allowed ? "\033[32m" : "\033[31m") : "", allowed ?
-		    "allowed" : "blocked", colour ? "\033[0m" : "",
+		    term_begin(allowed ? TERM_GOOD : TERM_BAD) : "",
+		    allowed ? "allowed" : "blocked",
+		    colour ? term_end() : "",
 		    reason_name(reason));
 		for (size_t t = 0; t < TIMES; t++)
 			print_time(times[t].name,

@@ -19,129 +19,15 @@
 #include "base/crypto.h"
 #include "base/date.h"
 #include "base/json.h"
-#include "ctl/ctl.h"
+#include "ctl/command.h"
+#include "ctl/help.h"
 #include "ledger/applier.h"
 
 /* The ledger is read from the start of a segment to find what Redis has not
  * confirmed, so its segments are small. */
 #define LEDGER_SEGMENT_BYTES	(UINT64_C(16) * 1024 * 1024)
 
-static const struct command {
-	const char *name;
-	ctl_command run;
-	const char *arguments;
-	const char *summary;
-} commands[] = {
-	{ "keygen", command_keygen, "",
-	    "make the keys that are missing, never overwrite one" },
-	{ "grant", command_change, "--list L [--at TIME] [--source TEXT] "
-	    "[--notice TEXT] [--language TAG]\n           [--method TEXT] "
-	    "[--basis WORD] [--guardian TEXT] [--ip ADDRESS]\n           "
-	    "[--digest SHA256] [--jurisdiction CODE] [--purpose TEXT] ADDR...",
-	    "record an opt-in" },
-	{ "confirm", command_change, "--list L [--at TIME] ADDR...",
-	    "record the second step of a double opt-in" },
-	{ "withdraw", command_change, "--list L|--all [--at TIME] ADDR...",
-	    "record an opt-out" },
-	{ "object", command_change, "[--profiling [--lift]] [--at TIME] "
-	    "ADDR...", "no direct marketing, or no profiling for it (GDPR "
-	    "Art. 21)" },
-	{ "restrict", command_change, "[--at TIME] ADDR...",
-	    "keep what is stored, do not use it (GDPR Art. 18)" },
-	{ "unrestrict", command_change, "[--at TIME] ADDR...",
-	    "lift a restriction" },
-	{ "show", command_show, "ADDR [--json]",
-	    "every consent of a person, with its state and evidence" },
-	{ "check", command_check, "--list L | --profiling ADDR",
-	    "exit 0 allowed, 1 blocked; prints the reason word" },
-	{ "explain", command_explain, "[-f SENDER] [-a SASL_USER] "
-	    "[--client IP] [--daemon NAME] [--json]\n           RCPT... "
-	    "< message", "what the filter would do with this message, and "
-	    "by which rule" },
-	{ "import", command_import, "[--format csv|json] [--dry-run] [--json] "
-	    "FILE|-", "CSV or JSON lines; refused rows are reported by line" },
-	{ "token", command_token, "--list L [--mailto] ADDR",
-	    "the unsubscribe URL of this person" },
-	{ "unsubscribe-mail", command_unsubscribe_mail, "[--authserv-id ID] "
-	    "[RECIPIENT...]\n           < message", "opt out by mail to "
-	    "u+TOKEN@host or by a complaint report, for a pipe transport or "
-	    "an alias" },
-	{ "changes", command_changes, "[--after SEQ] [--since T] [--list L] "
-	    "[--json] [ADDRESSES|-]", "what was recorded since, for systems "
-	    "that keep a list of their own" },
-	{ "subject", command_subject, "[--json] ADDR...|-", "the pseudonyms of "
-	    "addresses, which changes and webhooks name" },
-	{ "log", command_log, "[--list L] [--address A] [--action X] "
-	    "[--reason R] [--ref REF]\n           [--since T] [--until T] "
-	    "[--last N]\n           [--dir DIR]... [--json]", "find decisions" },
-	{ "erase", command_erase, "[--json] ADDR... | --replay [LEDGER...] | "
-	    "--list", "forget a person; older grants do not come back" },
-	{ "notice", command_notice, "add FILE --id ID --version V --language "
-	    "TAG\n           | list [--json] | show DIGEST | show ID VERSION "
-	    "TAG", "keep the exact words that people saw" },
-	{ "export", command_export, "[--format json|csv] [--ledger DIR]... "
-	    "[--log DIR]... ADDR", "what is held about a person, and how it "
-	    "was used" },
-	{ "prune", command_prune, "[--dry-run] [--clock-is-right] [--json]",
-	    "remove what is older than `retention' allows" },
-	{ "verify", command_verify, "[--key FILE] [--checkpoint FILE]... "
-	    "[--json] [--dir DIR | FILE...]",
-	    "check the hash chains and signed checkpoints" },
-	{ "checkpoint", command_checkpoint, "", "print where the chains stand, "
-	    "signed, for somebody else to keep" },
-	{ "stale", command_stale, "[--days N] [--list L] [--subjects] "
-	    "[--json]", "consents that expire soon, by list" },
-	{ "ropa", command_ropa, "[--json]",
-	    "the record of processing (GDPR Art. 30)" },
-	{ "report", command_report, "[--since T] [--until T] [--list L] "
-	    "[--format text|html|csv|json]\n           [--dir DIR]... "
-	    "[--key FILE] [--no-verify]", "what was decided, by day, list and "
-	    "reason, and whether the logs are whole" },
-	{ "selftest", command_selftest, "--list L --from SENDER --to ADDR "
-	    "[--grant | --end-consent]\n           [--mailbox FILE|MAILDIR | "
-	    "--message FILE|-] [--wait SECONDS]\n           [--smtp "
-	    "HOST:PORT] [--envelope-sender ADDR] [--header \"NAME: VALUE\"]..."
-	    "\n           [--dkim-key FILE] [--ca FILE] [--json]", "a probe "
-	    "through mail server and public URL: what is wrong, and what "
-	    "mends it" },
-	{ "status", command_status, "[--json] [consent-milter] [consent-web]",
-	    "do the daemons run, and are they well" },
-	{ "rebuild", command_rebuild, "[--from-start] [LEDGER...]",
-	    "fill Redis from the ledger, and from those of other hosts" },
-};
-#define COMMANDS	(sizeof(commands) / sizeof(commands[0]))
-
 static struct ctl ctl;
-
-static const struct command *
-find_command(const char *name)
-{
-	for (size_t i = 0; i < COMMANDS; i++)
-		if (strcmp(commands[i].name, name) == 0)
-			return &commands[i];
-	return NULL;
-}
-
-static void
-print_help(FILE *to)
-{
-	fputs("usage: consentctl [-c FILE] COMMAND [OPTION...] [ARGUMENT...]\n"
-	    "\n", to);
-	for (size_t i = 0; i < COMMANDS; i++)
-		fprintf(to, "  %-16s %s\n", commands[i].name,
-		    commands[i].summary);
-	fputs("\nconsentctl COMMAND --help tells more; consentctl(1) "
-	    "everything.\n", to);
-}
-
-void
-ctl_help(const char *command)
-{
-	const struct command *c = find_command(command);
-
-	printf("usage: consentctl %s %s\n\n%s\n", c->name, c->arguments,
-	    c->summary);
-}
 
 void
 ctl_warn(const char *fmt, ...)
@@ -168,35 +54,6 @@ ctl_is_interrupted(void *context)
 	const struct ctl *c = context;
 
 	return c->interrupted != 0;
-}
-
-int
-ctl_usage(const char *command, const char *fmt, ...)
-{
-	const struct command *c = find_command(command);
-	va_list ap;
-
-	if (fmt[0] != '\0') {
-		fprintf(stderr, "consentctl: %s: ", command);
-		va_start(ap, fmt);
-		(void)vfprintf(stderr, fmt, ap);
-		va_end(ap);
-		fputc('\n', stderr);
-	}
-	fprintf(stderr, "usage: consentctl %s %s\n", c->name, c->arguments);
-	return EX_USAGE;
-}
-
-int
-ctl_no_arguments(int argc, char **argv)
-{
-	if (argc == 1)
-		return -1;
-	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-		ctl_help(argv[0]);
-		return EX_OK;
-	}
-	return ctl_usage(argv[0], "takes no argument");
 }
 
 int
@@ -400,50 +257,28 @@ on_interrupt(int signal)
 	ctl.interrupted = 1;
 }
 
-static int
-unknown_command(const char *name)
-{
-	const char *names[COMMANDS], *near;
-
-	for (size_t i = 0; i < COMMANDS; i++)
-		names[i] = commands[i].name;
-	near = closest_name(name, names, COMMANDS);
-	ctl_warn("there is no command \"%s\"%s%s%s", name,
-	    near ? ": did you mean \"" : "", near ? near : "",
-	    near ? "\"?" : "");
-	return EX_USAGE;
-}
-
 /* Parses what stands before the command.  Returns -1 to go on, or a code. */
 static int
 parse_global(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "config", required_argument, NULL, 'c' },
-		{ "help", no_argument, NULL, 'h' },
-		{ "version", no_argument, NULL, 'V' },
-		{ NULL, 0, NULL, 0 }
-	};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "+c:hV", options, NULL)) != -1)
+	while ((c = ctl_getopt(argc, argv)) != -1)
 		switch (c) {
 		case 'c':
 			ctl.config_path = optarg;
 			break;
 		case 'h':
-			print_help(stdout);
 			return EX_OK;
 		case 'V':
 			printf("consentctl %s\n", PACKAGE_VERSION);
 			return EX_OK;
 		default:
-			print_help(stderr);
 			return EX_USAGE;
 		}
 	if (optind < argc)
 		return -1;
-	print_help(stderr);
+	help_commands(stderr);
 	return EX_USAGE;
 }
 
@@ -480,9 +315,9 @@ main(int argc, char **argv)
 	rc = parse_global(argc, argv);
 	if (rc != -1)
 		return rc;
-	command = find_command(argv[optind]);
+	command = command_find(argv[optind]);
 	if (command == NULL)
-		return unknown_command(argv[optind]);
+		return ctl_unknown_command(argv[optind]);
 	(void)sigaction(SIGINT, &action, NULL);
 	argc -= optind;
 	argv += optind;

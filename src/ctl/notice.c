@@ -11,19 +11,13 @@
 
 #include "base/file.h"
 #include "ctl/ctl.h"
+#include "ctl/notice_lint.h"
+#include "ctl/term.h"
 #include "rights/notice.h"
-
-static const struct option options[] = {
-	{ "id", required_argument, NULL, 'i' },
-	{ "version", required_argument, NULL, 'v' },
-	{ "language", required_argument, NULL, 'l' },
-	{ "json", no_argument, NULL, 'j' },
-	{ "help", no_argument, NULL, 'h' },
-	{ NULL, 0, NULL, 0 }
-};
 
 struct arguments {
 	struct notice	 notice;
+	const char	*list;
 	bool		 json;
 };
 
@@ -43,8 +37,7 @@ parse(struct arguments *a, int argc, char **argv)
 	struct notice *n = &a->notice;
 	int c, rc = EX_OK;
 
-	while (rc == EX_OK &&
-	    (c = getopt_long(argc, argv, "", options, NULL)) != -1)
+	while (rc == EX_OK && (c = ctl_getopt(argc, argv)) != -1)
 		switch (c) {
 		case 'i':
 			rc = set_name("id", n->id, sizeof(n->id), optarg);
@@ -57,14 +50,16 @@ parse(struct arguments *a, int argc, char **argv)
 			rc = set_name("language", n->language,
 			    sizeof(n->language), optarg);
 			break;
+		case 'L':
+			a->list = optarg;
+			break;
 		case 'j':
 			a->json = true;
 			break;
 		case 'h':
-			ctl_help("notice");
 			return EX_OK;
 		default:
-			rc = ctl_usage("notice", "%s", "");
+			rc = EX_USAGE;
 		}
 	return rc == EX_OK ? -1 : rc;
 }
@@ -155,6 +150,41 @@ show(const struct ctl *ctl, char **names, int count)
 	return rc == -1 ? ctl_error(&fail) : rc == 1 ? EX_OK : 1;
 }
 
+static int
+lint(struct ctl *ctl, const struct arguments *a)
+{
+	const struct policy *policy = &ctl->settings->policy;
+	struct buf out = BUF_INIT(16 * 1024 * 1024);
+	struct findings findings = { .count = 0 };
+	const struct list *only = NULL;
+	struct notices notices;
+	struct fail fail;
+	int rc = 0;
+
+	if (a->list != NULL && (only = ctl_list(ctl, a->list)) == NULL)
+		return EX_DATAERR;
+	if (notices_read(ctl->settings, &notices, &fail) == -1)
+		return ctl_error(&fail);
+	for (size_t i = 0; rc == 0 && i < policy->list_count; i++)
+		if (only == NULL || only == &policy->lists[i])
+			rc = notice_lint_list(&findings, ctl->settings,
+			    &notices, &policy->lists[i], &fail);
+	if (rc == -1)
+		rc = ctl_error(&fail);
+	else {
+		rc = findings_count(&findings, FINDING_FAIL) > 0 ? 1 : EX_OK;
+		if (a->json)
+			findings_print_json(&out, &findings);
+		else
+			findings_print(&out, &findings, term_has_colour());
+		fputs(buf_get(&out), stdout);
+	}
+	notices_fini(&notices);
+	findings_fini(&findings);
+	buf_fini(&out);
+	return rc;
+}
+
 int
 command_notice(struct ctl *ctl, int argc, char **argv)
 {
@@ -165,12 +195,19 @@ command_notice(struct ctl *ctl, int argc, char **argv)
 		return rc;
 	argv += optind;
 	left = argc - optind;
+	if (left == 1 && strcmp(argv[0], "lint") == 0 &&
+	    a.notice.id[0] == '\0' && a.notice.version[0] == '\0' &&
+	    a.notice.language[0] == '\0')
+		return lint(ctl, &a);
+	if (a.list != NULL)
+		return ctl_usage("notice", "--list belongs to lint, which "
+		    "takes --list and --json only");
 	if (left == 2 && strcmp(argv[0], "add") == 0)
 		return add(ctl, &a, argv[1]);
 	if (left == 1 && strcmp(argv[0], "list") == 0)
 		return list(ctl, a.json);
 	if ((left == 2 || left == 4) && strcmp(argv[0], "show") == 0)
 		return show(ctl, argv + 1, left - 1);
-	return ctl_usage("notice", "wants add FILE, list, or show and a "
-	    "notice");
+	return ctl_usage("notice", "wants add FILE, list, lint, or show "
+	    "and a notice");
 }

@@ -146,10 +146,20 @@ probe_fix_list(struct findings *f, const struct probe *p)
 }
 
 void
+probe_fix_mode(struct findings *f, const struct probe *p)
+{
+	if (p->list->mode == LIST_MODE_OBSERVE)
+		findings_fix(f, "consent-milter.conf: in list \"%s\": mode = "
+		    "\"enforce\";", p->list->id);
+	else
+		findings_fix(f, "consent-milter.conf: mode = \"enforce\";");
+}
+
+void
 probe_fix_milter(struct findings *f, const struct probe *p)
 {
-	if (p->settings->policy.observe)
-		findings_fix(f, "consent-milter.conf: mode = \"enforce\";");
+	if (policy_observes(&p->settings->policy, p->list))
+		probe_fix_mode(f, p);
 	else if (!p->is_listed)
 		probe_fix_list(f, p);
 	else

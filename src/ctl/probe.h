@@ -59,6 +59,8 @@ void	probe_add_milter(struct buf *out, const char *socket);
 /* Adds to the last finding the line that makes the probe one of the list; and
  * the lines that make the filter act on it, in front of the signer. */
 void	probe_fix_list(struct findings *findings, const struct probe *probe);
+/* ... that makes the filter enforce for the list. */
+void	probe_fix_mode(struct findings *findings, const struct probe *probe);
 void	probe_fix_milter(struct findings *findings,
 	    const struct probe *probe);
 

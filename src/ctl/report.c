@@ -21,9 +21,11 @@
 #include "ctl/explained.h"
 #include "ctl/member.h"
 #include "ctl/progress.h"
+#include "ctl/would.h"
 
 #define DAY_MS		INT64_C(86400000)
 #define DEFAULT_DAYS	30
+#define WOULD_DAYS	7
 #define DAYS_MAX	40000
 #define LISTS_MAX	2000	/* in a log; the rest counts as one */
 #define REQUESTS_MAX	100000	/* that are listed; all are counted */
@@ -37,6 +39,7 @@ struct gathering {
 	unsigned char	 key[CRYPTO_PUBLIC_BYTES];
 	const char	*key_path;
 	void		(*print)(const struct report *report);
+	void		(*print_would)(const struct report *report);
 	struct report_chain *chain;	/* that is being checked */
 };
 
@@ -84,23 +87,6 @@ find_day(struct report *r, struct span list, int64_t ms)
 	return found->days[day];
 }
 
-static int
-action_parse(struct span name, unsigned *out)
-{
-	unsigned would = 0;
-
-	if (span_has_prefix(name, SPAN("would-"))) {
-		name = span_from(name, strlen("would-"));
-		would = REPORT_ACTIONS / 2;
-	}
-	for (unsigned i = 0; i < REPORT_ACTIONS / 2; i++)
-		if (span_is(name, span_str(action_name((enum action)i)))) {
-			*out = i + would;
-			return 0;
-		}
-	return -1;
-}
-
 enum { MEMBER_TIME, MEMBER_LIST, MEMBER_ACTION, MEMBER_REASON, MEMBERS };
 
 static int
@@ -112,7 +98,7 @@ count_members(struct report *r, const struct span *values)
 	int64_t ms;
 
 	if (date_parse(values[MEMBER_TIME], &ms) == -1 ||
-	    action_parse(values[MEMBER_ACTION], &action) == -1 ||
+	    report_action_parse(values[MEMBER_ACTION], &action) == -1 ||
 	    reason_parse(values[MEMBER_REASON], &reason) == 0)
 		return -1;
 	day = find_day(r, values[MEMBER_LIST], ms);
@@ -369,12 +355,16 @@ read_installation(struct gathering *g, const char *ledger, const char *log)
 	int rc;
 
 	/* Events may be recorded long after they happened: all are read. */
-	rc = read_journal(g, ledger, "ledger", 1, count_event);
+	rc = r->would != NULL ? EX_OK : read_journal(g, ledger, "ledger", 1,
+	    count_event);
 	if (rc == EX_OK && r->since_ms > SLACK_MS && journal_seq_at(log,
 	    "decisions", r->since_ms - SLACK_MS, &from, &fail) == -1)
 		return ctl_error(&fail);
 	if (rc == EX_OK)
-		rc = read_journal(g, log, "decisions", from, count_decision);
+		rc = read_journal(g, log, "decisions", from, r->would != NULL ?
+		    would_count : count_decision);
+	if (r->would != NULL)
+		return rc;
 	if (rc == EX_OK)
 		rc = check_chain(g, ledger, "ledger");
 	if (rc == EX_OK)
@@ -414,32 +404,24 @@ read_all(struct gathering *g)
 
 /* -- the command -- */
 
-static const struct option options[] = {
-	{ "since", required_argument, NULL, 's' },
-	{ "until", required_argument, NULL, 'u' },
-	{ "list", required_argument, NULL, 'l' },
-	{ "format", required_argument, NULL, 'f' },
-	{ "dir", required_argument, NULL, 'd' },
-	{ "key", required_argument, NULL, 'k' },
-	{ "no-verify", no_argument, NULL, 'n' },
-	{ "help", no_argument, NULL, 'h' },
-	{ NULL, 0, NULL, 0 }
-};
-
 static int
 set_format(struct gathering *g, const char *command, const char *name)
 {
 	static const struct {
 		const char *name;
 		void (*print)(const struct report *report);
+		void (*print_would)(const struct report *report);
 	} formats[] = {
-		{ "text", report_text }, { "csv", report_csv },
-		{ "json", report_json }, { "html", report_html },
+		{ "text", report_text, would_text },
+		{ "csv", report_csv, would_csv },
+		{ "json", report_json, would_json },
+		{ "html", report_html, would_html },
 	};
 
 	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++)
 		if (strcmp(formats[i].name, name) == 0) {
 			g->print = formats[i].print;
+			g->print_would = formats[i].print_would;
 			return EX_OK;
 		}
 	return ctl_usage(command, "--format is text, html, csv or json");
@@ -482,8 +464,12 @@ take_option(struct gathering *g, const char *command, int option)
 	case 'n':
 		r->verified = false;
 		return EX_OK;
+	case 'w':
+		if (r->would == NULL)
+			r->would = would_new();
+		return EX_OK;
 	default:
-		return ctl_usage(command, "%s", "");
+		return EX_USAGE;
 	}
 }
 
@@ -495,7 +481,9 @@ set_period(struct report *r, const char *command)
 
 	if (r->until_ms == -1)
 		r->until_ms = r->ctl->now_ms;
-	if (r->since_ms == -1)
+	if (r->since_ms == -1 && r->would != NULL)
+		r->since_ms = r->until_ms - WOULD_DAYS * DAY_MS;
+	else if (r->since_ms == -1)
 		r->since_ms = (r->until_ms / DAY_MS - (DEFAULT_DAYS - 1)) *
 		    DAY_MS;
 	if (r->since_ms < 0)
@@ -519,16 +507,17 @@ parse(struct gathering *g, int argc, char **argv)
 	struct fail fail;
 	int c, rc = EX_OK;
 
-	while (rc == EX_OK &&
-	    (c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (c == 'h') {
-			ctl_help(argv[0]);
+	while (rc == EX_OK && (c = ctl_getopt(argc, argv)) != -1) {
+		if (c == 'h')
 			return EX_OK;
-		}
 		rc = take_option(g, argv[0], c);
 	}
 	if (rc == EX_OK && optind != argc)
 		rc = ctl_usage(argv[0], "takes options only");
+	if (rc == EX_OK && r->would != NULL && (g->key_path != NULL ||
+	    !r->verified))
+		rc = ctl_usage(argv[0], "--would checks no chain: it takes "
+		    "neither --key nor --no-verify");
 	if (rc == EX_OK)
 		rc = set_period(r, argv[0]);
 	/* Files of others are read without a configuration. */
@@ -536,7 +525,8 @@ parse(struct gathering *g, int argc, char **argv)
 		rc = ctl_need_settings(r->ctl);
 	if (rc != EX_OK)
 		return rc;
-	if (g->key_path == NULL && r->ctl->settings == NULL)
+	if (r->would != NULL || (g->key_path == NULL &&
+	    r->ctl->settings == NULL))
 		return -1;
 	r->has_key = settings_read_public_key(r->ctl->settings, g->key_path,
 	    g->key, &fail) == 0;
@@ -556,6 +546,7 @@ free_report(struct report *r)
 	}
 	for (size_t i = 0; i < r->chain_count; i++)
 		free(r->chains[i].directory);
+	would_free(&r->would);
 	free(r->lists);
 	free(r->requests);
 	free(r);
@@ -580,7 +571,8 @@ by_request_time(const void *a, const void *b)
 int
 command_report(struct ctl *ctl, int argc, char **argv)
 {
-	struct gathering g = { .print = report_text };
+	struct gathering g = { .print = report_text,
+	    .print_would = would_text };
 	struct report *r = xcalloc(1, sizeof(*r));
 	int rc;
 
@@ -597,6 +589,10 @@ command_report(struct ctl *ctl, int argc, char **argv)
 		if (r->request_count > 0)
 			qsort(r->requests, r->request_count,
 			    sizeof(*r->requests), by_request_time);
+		if (r->would != NULL) {
+			would_finish(r);
+			g.print = g.print_would;
+		}
 		g.print(r);
 		if (r->unreadable > 0)
 			rc = EX_DATAERR;

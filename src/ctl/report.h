@@ -54,6 +54,8 @@ struct report_chain {
 	char		 first[300];	/* the first of them */
 };
 
+struct would;
+
 struct report {
 	struct ctl	*ctl;
 	const char	*only;		/* this list, or NULL */
@@ -68,6 +70,7 @@ struct report {
 	uint64_t	 decisions, events;	/* in the period */
 	uint64_t	 blanked;	/* entries without a time, in all */
 	uint64_t	 unreadable;	/* lines */
+	struct would	*would;		/* NULL: count all that was decided */
 	bool		 verified;
 	bool		 has_key;
 	struct report_chain chains[REPORT_CHAINS_MAX];
@@ -77,6 +80,9 @@ struct report {
 };
 
 const char *report_action_name(unsigned action);	/* "would-reject" */
+/* Returns 0, or -1 when no action has this name. */
+int	report_action_parse(struct span name, unsigned *out)
+	    __attribute__((warn_unused_result));
 enum outcome report_outcome(unsigned action);
 const char *report_outcome_name(enum outcome outcome);	/* "refused" */
 const char *report_request_article(enum event_kind kind);
@@ -118,5 +124,10 @@ void	report_text(const struct report *report);
 void	report_csv(const struct report *report);
 void	report_json(const struct report *report);
 void	report_html(const struct report *report);
+
+/* The start of a page, up to its heading; and text in it, of which at most so
+ * many characters are shown. */
+void	report_html_begin(const char *title);
+void	report_html_text(const char *text, size_t most);
 
 #endif

@@ -106,8 +106,8 @@ put_char(unsigned char c)
 }
 
 /* At most so many characters; what is not UTF-8 becomes '?'. */
-static void
-put_text(const char *text, size_t most)
+void
+report_html_text(const char *text, size_t most)
 {
 	struct span s = span_str(text);
 	bool valid = utf8_is_valid(s);
@@ -325,7 +325,7 @@ chart_rows(const struct row *rows, size_t n, const char *title)
 
 		printf("<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">",
 		    ROW_LABEL - 8, y + 14);
-		put_text(rows[i].label, NAME_MAX_CHARS);
+		report_html_text(rows[i].label, NAME_MAX_CHARS);
 		fputs("</text>\n", stdout);
 		for (int o = 0; o < OUTCOMES; o++) {
 			double w = (WIDTH - ROW_LABEL - ROW_NUMBER) *
@@ -369,7 +369,7 @@ static void
 table_label(const char *label)
 {
 	fputs("<tr><td><bdi>", stdout);
-	put_text(label, 200);
+	report_html_text(label, 200);
 	fputs("</bdi></td>", stdout);
 }
 
@@ -564,10 +564,10 @@ section_chains(const struct report *r)
 		const char *state = report_chain_state(r, c);
 
 		fputs("<tr><td>", stdout);
-		put_text(c->journal, 40);
+		report_html_text(c->journal, 40);
 		if (c->tally.host[0] != '\0') {
 			fputs(" of <bdi>", stdout);
-			put_text(c->tally.host, 80);
+			report_html_text(c->tally.host, 80);
 			fputs("</bdi>", stdout);
 		}
 		printf("</td><td class=\"%s\">%s</td>", c->problems > 0 ?
@@ -581,7 +581,7 @@ section_chains(const struct report *r)
 	for (size_t i = 0; i < r->chain_count; i++)
 		if (r->chains[i].problems > 0) {
 			fputs("<p class=\"bad\">", stdout);
-			put_text(r->chains[i].first, sizeof(r->chains[i].
+			report_html_text(r->chains[i].first, sizeof(r->chains[i].
 			    first));
 			puts("</p>");
 		}
@@ -618,27 +618,34 @@ put_status(const struct report *r)
 		    "</p>");
 }
 
-static void
-put_head(const struct report *r)
+void
+report_html_begin(const char *title)
 {
 	puts("<!DOCTYPE html>\n<html lang=\"en\"><head><meta "
 	    "charset=\"utf-8\">\n<meta http-equiv=\"Content-Security-Policy\" "
 	    "content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
 	    "<meta name=\"viewport\" content=\"width=device-width, "
-	    "initial-scale=1\">\n<title>Consent report</title>");
-	printf("<style>\n%s</style></head><body>\n<h1>Consent report</h1>\n"
-	    "<p>", style);
+	    "initial-scale=1\">");
+	printf("<title>%s</title>\n<style>\n%s</style></head><body>\n"
+	    "<h1>%s</h1>\n", title, style, title);
+}
+
+static void
+put_head(const struct report *r)
+{
+	report_html_begin("Consent report");
+	fputs("<p>", stdout);
 	put_date(r->since_ms);
 	fputs(" to ", stdout);
 	put_date(r->until_ms);
 	fputs(" (days of UTC)", stdout);
 	if (r->only != NULL) {
 		fputs(", list <bdi>", stdout);
-		put_text(r->only, 80);
+		report_html_text(r->only, 80);
 		fputs("</bdi>", stdout);
 	}
 	fputs("</p>\n<p class=\"soft\">Made on <bdi>", stdout);
-	put_text(r->ctl->host, 100);
+	report_html_text(r->ctl->host, 100);
 	fputs("</bdi>, ", stdout);
 	put_date(r->ctl->now_ms);
 	puts(". Counts only: nothing here is about one person.</p>");

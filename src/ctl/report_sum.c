@@ -24,6 +24,23 @@ report_action_name(unsigned action)
 	return names[action];
 }
 
+int
+report_action_parse(struct span name, unsigned *out)
+{
+	unsigned would = 0;
+
+	if (span_has_prefix(name, SPAN("would-"))) {
+		name = span_from(name, strlen("would-"));
+		would = REPORT_ACTIONS / 2;
+	}
+	for (unsigned i = 0; i < REPORT_ACTIONS / 2; i++)
+		if (span_is(name, span_str(action_name((enum action)i)))) {
+			*out = i + would;
+			return 0;
+		}
+	return -1;
+}
+
 enum outcome
 report_outcome(unsigned action)
 {

@@ -124,6 +124,9 @@ add_list(struct sheet *s, const struct list *list)
 		    "the list tells of it (GDPR Art. 9)");
 	item(s, "consent_expires_after", "  consent expires after",
 	    length_text(list->max_age, age, sizeof(age)));
+	if (list->mode == LIST_MODE_OBSERVE)
+		item(s, "mode", "  mode", "observe mode: decisions are logged "
+		    "and NOT enforced");
 	if (s->json)
 		buf_add_char(&s->out, '}');
 }
@@ -307,24 +310,18 @@ fill(struct sheet *s, const struct ctl *ctl)
 int
 command_ropa(struct ctl *ctl, int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 }
-	};
 	struct sheet s = { .out = BUF_INIT(16 * 1024 * 1024) };
 	int c, rc;
 
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
+	while ((c = ctl_getopt(argc, argv)) != -1)
 		switch (c) {
 		case 'j':
 			s.json = true;
 			break;
 		case 'h':
-			ctl_help(argv[0]);
 			return EX_OK;
 		default:
-			return ctl_usage(argv[0], "%s", "");
+			return EX_USAGE;
 		}
 	if (optind != argc)
 		return ctl_usage(argv[0], "takes options only");

@@ -27,6 +27,7 @@
 #include "ctl/mailbox.h"
 #include "ctl/probe.h"
 #include "ctl/signature.h"
+#include "ctl/term.h"
 #include "ctl/trial.h"
 #include "net/net.h"
 #include "net/smtp.h"
@@ -53,25 +54,6 @@ struct selftest {
 	const char	*mailbox_path, *message_path, *key_path, *ca_path;
 	int64_t		 wait_sec;
 	bool		 json;
-};
-
-static const struct option options[] = {
-	{ "list", required_argument, NULL, 'l' },
-	{ "from", required_argument, NULL, 'f' },
-	{ "to", required_argument, NULL, 't' },
-	{ "envelope-sender", required_argument, NULL, 'e' },
-	{ "header", required_argument, NULL, 'H' },
-	{ "smtp", required_argument, NULL, 's' },
-	{ "mailbox", required_argument, NULL, 'b' },
-	{ "message", required_argument, NULL, 'm' },
-	{ "wait", required_argument, NULL, 'w' },
-	{ "dkim-key", required_argument, NULL, 'k' },
-	{ "ca", required_argument, NULL, 'c' },
-	{ "grant", no_argument, NULL, 'g' },
-	{ "end-consent", no_argument, NULL, 'E' },
-	{ "json", no_argument, NULL, 'j' },
-	{ "help", no_argument, NULL, 'h' },
-	{ NULL, 0, NULL, 0 }
 };
 
 /* -- the command line -- */
@@ -130,7 +112,7 @@ take_option(struct selftest *t, int option)
 	else if (option == 'j')
 		t->json = true;
 	else
-		return ctl_usage("selftest", "%s", "");
+		return EX_USAGE;
 	return EX_OK;
 }
 
@@ -192,12 +174,9 @@ parse(struct selftest *t, int argc, char **argv)
 {
 	int option, rc = EX_OK;
 
-	while (rc == EX_OK &&
-	    (option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (option == 'h') {
-			ctl_help(argv[0]);
+	while (rc == EX_OK && (option = ctl_getopt(argc, argv)) != -1) {
+		if (option == 'h')
 			return EX_OK;
-		}
 		rc = take_option(t, option);
 	}
 	if (rc != EX_OK)
@@ -296,14 +275,17 @@ judge_list(struct selftest *t)
 static void
 judge_mode(struct selftest *t)
 {
-	if (!t->ctl->settings->policy.observe) {
+	const struct list *list = t->probe.list;
+
+	if (!policy_observes(&t->ctl->settings->policy, list)) {
 		findings_add(&t->findings, "mode", FINDING_OK, "the filter "
 		    "enforces");
 		return;
 	}
 	findings_add(&t->findings, "mode", FINDING_FAIL, "the filter only "
-	    "observes: mail passes without links, and nobody is refused");
-	findings_fix(&t->findings, "consent-milter.conf: mode = \"enforce\";");
+	    "observes%s: mail passes without links, and nobody is refused",
+	    list->mode == LIST_MODE_OBSERVE ? " this list" : "");
+	probe_fix_mode(&t->findings, &t->probe);
 	findings_fix(&t->findings, "systemctl reload consent-milter");
 }
 
@@ -644,8 +626,7 @@ report(struct selftest *t)
 	if (t->json)
 		findings_print_json(&out, &t->findings);
 	else
-		findings_print(&out, &t->findings, ctl_is_terminal(1) &&
-		    getenv("NO_COLOR") == NULL);
+		findings_print(&out, &t->findings, term_has_colour());
 	fputs(buf_get(&out), stdout);
 	buf_fini(&out);
 	if (findings_count(&t->findings, FINDING_FAIL) > 0)

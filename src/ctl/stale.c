@@ -244,15 +244,6 @@ print_counts(struct stale *s)
 	buf_fini(&out);
 }
 
-static const struct option options[] = {
-	{ "days", required_argument, NULL, 'd' },
-	{ "list", required_argument, NULL, 'l' },
-	{ "subjects", no_argument, NULL, 's' },
-	{ "json", no_argument, NULL, 'j' },
-	{ "help", no_argument, NULL, 'h' },
-	{ NULL, 0, NULL, 0 }
-};
-
 /* Returns -1 to go on, or an exit code. */
 static int
 parse(struct stale *s, int argc, char **argv)
@@ -260,7 +251,7 @@ parse(struct stale *s, int argc, char **argv)
 	const char *list = NULL;
 	int c, rc;
 
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
+	while ((c = ctl_getopt(argc, argv)) != -1)
 		switch (c) {
 		case 'd':
 			if (span_to_i64(span_str(optarg), &s->days) == -1 ||
@@ -278,10 +269,9 @@ parse(struct stale *s, int argc, char **argv)
 			s->json = true;
 			break;
 		case 'h':
-			ctl_help(argv[0]);
 			return EX_OK;
 		default:
-			return ctl_usage(argv[0], "%s", "");
+			return EX_USAGE;
 		}
 	if (optind != argc)
 		return ctl_usage(argv[0], "takes options only");

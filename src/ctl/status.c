@@ -109,12 +109,6 @@ ask(struct status *s, const struct daemon *d)
 	return rc;
 }
 
-static const struct option options[] = {
-	{ "json", no_argument, NULL, 'j' },
-	{ "help", no_argument, NULL, 'h' },
-	{ NULL, 0, NULL, 0 }
-};
-
 /* Who is named is asked, or who is configured. */
 static int
 choose(struct status *s, const struct settings *settings, int argc,
@@ -149,16 +143,15 @@ parse(struct ctl *ctl, struct status *s, int argc, char **argv)
 {
 	int c, rc;
 
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
+	while ((c = ctl_getopt(argc, argv)) != -1)
 		switch (c) {
 		case 'j':
 			s->json = true;
 			break;
 		case 'h':
-			ctl_help(argv[0]);
 			return EX_OK;
 		default:
-			return ctl_usage(argv[0], "%s", "");
+			return EX_USAGE;
 		}
 	if ((rc = ctl_need_settings(ctl)) != EX_OK)
 		return rc;

@@ -82,28 +82,21 @@ tell_input(struct subjects *s)
 	return s->ctl->interrupted != 0 ? EX_TEMPFAIL : rc;
 }
 
-static const struct option options[] = {
-	{ "json", no_argument, NULL, 'j' },
-	{ "help", no_argument, NULL, 'h' },
-	{ NULL, 0, NULL, 0 }
-};
-
 int
 command_subject(struct ctl *ctl, int argc, char **argv)
 {
 	struct subjects s = { .ctl = ctl };
 	int option, rc;
 
-	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
+	while ((option = ctl_getopt(argc, argv)) != -1)
 		switch (option) {
 		case 'j':
 			s.json = true;
 			break;
 		case 'h':
-			ctl_help(argv[0]);
 			return EX_OK;
 		default:
-			return ctl_usage(argv[0], "%s", "");
+			return EX_USAGE;
 		}
 	if (optind == argc)
 		return ctl_usage(argv[0], "needs an address, or - to read "

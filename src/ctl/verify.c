@@ -27,6 +27,7 @@
 #include "ctl/ctl.h"
 #include "ctl/explained.h"
 #include "ctl/progress.h"
+#include "ctl/term.h"
 
 #define HELD_MAX	10000		/* checkpoints kept elsewhere */
 #define HELD_BYTES	(UINT64_C(64) * 1024 * 1024)
@@ -352,23 +353,13 @@ read_held(struct verify *v, const char *path)
 	return EX_DATAERR;
 }
 
-static const struct option options[] = {
-	{ "key", required_argument, NULL, 'k' },
-	{ "dir", required_argument, NULL, 'd' },
-	{ "checkpoint", required_argument, NULL, 'C' },
-	{ "json", no_argument, NULL, 'j' },
-	{ "help", no_argument, NULL, 'h' },
-	{ NULL, 0, NULL, 0 }
-};
-
 /* Returns -1 to go on, or an exit code. */
 static int
 parse(struct verify *v, int argc, char **argv)
 {
 	int c, rc = EX_OK;
 
-	while (rc == EX_OK &&
-	    (c = getopt_long(argc, argv, "", options, NULL)) != -1)
+	while (rc == EX_OK && (c = ctl_getopt(argc, argv)) != -1)
 		switch (c) {
 		case 'k':
 			v->key_path = optarg;
@@ -383,10 +374,9 @@ parse(struct verify *v, int argc, char **argv)
 			v->json = true;
 			break;
 		case 'h':
-			ctl_help(argv[0]);
 			return EX_OK;
 		default:
-			rc = ctl_usage(argv[0], "%s", "");
+			rc = EX_USAGE;
 		}
 	if (rc == EX_OK && v->directory != NULL && optind != argc)
 		rc = ctl_usage(argv[0], "takes --dir or files, not both");
@@ -432,9 +422,13 @@ run(struct verify *v, char **files, size_t count)
 		    (int64_t)v->problems);
 		buf_add_char(&v->out, '}');
 		puts(buf_get(&v->out));
-	} else if (rc == EX_OK)
-		puts(v->problems == 0 ? "good: nothing was changed" :
-		    "NOT GOOD");
+	} else if (rc == EX_OK) {
+		if (v->problems == 0)
+			term_put(TERM_GOOD, "good: nothing was changed");
+		else
+			term_put(TERM_BAD, "NOT GOOD");
+		putchar('\n');
+	}
 	return rc != EX_OK ? rc : v->problems == 0 ? EX_OK : 1;
 }
 

@@ -613,6 +613,57 @@ applier_rebuild(struct applier *a, const char *directory, bool from_start,
 	return rc;
 }
 
+static int
+count_from(struct applier *a, const struct source *source, uint64_t from,
+    size_t *events, struct fail *fail)
+{
+	struct journal_reader *reader;
+	struct journal_entry entry;
+	struct event event;
+	int rc;
+
+	if (journal_reader_open(source->directory, "ledger", from + 1,
+	    &reader, fail) == -1)
+		return -1;
+	while ((rc = journal_reader_next(reader, &entry, fail)) != 0) {
+		if (rc == -1 && fail->class != FAIL_INPUT)
+			break;
+		if (rc == -1) {
+			warn(a, "%s: passed over", fail->text);
+			a->unreadable++;
+		} else
+			*events += (size_t)event_of(a, &entry, &event);
+		if (is_stopped(a)) {
+			rc = fail_set(fail, FAIL_TEMP, "interrupted");
+			break;
+		}
+	}
+	journal_reader_close(&reader);
+	return rc;
+}
+
+int
+applier_count(const struct applier_options *options, const char *directory,
+    bool from_start, size_t *events, size_t *unreadable, struct fail *fail)
+{
+	struct applier a = { .options = *options, .lock_fd = -1 };
+	struct source source = { .directory = directory != NULL ? directory :
+	    options->directory };
+	uint64_t from = 0;
+	int rc = 0;
+
+	if (access(source.directory, R_OK | X_OK) == -1)
+		return fail_errno(fail, FAIL_SETUP, errno, "%s",
+		    source.directory);
+	/* From the start is a note in Redis: not here. */
+	if (!from_start)
+		rc = rebuild_start(&a, &source, false, &from, fail);
+	if (rc == 0)
+		rc = count_from(&a, &source, from, events, fail);
+	*unreadable += a.unreadable;
+	return rc;
+}
+
 size_t
 applier_unreadable(const struct applier *a)
 {

@@ -77,6 +77,16 @@ int	applier_rebuild(struct applier *applier, const char *directory,
 	    void *context, struct fail *fail)
 	    __attribute__((warn_unused_result));
 
+/*
+ * Counts the events that applier_rebuild() would apply and the entries that it
+ * would pass over, and adds both to what is there.  Needs no applier, and
+ * writes nothing.  Returns 0, or -1 with *fail.
+ */
+int	applier_count(const struct applier_options *options,
+	    const char *directory, bool from_start, size_t *events,
+	    size_t *unreadable, struct fail *fail)
+	    __attribute__((warn_unused_result));
+
 /* Entries that could not be read and were passed over, since _open. */
 size_t	applier_unreadable(const struct applier *applier);
 

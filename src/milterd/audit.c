@@ -109,10 +109,10 @@ add_member(struct buf *out, const char *name, const char *value)
 }
 
 static void
-add_action(struct buf *out, const struct settings *settings,
+add_action(struct buf *out, const struct audit_message *m,
     enum action action)
 {
-	if (settings->policy.observe)
+	if (policy_observes(&m->settings->policy, m->class->list))
 		buf_add_str(out, "would-");
 	buf_add_str(out, action_name(action));
 }
@@ -176,7 +176,7 @@ add_entry(struct buf *out, struct buf *line, const struct audit_message *m,
 	add_member(out, "subject", buf_get(&text));
 	add_recipient(&recipient, m->settings, d->recipient, d->subject);
 	add_member(out, "recipient", buf_get(&recipient));
-	add_action(&action, m->settings, d->action);
+	add_action(&action, m, d->action);
 	add_member(out, "action", buf_get(&action));
 	add_member(out, "reason", reason_name(d->reason));
 	buf_clear(&text);

@@ -226,7 +226,7 @@ static sfsistat
 answer_without_message(SMFICTX *ctx, const struct session *session)
 {
 	struct snapshot *snapshot = runtime_get(application);
-	bool observe = snapshot->settings->policy.observe;
+	bool observe = policy_observes_all(&snapshot->settings->policy);
 	struct reply reply;
 
 	snapshot_put(&snapshot);

@@ -455,6 +455,18 @@ stop_libmilter(struct filtering *f)
 	return result;
 }
 
+/* Said beside the filter's mode. */
+static const char *
+other_modes(const struct policy *policy)
+{
+	for (size_t i = 0; i < policy->list_count; i++)
+		if (policy_observes(policy, &policy->lists[i]) !=
+		    policy->observe)
+			return policy->observe ? ", some lists enforce" :
+			    ", some lists observe";
+	return "";
+}
+
 static int
 serve(const struct options *options, struct settings *settings,
     const struct overview_sockets *sockets, int ready_fd)
@@ -473,9 +485,9 @@ serve(const struct options *options, struct settings *settings,
 		stop_on(&fail);
 	start_reload_thread(runtime);
 	tell_ready(ready_fd);
-	log_info("consent-milter %s listens on %s, mode %s", PACKAGE_VERSION,
+	log_info("consent-milter %s listens on %s, mode %s%s", PACKAGE_VERSION,
 	    settings->socket, settings->policy.observe ? "observe" :
-	    "enforce");
+	    "enforce", other_modes(&settings->policy));
 	make_threads_cheap();
 	start_libmilter(&filtering);
 	wait_for_stop();

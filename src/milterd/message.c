@@ -8,8 +8,8 @@
  * that was not submitted by SMTP, where Postfix can't pass on the refusal of
  * one recipient (it would keep the whole message in its maildrop for ever).
  *
- * Order: decide, put on record, answer.  In observe mode everything happens
- * but the answer.
+ * Order: decide, put on record, answer.  In observe mode, the filter's or that
+ * of the list, everything happens but the answer.
  */
 #include "milterd/message.h"
 
@@ -72,6 +72,16 @@ static const struct policy *
 policy_of(const struct message *m)
 {
 	return &m->snapshot->settings->policy;
+}
+
+/* Does it pass whatever is decided?  Before a list is known it may turn out to
+ * be of any. */
+static bool
+observes(const struct message *m)
+{
+	return m->class.class == CLASS_UNDECIDED ?
+	    policy_observes_all(policy_of(m)) :
+	    policy_observes(policy_of(m), m->class.list);
 }
 
 /* How the mail log calls this message, in Postfix's manner. */
@@ -179,7 +189,8 @@ record_decisions(struct message *m, const struct audit_decision *decisions,
 	if (audit_write(runtime_decisions(m->runtime), &facts, decisions, n,
 	    &fail) == 0) {
 		for (size_t i = 0; i < n; i++)
-			tally_decision(tally, policy_of(m)->observe,
+			tally_decision(tally, policy_observes(policy_of(m),
+			    m->class.list),
 			    (struct decision){ decisions[i].action,
 			    decisions[i].reason });
 		return 0;
@@ -306,7 +317,7 @@ void
 message_add_recipient(struct message *m, const char *argument,
     const char *rewritten, struct reply *reply)
 {
-	bool observe = policy_of(m)->observe;
+	bool observe = observes(m);
 	struct audit_decision entry;
 	struct recipient *r;
 
@@ -443,7 +454,7 @@ refuse_all(struct message *m, const struct recipient *r, struct outcome *out)
 
 	if (record_waiting(m, r) == -1)
 		kind = REPLY_UNRECORDED;
-	if (!policy_of(m)->observe)
+	if (!observes(m))
 		word_reply(m, &out->reply, kind, r, m->count - 1);
 }
 
@@ -536,12 +547,12 @@ end_listed(struct message *m, struct outcome *out)
 		return;
 	}
 	if (record_waiting(m, NULL) == -1) {
-		if (!policy_of(m)->observe)
+		if (!observes(m))
 			word_reply(m, &out->reply, REPLY_UNRECORDED,
 			    &m->recipients[0], 0);
 		return;
 	}
-	if (policy_of(m)->observe)
+	if (observes(m))
 		return;
 	collect_blocked(m, out);
 	if (m->class.class == CLASS_LISTED && plan_edits(m, out) == -1)
@@ -568,7 +579,7 @@ end_unlisted(struct message *m, struct outcome *out)
 		return;
 	}
 	rc = record_waiting(m, NULL);
-	if (rc == -1 && !policy_of(m)->observe)
+	if (rc == -1 && !observes(m))
 		word_reply(m, &out->reply, REPLY_UNRECORDED,
 		    &m->recipients[0], 0);
 }
@@ -583,7 +594,7 @@ message_end(struct message *m, struct outcome *out)
 		return;
 	/* What was not read may hold what decides. */
 	if (header_is_too_large(m) && m->class.class != CLASS_EXEMPT &&
-	    !policy_of(m)->observe) {
+	    !observes(m)) {
 		tally_limit(runtime_tally(m->runtime), TALLY_HEADER_BYTES);
 		log_warn("%s: the header has more than limits.header_bytes = "
 		    "%zu bytes: deferred", log_id(m),

@@ -398,6 +398,26 @@ blank(const struct redaction *r, int journal,
 	return rc;
 }
 
+int
+redaction_count(const struct redaction *r, const struct erasures *erasures,
+    uint64_t counts[REDACT_JOURNALS], struct fail *fail)
+{
+	int rc = 0;
+
+	for (int j = 0; rc == 0 && j < REDACT_JOURNALS; j++) {
+		struct journal_set due = { .count = 0 };
+
+		rc = find_due(directory_of(r, j), j, erasures, r->watch, &due,
+		    fail);
+		journal_set_tidy(&due);
+		counts[j] = 0;
+		for (size_t i = 0; i < due.count; i++)
+			counts[j] += due.ranges[i].to - due.ranges[i].from + 1;
+		journal_set_fini(&due);
+	}
+	return rc;
+}
+
 static int
 redact_journal(const struct redaction *r, int journal,
     const struct erasures *erasures, struct journal_set *announced,

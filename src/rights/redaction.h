@@ -66,6 +66,12 @@ int	redaction_run(const struct redaction *redaction,
 	    struct journal_set announced[REDACT_JOURNALS],
 	    uint64_t counts[REDACT_JOURNALS], struct fail *fail)
 	    __attribute__((warn_unused_result));
+/* What it would blank now; changes nothing.  Of an erasure that is not recorded
+ * yet, seq is UINT64_MAX. */
+int	redaction_count(const struct redaction *redaction,
+	    const struct erasures *erasures,
+	    uint64_t counts[REDACT_JOURNALS], struct fail *fail)
+	    __attribute__((warn_unused_result));
 /* Waits for the turn.  Returns the lock's file, to be closed when the turn is
  * over, or -1 with *fail. */
 int	redaction_turn(const struct redaction *redaction, struct fail *fail)

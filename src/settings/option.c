@@ -41,6 +41,8 @@
 
 /* The order of the words is that of the enums, or false and true. */
 static const char *const modes[] = { "enforce", "observe", NULL };
+static const char *const list_modes[] = { "default", "enforce", "observe",
+	NULL };
 static const char *const failures[] = { "tempfail", "accept", "reject", NULL };
 static const char *const forms[] = { "masked", "hashed", "clear", NULL };
 static const char *const ips[] = { "truncated", "off", "full", NULL };
@@ -53,6 +55,8 @@ _Static_assert(RECIPIENTS_MASKED == 0 && RECIPIENTS_HASHED == 1 &&
     RECIPIENTS_CLEAR == 2, "order of forms[]");
 _Static_assert(EVIDENCE_IP_TRUNCATED == 0 && EVIDENCE_IP_OFF == 1 &&
     EVIDENCE_IP_FULL == 2, "order of ips[]");
+_Static_assert(LIST_MODE_DEFAULT == 0 && LIST_MODE_ENFORCE == 1 &&
+    LIST_MODE_OBSERVE == 2, "order of list_modes[]");
 _Static_assert(MULTIPLE_SHARED == 0 && MULTIPLE_SINGLE == 1 &&
     MULTIPLE_REJECT == 2, "order of multiples[]");
 
@@ -344,10 +348,16 @@ const struct option option_table[] = {
 	{ SCOPE_LIST, "sign_up", .kind = OPTION_FLAG, LIST(sign_up),
 	  .fallback = "true",
 	  .help = "anybody can sign up on a page of consent-web" },
+	{ SCOPE_LIST, "children", .kind = OPTION_FLAG, LIST(children),
+	  .fallback = "false",
+	  .help = "children are addressed: its notice has to be easy" },
 	{ SCOPE_LIST, "multiple_recipients", .kind = OPTION_CHOICE,
 	  .words = multiples, LIST(multiple_recipients),
 	  .fallback = "shared",
 	  .help = "what a message to several people gets" },
+	{ SCOPE_LIST, "mode", .kind = OPTION_CHOICE, .words = list_modes,
+	  LIST(mode), .fallback = "default",
+	  .help = "act on decisions about its mail, or only log them" },
 
 	{ SCOPE_RULE, "sender", TEXT(TEXT_MAX), RULE(sender),
 	  .help = "glob over the envelope sender" },

@@ -49,6 +49,146 @@ class Ctl(TestCase):
             f.write(text if isinstance(text, bytes) else text.encode())
         return path, self.ctl("import", *options, path, code=code)
 
+    def everything(self):
+        """All that a command could change: files, and Redis' keys."""
+        files = {}
+        for top, _, names in os.walk(self.filter.dir):
+            for name in names:
+                path = os.path.join(top, name)
+                with open(path, "rb") as f:
+                    files[path] = (f.read(), os.stat(path).st_mtime_ns)
+        return files, {k: self.redis.call("DUMP", k)
+                       for k in self.redis.call("KEYS", "*")}
+
+    # -- dry runs, JSON, colour
+
+    def test_dry_runs_change_nothing(self):
+        a, b = "dry@example.org", "dry-two@example.org"
+        self.filter.grant(a)
+        self.ctl("grant", "--list", "double", a)
+        path, _ = self.import_text("address,list\nnew@example.org,weekly\n"
+                                   "broken,weekly\n", code=1)
+        with open(path, "a", encoding="utf-8") as f:
+            f.write("newer@example.org,weekly\n")
+        before = self.everything()
+
+        def dry(*args, code=0):
+            done = self.ctl(args[0], "--dry-run", *args[1:], code=code)
+            self.assertEqual(self.everything(), before, args)
+            return done.stdout
+
+        self.assertEqual(
+            dry("grant", "--list", "weekly", b, a),
+            f"{b}: would be recorded: granted\n"
+            f"{a}: would be recorded: granted\n"
+            "nothing is changed (--dry-run): 2 events would be recorded\n")
+        self.assertIn("would be recorded: pending",
+                      dry("grant", "--list", "double", b))
+        self.assertIn("would be recorded: granted",
+                      dry("confirm", "--list", "double", a))
+        self.assertIn("would be recorded: withdrawn",
+                      dry("withdraw", "--list", "weekly", a))
+        self.assertIn("unproven", dry("grant", "--list", "weekly", "--method",
+                                      "purchased", b))
+        for args in (("withdraw", "--all", a), ("object", a, b),
+                     ("object", "--profiling", a), ("restrict", a),
+                     ("unrestrict", a)):
+            self.assertIn(f"{a}: would be recorded\n", dry(*args))
+        self.assertIn("1 events would be", dry("object", a, "broken",
+                                               code=65))
+        self.assertIn("2 rows would be imported, 1 refused",
+                      dry("import", path, code=1))
+        out = dry("erase", a, b)
+        self.assertIn("2 would be erased, 2 of them now", out)
+        self.assertRegex(out, "entries of the ledger +2 would be blanked")
+        self.assertEqual(json.loads(dry("erase", "--json", a)), {
+            "dry_run": True, "persons": 1, "recorded": 1,
+            "ledger_entries_blanked": 2, "decisions_blanked": 0})
+        dry("erase", "--replay")
+        dry("prune")
+        told = json.loads(dry("rebuild", "--json"))
+        self.assertEqual((told["dry_run"], told["unreadable"]), (True, 0))
+        self.assertEqual(dry("rebuild", "--from-start"),
+                         f"{told['events']} events would be applied\n")
+        # The real ones do what was told.
+        self.assertEqual(json.loads(self.ctl("rebuild", "--json").stdout),
+                         dict(told, dry_run=False))
+        done = json.loads(self.ctl("erase", "--json", a).stdout)
+        self.assertEqual((done["recorded"], done["ledger_entries_blanked"]),
+                         (1, 2))
+
+    def test_json_of_changes(self):
+        a = "json@example.org"
+        told = json.loads(self.ctl("grant", "--list", "double", "--at",
+                                   "2026-01-05T09:00:00Z", "--json", a
+                                   ).stdout)
+        self.assertEqual(told, {
+            "dry_run": False, "in_redis": True, "events": [
+                {"address": a, "event": "grant", "list": "double",
+                 "at": "2026-01-05T09:00:00.000Z", "state": "pending"}]})
+        told = json.loads(self.ctl("confirm", "--list", "double", "--json",
+                                   "--dry-run", a, "nonsense", code=65).stdout)
+        self.assertEqual([e["state"] for e in told["events"]], ["granted"])
+        told = json.loads(self.ctl("object", "--json", a).stdout)
+        self.assertEqual(told["events"][0]["event"], "object")
+        self.assertNotIn("state", told["events"][0])
+
+    def test_json_of_check(self):
+        a = "json-check@example.org"
+        self.assertEqual(json.loads(self.ctl("check", "--list", "weekly",
+                                             "--json", a, code=1).stdout),
+                         {"address": a, "list": "weekly", "profiling": False,
+                          "allowed": False, "enforced": True,
+                          "reason": "no-consent"})
+        self.assertEqual(json.loads(self.ctl("check", "--profiling", "--json",
+                                             a).stdout),
+                         {"address": a, "profiling": True, "allowed": True,
+                          "reason": "not-objected"})
+
+    def on_terminal(self, *args, **env):
+        """stdout of a run with a terminal for it."""
+        master, slave = os.openpty()
+        environment = {k: v for k, v in os.environ.items()
+                       if k not in ("NO_COLOR", "TERM")}
+        with subprocess.Popen([program("consentctl"), "-c",
+                               self.filter.config_path, *args],
+                              stdin=subprocess.DEVNULL, stdout=slave,
+                              stderr=subprocess.DEVNULL,
+                              env=dict(environment, **env)) as child:
+            os.close(slave)
+            out = b""
+            while True:
+                try:
+                    piece = os.read(master, 65536)
+                except OSError:         # the other end is closed
+                    break
+                if not piece:
+                    break
+                out += piece
+            child.wait(60)
+        os.close(master)
+        return out.decode().replace("\r\n", "\n")
+
+    def test_colour_only_for_who_wants_it(self):
+        a = "colour@example.org"
+        self.filter.grant(a)
+        check = ("check", "--list", "weekly", a)
+        green, red, end = "\033[32m", "\033[31m", "\033[0m"
+        self.assertEqual(self.on_terminal(*check, TERM="xterm"),
+                         f"{green}granted{end}\n")
+        self.assertEqual(self.on_terminal(*check, TERM="xterm", NO_COLOR=""),
+                         f"{green}granted{end}\n")
+        for env in ({"TERM": "xterm", "NO_COLOR": "1"}, {"TERM": "dumb"}, {}):
+            self.assertEqual(self.on_terminal(*check, **env), "granted\n")
+        self.assertEqual(self.ctl(*check).stdout, "granted\n")
+        show = self.on_terminal("show", a, TERM="xterm")
+        self.assertIn(f"{green}allowed {end}", show)
+        self.assertIn(f"{red}blocked {end}", show)
+        self.assertEqual(self.ctl("show", a).stdout, show.replace(
+            green, "").replace(red, "").replace(end, ""))
+        self.assertEqual(self.on_terminal("verify", TERM="xterm").splitlines(
+            )[-1], f"{green}good: nothing was changed{end}")
+
     # -- changes
 
     def test_life_of_a_consent(self):
@@ -234,7 +374,7 @@ class Ctl(TestCase):
         done = self.ctl("grant", "--list", "weekyl", "x@example.org", code=65)
         self.assertIn('did you mean "weekly"', done.stderr)
         done = self.ctl("grnat", code=64)
-        self.assertIn('did you mean "grant"', done.stderr)
+        self.assertIn("did you mean 'grant'?", done.stderr)
         # a bad address is reported, the others are done
         done = self.ctl("grant", "--list", "weekly", "no address",
                         "good@example.org", code=65)

@@ -271,6 +271,57 @@ class Report(TestCase):
             for a, b in zip(at, at[1:]):
                 self.assertGreater(b - a, 60)
 
+    def test_would_with_forged_logs(self):
+        """Every format stands whatever a log holds, and counts all of it."""
+        top = self.rig.subdir("would")
+        os.mkdir(os.path.join(top, "ledger"))
+        rng = random.Random(7)
+        nasty = ["=1+1", "<script>x</script>", "\u001b[31m", "a" * 5000,
+                 "\u202e", "n@news.example.com"]
+        blocked = passed = 0
+        with open(os.path.join(top, "decisions-20260101-000001.jsonl"), "w",
+                  encoding="utf-8") as f:
+            for seq in range(1, 3001):
+                action = rng.choice(["would-accept", "would-reject",
+                                     "would-remove", "would-tempfail"])
+                blocked += action != "would-accept"
+                passed += action == "would-accept"
+                # Far more senders than are kept apart.
+                sender = rng.choice(nasty) if rng.random() < 0.05 else \
+                    f"x@s{seq}.example.com"
+                f.write(json.dumps({
+                    "seq": seq, "type": "decision",
+                    "time": "2026-01-02T00:00:00.000Z",
+                    "list": rng.choice(["weekly", None, nasty[1], nasty[3]]),
+                    "action": action, "reason": rng.choice(REASONS),
+                    "sender": sender, "client": rng.choice(nasty + [None]),
+                    "auth": rng.choice(nasty + [None]),
+                    "queue_id": rng.choice(["A1", "B2", None]),
+                    "recipient": rng.choice(nasty), "ref": "R1",
+                    "salt": "0" * 32, "digest": "0" * 64, "chain": "0" * 64},
+                    separators=(",", ":")) + "\n")
+        period = ["--would", "--since", "2026-01-01", "--until", "2026-01-03"]
+        told = json.loads(self.elsewhere("--dir", top, "--format", "json",
+                                         *period))
+        self.assertEqual(sum(x["would_block"] for x in told["lists"]),
+                         blocked)
+        self.assertEqual(sum(x["would_accept"] for x in told["lists"]),
+                         passed)
+        self.assertEqual(sum(x["recipients"] for x in told["blocked"]),
+                         blocked)
+        self.assertLess(len(told["blocked"]), 2500)
+        self.assertIn("(other senders)", {x["domain"]
+                                          for x in told["blocked"]})
+        page = self.elsewhere("--dir", top, "--format", "html", *period)
+        self.assertEqual(Page(page).faults, [])
+        rows = list(csv.DictReader(io.StringIO(self.elsewhere(
+            "--dir", top, "--format", "csv", *period))))
+        self.assertEqual(sum(int(r["recipients"]) for r in rows), blocked)
+        self.assertFalse([r for r in rows if r["sender"].startswith("=")])
+        text = self.elsewhere("--dir", top, *period)
+        self.assertNotIn("\x1b", text)
+        self.assertRegex(text, "weekly: not ready, [0-9]+ would have been")
+
     def test_long_periods(self):
         top, counts, first = self.forge(days=400, seed=2)
         for since, unit in ((first, "week"), ("2020-01-01", "year"),

@@ -44,6 +44,7 @@ OTHER_PREFIXES = {
     "src/ctl/": ["command_"],
     "src/ctl/report_csv.c": ["report_"],
     "src/ctl/report_sum.c": ["report_"],
+    "src/ctl/would_print.c": ["would_"],
     "src/base/codec.c": ["hex_", "base32_", "base64_", "base64url_"],
     "src/base/span.c": ["ascii_"],
     "src/base/xalloc.c": ["x"],

@@ -150,6 +150,46 @@ test_grant_kind(void)
 	}
 }
 
+/* A list's own word wins, whatever the filter's is. */
+static void
+test_modes(void)
+{
+	static struct list lists[] = { { .id = "a" }, { .id = "b" } };
+	static const struct {
+		bool observe;
+		enum list_mode a, b;
+		bool none, first, all;	/* observed */
+	} cases[] = {
+		{ false, LIST_MODE_DEFAULT, LIST_MODE_DEFAULT, false, false,
+		  false },
+		{ true, LIST_MODE_DEFAULT, LIST_MODE_DEFAULT, true, true,
+		  true },
+		{ true, LIST_MODE_ENFORCE, LIST_MODE_DEFAULT, true, false,
+		  false },
+		{ true, LIST_MODE_OBSERVE, LIST_MODE_ENFORCE, true, true,
+		  false },
+		{ true, LIST_MODE_OBSERVE, LIST_MODE_OBSERVE, true, true,
+		  true },
+		{ false, LIST_MODE_OBSERVE, LIST_MODE_DEFAULT, false, true,
+		  false },
+		/* Bulk mail of no list is still refused. */
+		{ false, LIST_MODE_OBSERVE, LIST_MODE_OBSERVE, false, true,
+		  false },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct policy policy = { .observe = cases[i].observe,
+		    .lists = lists, .list_count = 2 };
+
+		lists[0].mode = cases[i].a;
+		lists[1].mode = cases[i].b;
+		check_case((long)i);
+		CHECK(policy_observes(&policy, NULL) == cases[i].none);
+		CHECK(policy_observes(&policy, &lists[0]) == cases[i].first);
+		CHECK(policy_observes_all(&policy) == cases[i].all);
+	}
+}
+
 static void
 test_grant_notice(void)
 {
@@ -206,6 +246,7 @@ static const struct check_test tests[] = {
 	{ "network_parse", test_network_parse },
 	{ "network_has", test_network_has },
 	{ "grant_kind", test_grant_kind },
+	{ "modes", test_modes },
 	{ "grant_notice", test_grant_notice },
 };
 
