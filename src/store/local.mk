@@ -1,8 +1,10 @@
 noinst_LIBRARIES += src/store/libstore.a
 src_store_libstore_a_SOURCES = \
 	src/store/apply.c \
+	src/store/cluster.c \
 	src/store/command.c \
 	src/store/dial.c \
+	src/store/errand.c \
 	src/store/freshness.c \
 	src/store/handshake.c \
 	src/store/link.c \
@@ -10,6 +12,8 @@ src_store_libstore_a_SOURCES = \
 	src/store/replica.c \
 	src/store/reply.c \
 	src/store/sentinel.c \
+	src/store/slots.c \
+	src/store/spread.c \
 	src/store/stats.c \
 	src/store/store.c src/store/store.h \
 	src/store/tls.c \
