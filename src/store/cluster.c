@@ -530,7 +530,8 @@ count_unserved(const struct cluster *c, struct fail *why, size_t *primaries)
 	for (unsigned i = STORE_PARTITIONS_MAX; i-- > 0;) {
 		const struct node *node = c->owners[i];
 
-		if (node != NULL && node->up)
+		/* It may not have been told yet. */
+		if (node != NULL && (node->up || link_is_up(node->link)))
 			continue;
 		n++;
 		*why = node != NULL ? node->why : c->fail;
@@ -541,12 +542,11 @@ count_unserved(const struct cluster *c, struct fail *why, size_t *primaries)
 bool
 cluster_is_up(struct cluster *c)
 {
-	struct fail unused;
-	size_t primaries;
-	bool up;
+	bool up = true;
 
 	(void)pthread_mutex_lock(&c->lock);
-	up = count_unserved(c, &unused, &primaries) == 0;
+	for (unsigned i = 0; i < STORE_PARTITIONS_MAX && up; i++)
+		up = c->owners[i] != NULL && link_is_up(c->owners[i]->link);
 	(void)pthread_mutex_unlock(&c->lock);
 	return up;
 }

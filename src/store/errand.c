@@ -6,15 +6,24 @@
  * those for all nodes before the first answer is waited for.  What a node
  * redirects goes out again, to the node that it names, a few times and within
  * the time that the caller gave.
+ *
+ * A node that a slot is on its way to (ASK) answers for the keys it has got, and
+ * of the others it would say that there is nothing: so only the one command goes
+ * there, and what follows asks the slot's owner again.
  */
 #include "store/private.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/xalloc.h"
 
-#define REDIRECTIONS_MAX	5
+#define ROUNDS_MAX		12
+/* So many go out at once.  Nodes that do not agree with each other who has a
+ * slot do so a moment later. */
+#define ROUNDS_QUICK		4
+#define PAUSE_MS		10
 #define BATCH_BYTES		((size_t)64 * 1024 * 1024)
 #define ASKING			SPAN("*1\r\n$6\r\nASKING\r\n")
 
@@ -38,10 +47,11 @@ struct run {
 	struct fail	*fail;		/* of the first that failed */
 };
 
+/* From command `from' on. */
 static void
-clear_replies(struct errand *e)
+clear_replies(struct errand *e, size_t from)
 {
-	for (size_t i = 0; i < e->count; i++)
+	for (size_t i = from; i < e->count; i++)
 		reply_free(&e->replies[i]);
 }
 
@@ -49,7 +59,7 @@ void
 errand_clear(struct errand *errands, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		clear_replies(&errands[i]);
+		clear_replies(&errands[i], 0);
 }
 
 static void
@@ -70,7 +80,7 @@ fail_errand(struct run *run, struct errand *e, const struct fail *why)
 	}
 	run->failed = true;
 	e->failed = true;
-	clear_replies(e);
+	clear_replies(e, 0);
 	finish(run, e);
 }
 
@@ -106,12 +116,12 @@ find_nodes(struct run *run)
 static void
 add_errand(struct run *run, struct batch *b, struct errand *e)
 {
-	for (size_t k = 0; k < e->count; k++) {
-		if (e->is_asking)
-			buf_add_span(&b->commands, ASKING);
+	e->sent = e->is_asking && !e->is_tied ? 1 : e->count - e->done;
+	if (e->is_asking)
+		buf_add_span(&b->commands, ASKING);
+	for (size_t k = e->done; k < e->done + e->sent; k++)
 		buf_add_span(&b->commands, command_of(run, e, k));
-	}
-	b->request.expected += e->count * (e->is_asking ? 2 : 1);
+	b->request.expected += e->sent + e->is_asking;
 	e->batch = b;
 }
 
@@ -149,15 +159,13 @@ hand_out(struct run *run, struct batch *b)
 
 		if (e->batch != b)
 			continue;
-		for (size_t k = 0; k < e->count; k++) {
-			if (e->is_asking && (*next)->type == REPLY_ERROR) {
-				refused = true;
-				(void)reply_fail(*next, &why);
-			}
-			if (e->is_asking)
-				reply_free(next++);
-			e->replies[k] = *next++;
+		if (e->is_asking) {
+			refused = (*next)->type != REPLY_STATUS &&
+			    reply_fail(*next, &why) == -1;
+			reply_free(next++);
 		}
+		for (size_t k = e->done; k < e->done + e->sent; k++)
+			e->replies[k] = *next++;
 		if (refused)
 			fail_errand(run, e, &why);
 	}
@@ -185,24 +193,39 @@ finish_batch(struct run *run, struct batch *b)
 	free(b);
 }
 
-/* Is one of the answers a redirection?  As slots_read_redirect(). */
+/* Is one of the answers a redirection?  Then those before it are done.  As
+ * slots_read_redirect(). */
 static int
-read_redirect(struct run *run, const struct errand *e,
-    struct redirect *redirect, struct fail *why)
+read_redirect(struct run *run, struct errand *e, struct redirect *redirect,
+    struct fail *why)
 {
 	unsigned slot = slots_of_partition(e->partition);
-	int rc = 0;
+	size_t end = e->done + e->sent;
 
-	for (size_t k = 0; k < e->count && rc == 0; k++) {
+	for (; e->done < end; e->done++) {
+		const struct reply *reply = e->replies[e->done];
+		int rc;
+
 		redirect->url = *cluster_url(e->node);
-		rc = slots_read_redirect(e->replies[k], slot, redirect, why);
-		if (reply_is_error(e->replies[k], "CLUSTERDOWN"))
+		rc = slots_read_redirect(reply, slot, redirect, why);
+		if (rc != 0)
+			return rc;
+		if (reply_is_error(reply, "CLUSTERDOWN"))
 			cluster_doubt(run->cluster);
 	}
-	return rc;
+	return 0;
 }
 
-/* Looks at the answers: that was it, or it goes somewhere else. */
+/* To another node; NULL: whoever has the partition. */
+static void
+send_to(struct run *run, struct errand *e, struct node *node, bool is_asking)
+{
+	cluster_release(run->cluster, e->node);
+	e->node = node;
+	e->is_asking = is_asking;
+}
+
+/* Looks at the answers: that was it, or it goes on somewhere else. */
 static void
 settle(struct run *run, struct errand *e)
 {
@@ -211,8 +234,12 @@ settle(struct run *run, struct errand *e)
 	struct fail why;
 	int rc = read_redirect(run, e, &redirect, &why);
 
-	if (rc == 0) {
+	if (rc == 0 && e->done == e->count) {
 		finish(run, e);
+		return;
+	}
+	if (rc == 0) {
+		send_to(run, e, NULL, false);
 		return;
 	}
 	node = rc == -1 ? NULL : cluster_hold_redirected(run->cluster,
@@ -221,10 +248,8 @@ settle(struct run *run, struct errand *e)
 		fail_errand(run, e, &why);
 		return;
 	}
-	clear_replies(e);
-	cluster_release(run->cluster, e->node);
-	e->node = node;
-	e->is_asking = redirect.is_ask;
+	clear_replies(e, e->done);
+	send_to(run, e, node, redirect.is_ask);
 }
 
 /* Returns whether there is more to do. */
@@ -259,21 +284,26 @@ errand_run(struct cluster *cluster, struct errand *errands, size_t n,
 	struct run run = { .cluster = cluster, .errands = errands, .n = n,
 	    .bytes = bytes, .max_bytes = max_bytes,
 	    .deadline_ms = deadline_ms, .fail = fail };
+	const struct timespec pause = { .tv_nsec = PAUSE_MS * 1000000L };
 	struct fail why;
 	int rounds = 0;
 
 	for (size_t i = 0; i < n; i++) {
 		errands[i].node = NULL;
 		errands[i].batch = NULL;
+		errands[i].done = 0;
 		errands[i].failed = errands[i].is_asking = false;
 		errands[i].is_pending = true;
 		for (size_t k = 0; k < errands[i].count; k++)
 			errands[i].replies[k] = NULL;
 	}
-	while (n > 0 && run_round(&run))
-		if (++rounds > REDIRECTIONS_MAX ||
+	while (n > 0 && run_round(&run)) {
+		if (++rounds >= ROUNDS_QUICK)
+			(void)nanosleep(&pause, NULL);
+		if (rounds >= ROUNDS_MAX ||
 		    clock_monotonic_ms() >= deadline_ms)
 			break;
+	}
 	(void)fail_set(&why, FAIL_TEMP, "the nodes of the Redis Cluster "
 	    "redirected %d times, and nobody answered", rounds);
 	for (size_t i = 0; i < n; i++)

@@ -67,8 +67,11 @@ int
 handshake_check_mode(const struct reply *reply, bool is_cluster,
     struct fail *fail)
 {
-	struct span mode = reply_info(reply, "redis_mode");
+	struct span mode;
 
+	if (reply->type != REPLY_STRING)
+		return fail_info(reply, fail);
+	mode = reply_info(reply, "redis_mode");
 	/* Valkey's name for it.  Where neither is told, CLUSTER INFO will. */
 	if (mode.len == 0)
 		mode = reply_info(reply, "server_mode");

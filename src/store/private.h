@@ -524,10 +524,12 @@ void	cluster_doubt(struct cluster *cluster);
  */
 #define ERRAND_COMMANDS	2
 
-/* Commands for one partition, which go to its node together; each has keys of
- * that partition alone. */
+/* Commands for one partition, in this order, each with keys of that partition
+ * alone.  While its slot is on its way, they may be answered by different
+ * nodes, unless they are tied: then the last ones follow the first. */
 struct errand {
 	unsigned	 partition;
+	bool		 is_tied;
 	size_t		 count;
 	size_t		 ends[ERRAND_COMMANDS];	/* in the bytes of all */
 	struct reply	*replies[ERRAND_COMMANDS];
@@ -536,7 +538,9 @@ struct errand {
 	/* Of errand.c. */
 	struct node	*node;		/* held */
 	struct batch	*batch;
-	bool		 is_asking;
+	size_t		 done;		/* commands that are answered */
+	size_t		 sent;		/* of the batch */
+	bool		 is_asking;	/* for the first of them */
 	bool		 is_pending;
 };
 

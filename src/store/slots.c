@@ -60,8 +60,10 @@ static int
 set_place(struct url *url, struct span host, struct span port,
     struct fail *fail)
 {
+	const struct url asked = *url;
+
 	if (host.len == 0 || span_is(host, SPAN("?")))
-		host = span_str(url->host);
+		host = span_str(asked.host);
 	return url_set_host(url, host, port, fail);
 }
 

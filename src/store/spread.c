@@ -16,6 +16,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/xalloc.h"
@@ -120,6 +121,7 @@ add_errand(struct spread *s, struct errand *e, const struct job *job,
 	apply_get_sha(s->script, sha);
 	apply_add_call(&s->commands, sha, job, from, end);
 	e->partition = job->partition;
+	e->is_tied = false;
 	e->count = 1;
 	e->ends[0] = s->commands.len;
 }
@@ -369,6 +371,7 @@ wait_everywhere(struct spread *s, const bool *touched,
 		add_errand(s, &s->errands[n], &job, 0, 0);
 		apply_add_wait(&s->commands, wait);
 		s->errands[n].ends[s->errands[n].count++] = s->commands.len;
+		s->errands[n].is_tied = true;
 		n++;
 	}
 	run_errands(s, n);
