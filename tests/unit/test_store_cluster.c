@@ -353,7 +353,6 @@ test_apply(void)
 	CHECK(memcmp(told, from, sizeof(told)) == 0);
 	p.end_id = NULL;
 	/* Somebody who can't be merged with; everybody else before is. */
-	(void)SERVER_ASK(&nodes[0], "CONFIG", "SET", "maxmemory", "0");
 	for (uint32_t i = 0; i < PERSONS; i++) {
 		events[i].at_ms += 1000000;
 		seqs[i] += 1000;
@@ -383,6 +382,34 @@ test_apply(void)
 	CHECK_STR(SERVER_ASK(&nodes[0], "DBSIZE"), "0");
 	(void)SERVER_ASK(&nodes[1], "FLUSHALL");
 	store_close(&store);
+}
+
+/* One node that may evict keys is one too many. */
+static void
+test_policy(void)
+{
+	struct store_options options = { .url = "redis://c",
+	    .cluster = places[1], .timeout_ms = 5000 };
+	struct store *store = NULL;
+	struct fail fail;
+
+	(void)SERVER_ASK(&nodes[0], "CONFIG", "SET", "maxmemory-policy",
+	    "allkeys-lru");
+	CHECK_INT(store_open(&options, &store, &fail), -1);
+	CHECK_INT(fail.class, FAIL_SETUP);
+	CHECK(strstr(fail.text, "may evict keys") != NULL);
+	CHECK(strstr(fail.text, places[0]) != NULL);
+	(void)SERVER_ASK(&nodes[0], "CONFIG", "SET", "maxmemory-policy",
+	    "noeviction");
+	options.cluster = "127.0.0.1:1";
+	options.timeout_ms = 200;
+	CHECK_INT(store_open(&options, &store, &fail), 0);
+	CHECK(strstr(fail.text, "127.0.0.1:1: connect: ") != NULL);
+	CHECK(!store_is_reachable(store));
+	store_close(&store);
+	options.url = "unix:/x";
+	CHECK_INT(store_open(&options, &store, &fail), -1);
+	CHECK_INT(fail.class, FAIL_SETUP);
 }
 
 /* Of a mark each person has the partition's own. */
@@ -519,6 +546,7 @@ static const struct check_test tests[] = {
 	{ "redirects", test_redirects },
 	{ "map", test_map },
 	{ "apply", test_apply },
+	{ "policy", test_policy },
 	{ "since", test_since },
 	{ "threads", test_threads },
 };
