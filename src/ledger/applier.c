@@ -183,15 +183,16 @@ applier_mend_cursor(const char *directory, struct fail *fail)
 int
 applier_backlog(const char *directory, uint64_t *entries, struct fail *fail)
 {
-	const struct applier a = { .options = { .directory = directory } };
 	unsigned char chain[JOURNAL_CHAIN_BYTES];
-	uint64_t end = 0, seq;
+	struct applied cursor;
+	uint64_t end = 0;
 
-	/* The cursor first: it never passes an end that is read later. */
-	if (read_cursor(&a, &seq, fail) == -1 ||
+	/* The cursor first: it never passes an end that is read later.  Of a
+	 * cluster the first line will do, too. */
+	if (read_cursor(directory, 1, &cursor, fail) == -1 ||
 	    journal_head(directory, "ledger", &end, chain, fail) == -1)
 		return -1;
-	*entries = end > seq ? end - seq : 0;
+	*entries = end > cursor.through ? end - cursor.through : 0;
 	return 0;
 }
 

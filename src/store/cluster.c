@@ -85,6 +85,7 @@ struct cluster {
 	bool		 opened;
 	bool		 stop;
 	bool		 first_ended;
+	struct store_stats gone;	/* of links that have ended */
 };
 
 struct link *
@@ -263,6 +264,16 @@ cluster_doubt(struct cluster *c)
 	(void)pthread_mutex_unlock(&c->lock);
 }
 
+void
+cluster_stats_sum(struct cluster *c, struct store_stats *sum)
+{
+	(void)pthread_mutex_lock(&c->lock);
+	stats_add_sum(&c->gone, sum);
+	for (size_t i = 0; i < c->count; i++)
+		link_stats_sum(c->nodes[i]->link, sum);
+	(void)pthread_mutex_unlock(&c->lock);
+}
+
 /* Ends the links that nobody needs any more.  Returns one at a time. */
 static struct node *
 take_idle(struct cluster *c)
@@ -279,6 +290,7 @@ take_idle(struct cluster *c)
 			continue;
 		idle = node;
 		c->nodes[i] = c->nodes[--c->count];
+		link_stats_sum(node->link, &c->gone);
 	}
 	(void)pthread_mutex_unlock(&c->lock);
 	return idle;

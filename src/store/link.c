@@ -373,12 +373,20 @@ finish_check(struct link *link)
 	return demoted ? -1 : rc;
 }
 
-/* A script that Redis does not know yet is sent again, and no failure. */
+/* What is sent again is no failure: a script that Redis does not know yet, and
+ * in a cluster what is for another node or another moment. */
 static void
 note_error(struct link *link, const struct reply *reply)
 {
-	if (reply->type == REPLY_ERROR && !reply_is_error(reply, "NOSCRIPT"))
-		stats_count_failure(&link->stats, STORE_FAILURE_ERROR);
+	static const char *const again[] = { "NOSCRIPT", "MOVED", "ASK",
+	    "TRYAGAIN" };
+
+	if (reply->type != REPLY_ERROR)
+		return;
+	for (size_t i = 0; i < sizeof(again) / sizeof(again[0]); i++)
+		if (reply_is_error(reply, again[i]))
+			return;
+	stats_count_failure(&link->stats, STORE_FAILURE_ERROR);
 }
 
 /*

@@ -312,6 +312,8 @@ void	stats_count_failed_fast(struct stats *stats);
 void	stats_count_answer(struct stats *stats, int64_t us);
 /* Adds to *sum; of averages the larger stays. */
 void	stats_sum(const struct stats *stats, struct store_stats *sum);
+/* The counters of what has ended, without its average. */
+void	stats_add_sum(const struct store_stats *part, struct store_stats *sum);
 
 /*
  * link.c: the connection that all threads share.
@@ -501,6 +503,7 @@ int	cluster_open(const struct store_options *options,
 void	cluster_close(struct cluster **cluster);
 /* Are all partitions served? */
 bool	cluster_is_up(struct cluster *cluster);
+void	cluster_stats_sum(struct cluster *cluster, struct store_stats *sum);
 /* Who has this partition; NULL with FAIL_TEMP: nobody. */
 struct node *cluster_hold(struct cluster *cluster, unsigned partition,
 	    struct fail *fail);

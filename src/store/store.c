@@ -130,7 +130,10 @@ store_is_reachable(struct store *store)
 void
 store_stats_sum(struct store *store, struct store_stats *sum)
 {
-	link_stats_sum(store->link, sum);
+	if (store->cluster != NULL)
+		cluster_stats_sum(store->cluster, sum);
+	else
+		link_stats_sum(store->link, sum);
 	if (store->replica != NULL)
 		link_stats_sum(replica_link(store->replica), sum);
 }
