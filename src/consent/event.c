@@ -73,6 +73,13 @@ event_kind_has_person(enum event_kind kind)
 }
 
 bool
+event_kind_is_opt_out(enum event_kind kind)
+{
+	return kind == EVENT_WITHDRAW || kind == EVENT_OBJECT ||
+	    kind == EVENT_ERASE || kind == EVENT_RESTRICT;
+}
+
+bool
 list_name_is_valid(struct span name)
 {
 	if (name.len == 0 || name.len > LIST_NAME_MAX || name.p[0] == '-')

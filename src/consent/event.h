@@ -68,6 +68,8 @@ int	event_kind_parse(struct span name, enum event_kind *out)
 /* May an event of this kind name a list / go without one? */
 bool	event_kind_has_list(enum event_kind kind);
 bool	event_kind_has_person(enum event_kind kind);
+/* Does it only take away? */
+bool	event_kind_is_opt_out(enum event_kind kind);
 
 /* [a-z0-9][a-z0-9-]{0,31} */
 bool	list_name_is_valid(struct span name);

@@ -20,9 +20,13 @@
 #include "base/file.h"
 #include "base/xalloc.h"
 #include "journal/journal.h"
+#include "ledger/applied.h"
 #include "ledger/identity.h"
 
-#define BATCH		512	/* events applied between two steps */
+/* Events applied between two steps; so many more in a cluster, where they are
+ * spread over its partitions. */
+#define BATCH		512
+#define BATCH_CLUSTER	4096
 /* Between two notes of how far it is, each of which waits for Redis and the
  * disk.  What is applied twice after a crash does no harm. */
 #define NOTE_MS		500
@@ -35,7 +39,10 @@ struct source {
 	char		 id[2 * LEDGER_ID_BYTES + 1];	/* "": no entry yet */
 	struct journal_reader *reader;
 	uint64_t	 done;		/* the last entry that we applied */
-	uint64_t	 in_redis;	/* what the cursor there is now */
+	/* Of each partition: the last event that is applied, and what the
+	 * cursor in Redis is now. */
+	uint64_t	 seqs[STORE_PARTITIONS_MAX];
+	uint64_t	 in_redis[STORE_PARTITIONS_MAX];
 	bool		 rebuilding;	/* with a cursor of its own */
 	bool		 stuck;		/* an event before `done' is missing */
 	bool		 lost;		/* Redis was not where we left it */
@@ -45,9 +52,11 @@ struct applier {
 	struct applier_options options;
 	int		 lock_fd;
 	struct source	 own;
-	uint64_t	 cursor;	/* as last read or written */
+	struct applied	 cursor;	/* as last read or written */
+	unsigned	 partitions;
 	size_t		 unreadable;
-	struct event	*events;	/* BATCH of them */
+	size_t		 batch;
+	struct event	*events;	/* so many */
 	uint64_t	*seqs;		/* and their numbers */
 
 	/* While the own ledger is stuck: the cursor stays before the event that
@@ -87,8 +96,10 @@ applier_open(const struct applier_options *options, struct applier **out,
 	int rc = 0;
 
 	a->options = *options;
-	a->events = xcalloc(BATCH, sizeof(*a->events));
-	a->seqs = xcalloc(BATCH, sizeof(*a->seqs));
+	a->partitions = store_partitions(options->store);
+	a->batch = a->partitions > 1 ? BATCH_CLUSTER : BATCH;
+	a->events = xcalloc(a->batch, sizeof(*a->events));
+	a->seqs = xcalloc(a->batch, sizeof(*a->seqs));
 	a->own.directory = options->directory;
 	path_in_ledger(a, &path, ".applied.lock");
 	a->lock_fd = open(buf_get(&path), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
@@ -121,67 +132,67 @@ applier_close(struct applier **applier)
 	free(a);
 }
 
+/* What can't be read is taken as nothing: applying all again does no harm. */
 static int
-read_cursor(const struct applier *a, uint64_t *seq, struct fail *fail)
+read_cursor(const char *directory, unsigned partitions, struct applied *out,
+    struct fail *fail)
 {
-	struct buf path = BUF_INIT(8192), text = BUF_INIT(64);
-	int rc = 0;
+	int rc = applied_read(directory, partitions, out, fail);
 
-	*seq = 0;
-	path_in_ledger(a, &path, ".applied");
-	if (access(buf_get(&path), F_OK) == 0 || errno != ENOENT) {
-		rc = file_read(buf_get(&path), &text, fail);
-		/* What can't be read is taken as nothing: applying all again
-		 * does no harm. */
-		if (rc == 0 && span_to_u64(span_trim(buf_span(&text)),
-		    seq) == -1)
-			*seq = 0;
-	}
-	buf_fini(&path);
-	buf_fini(&text);
-	return rc;
+	return rc == -1 && fail->class != FAIL_INPUT ? -1 : 0;
 }
 
-static int
-write_cursor(const struct applier *a, uint64_t seq, struct fail *fail)
+static bool
+cut_cursor(struct applied *cursor, uint64_t end)
 {
-	struct buf path = BUF_INIT(8192), text = BUF_INIT(64);
-	int rc;
+	bool cut = cursor->through > end;
 
-	path_in_ledger(a, &path, ".applied");
-	buf_addf(&text, "%" PRIu64 "\n", seq);
-	rc = file_replace(buf_get(&path), buf_span(&text), 0640, fail);
-	buf_fini(&path);
-	buf_fini(&text);
-	return rc;
+	if (cut)
+		cursor->through = end;
+	for (unsigned i = 0; i < cursor->partitions; i++)
+		if (cursor->seqs[i] > end) {
+			cursor->seqs[i] = end;
+			cut = true;
+		}
+	return cut;
 }
 
 int
 applier_mend_cursor(const char *directory, struct fail *fail)
 {
-	const struct applier a = { .options = { .directory = directory } };
 	unsigned char chain[JOURNAL_CHAIN_BYTES];
-	uint64_t end = 0, seq;
+	struct applied cursor;
+	uint64_t end = 0;
 
 	/* The end first: who appends meanwhile moves the cursor later. */
 	if (journal_head(directory, "ledger", &end, chain, fail) == -1 ||
-	    read_cursor(&a, &seq, fail) == -1)
+	    read_cursor(directory, STORE_PARTITIONS_MAX, &cursor, fail) == -1)
 		return -1;
-	return seq > end ? write_cursor(&a, end, fail) : 0;
+	if (cut_cursor(&cursor, end))
+		return applied_write(directory, &cursor, fail);
+	/* It has none where the file is not a cluster's. */
+	for (unsigned i = 0; i < cursor.partitions; i++)
+		if (cursor.seqs[i] > 0)
+			return 0;
+	if (read_cursor(directory, 1, &cursor, fail) == -1)
+		return -1;
+	return cut_cursor(&cursor, end) ?
+	    applied_write(directory, &cursor, fail) : 0;
 }
 
 int
 applier_backlog(const char *directory, uint64_t *entries, struct fail *fail)
 {
-	const struct applier a = { .options = { .directory = directory } };
 	unsigned char chain[JOURNAL_CHAIN_BYTES];
-	uint64_t end = 0, seq;
+	struct applied cursor;
+	uint64_t end = 0;
 
-	/* The cursor first: it never passes an end that is read later. */
-	if (read_cursor(&a, &seq, fail) == -1 ||
+	/* The cursor first: it never passes an end that is read later.  Of a
+	 * cluster the first line will do, too. */
+	if (read_cursor(directory, 1, &cursor, fail) == -1 ||
 	    journal_head(directory, "ledger", &end, chain, fail) == -1)
 		return -1;
-	*entries = end > seq ? end - seq : 0;
+	*entries = end > cursor.through ? end - cursor.through : 0;
 	return 0;
 }
 
@@ -209,18 +220,26 @@ static int
 begin_anew(struct applier *a, struct source *source, uint64_t seq,
     struct fail *fail)
 {
+	const struct applied nothing = { .partitions = a->partitions };
+
 	warn(a, "ledger entry %" PRIu64 " is another than the one that was "
 	    "applied (a full disk, or an older ledger was put back): applying "
 	    "the ledger again", seq);
 	journal_reader_close(&source->reader);
 	source->lost = true;
-	if (write_cursor(a, 0, fail) == -1)
+	if (applied_write(a->options.directory, &nothing, fail) == -1)
 		return -1;
 	return fail_set(fail, FAIL_TEMP, "the ledger's end is another");
 }
 
+static unsigned
+partition_of(const struct applier *a, const struct event *event)
+{
+	return store_partition_of(&event->subject, a->partitions);
+}
+
 /*
- * Reads up to BATCH events behind the last one.  *seq is the last entry that
+ * Reads up to a batch of events behind the last one.  *seq is the last entry that
  * was read.  Returns how many, -1 with *fail.
  */
 static ptrdiff_t
@@ -231,7 +250,7 @@ read_batch(struct applier *a, struct source *source, uint64_t skip,
 	size_t n = 0;
 	int rc;
 
-	while (n < BATCH) {
+	while (n < a->batch) {
 		rc = journal_reader_next(source->reader, &entry, fail);
 		if (rc == 0)
 			break;
@@ -247,8 +266,11 @@ read_batch(struct applier *a, struct source *source, uint64_t skip,
 			return begin_anew(a, source, entry.seq, fail);
 		*seq = entry.seq;
 		a->seqs[n] = entry.seq;
-		if (entry.seq > skip)
-			n += (size_t)event_of(a, &entry, &a->events[n]);
+		/* Of another partition it may be applied already. */
+		if (entry.seq > skip &&
+		    event_of(a, &entry, &a->events[n]) == 1 && entry.seq >
+		    source->seqs[partition_of(a, &a->events[n])])
+			n++;
 	}
 	/* What a power cut takes away must not have been applied: its number is
 	 * that of another event then, which would be taken for applied. */
@@ -278,14 +300,14 @@ identify(struct source *source, struct fail *fail)
 
 /* How far Redis has this ledger. */
 static int
-redis_cursor(const struct applier *a, struct source *source, uint64_t *seq,
+redis_cursor(const struct applier *a, struct source *source,
     struct fail *fail)
 {
-	*seq = 0;
+	memset(source->in_redis, 0, sizeof(source->in_redis));
 	if (identify(source, fail) == -1)
 		return -1;
-	return source->id[0] == '\0' ? 0 :
-	    store_cursor_get(a->options.store, source->id, seq, fail);
+	return source->id[0] == '\0' ? 0 : store_cursor_get(a->options.store,
+	    source->id, source->in_redis, fail);
 }
 
 /* The name of the cursor of a rebuild that is under way. */
@@ -299,12 +321,16 @@ rebuild_id(const struct source *source, char id[LEDGER_ID_ROOM])
 static int
 keep_cursor(struct applier *a, struct source *source, struct fail *fail)
 {
+	struct applied cursor = { .partitions = a->partitions,
+	    .through = source->done };
+
 	if (source->stuck || source->rebuilding || source != &a->own ||
-	    source->done <= a->cursor)
+	    source->done <= a->cursor.through)
 		return 0;
-	if (write_cursor(a, source->done, fail) == -1)
+	memcpy(cursor.seqs, source->seqs, sizeof(cursor.seqs));
+	if (applied_write(a->options.directory, &cursor, fail) == -1)
 		return fail_prefix(fail, "Redis has it, which can't be noted");
-	a->cursor = source->done;
+	a->cursor = cursor;
 	return 0;
 }
 
@@ -318,7 +344,7 @@ note_stuck(struct applier *a, struct source *source, const struct fail *fail)
 		    fail->text);
 		a->stuck_fail = *fail;
 		a->stuck_fail.class = FAIL_TEMP;
-		a->stuck_cursor = a->cursor;
+		a->stuck_cursor = a->cursor.through;
 		a->stuck_since_ms = clock_monotonic_ms();
 	}
 	source->stuck = true;
@@ -346,8 +372,6 @@ apply_batch(struct applier *a, struct source *source, size_t n, uint64_t seq,
 	while (at < n || (at == 0 && !source->stuck)) {
 		rc = store_apply_from(a->options.store, a->events + at, n - at,
 		    source->stuck ? NULL : &progress, &applied, fail);
-		if (!source->stuck)
-			source->in_redis = progress.from;
 		source->lost = progress.lost;
 		if (rc == 0)
 			return 0;
@@ -369,6 +393,18 @@ is_stopped(const struct applier *a)
 	    a->options.is_stopped(a->options.context);
 }
 
+/* All up to entry seq is applied, the first n events among it. */
+static void
+note_done(const struct applier *a, struct source *source, size_t n,
+    uint64_t seq)
+{
+	source->done = seq;
+	for (size_t i = 0; i < n; i++)
+		source->seqs[partition_of(a, &a->events[i])] = a->seqs[i];
+	if (a->partitions == 1)
+		source->seqs[0] = seq;
+}
+
 /* Applies the next batch.  Returns 1, 0 at the ledger's end, or -1. */
 static int
 apply_next(struct applier *a, struct source *source, uint64_t from,
@@ -386,7 +422,7 @@ apply_next(struct applier *a, struct source *source, uint64_t from,
 		journal_reader_close(&source->reader);
 		return -1;
 	}
-	source->done = seq;
+	note_done(a, source, (size_t)n, seq);
 	*applied += (size_t)n;
 	return 1;
 }
@@ -436,7 +472,7 @@ static bool
 may_skip(const struct applier *a)
 {
 	return a->own.stuck && a->own.reader != NULL &&
-	    a->cursor == a->stuck_cursor &&
+	    a->cursor.through == a->stuck_cursor &&
 	    clock_monotonic_ms() - a->stuck_since_ms < STUCK_MS;
 }
 
@@ -448,21 +484,21 @@ may_skip(const struct applier *a)
 static int
 find_start(struct applier *a, struct fail *fail)
 {
-	uint64_t seq;
+	uint64_t had;
 
-	if (read_cursor(a, &a->cursor, fail) == -1 ||
-	    redis_cursor(a, &a->own, &seq, fail) == -1)
+	if (read_cursor(a->options.directory, a->partitions, &a->cursor,
+	    fail) == -1 || redis_cursor(a, &a->own, fail) == -1)
 		return -1;
-	a->own.in_redis = seq;
-	if (seq >= a->cursor)
-		return 0;
-	if (a->cursor > 0)
+	had = a->cursor.through;
+	if (applied_lower(&a->cursor, a->own.in_redis)) {
 		warn(a, "Redis has lost what it confirmed (it has entry %"
 		    PRIu64 " of %" PRIu64 "): applying the ledger again",
-		    seq, a->cursor);
-	if (write_cursor(a, seq, fail) == -1)
-		return -1;
-	a->cursor = seq;
+		    a->cursor.through, had);
+		if (applied_write(a->options.directory, &a->cursor, fail) ==
+		    -1)
+			return -1;
+	}
+	memcpy(a->own.seqs, a->cursor.seqs, sizeof(a->own.seqs));
 	return 0;
 }
 
@@ -475,13 +511,13 @@ apply_own(struct applier *a, struct fail *fail)
 	/* A cursor that went back: somebody wants a repetition.  When it has
 	 * moved while we are stuck, somebody else got further. */
 	if (a->own.reader != NULL && (a->own.stuck ||
-	    a->cursor < a->own.done) && !may_skip(a))
+	    a->cursor.through < a->own.done) && !may_skip(a))
 		journal_reader_close(&a->own.reader);
 	if (a->own.reader == NULL) {
-		a->own.done = a->cursor;
+		a->own.done = a->cursor.through;
 		a->own.stuck = false;
 	}
-	return apply_from(a, &a->own, a->cursor, NULL, NULL, fail);
+	return apply_from(a, &a->own, a->cursor.through, NULL, NULL, fail);
 }
 
 int
@@ -506,11 +542,14 @@ applier_apply(struct applier *a, struct fail *fail)
  * that one that was flushed since knows nothing. */
 static int
 rebuild_start(const struct applier *a, struct source *source,
-    bool from_start, uint64_t *from, struct fail *fail)
+    bool from_start, struct fail *fail)
 {
 	char id[LEDGER_ID_ROOM];
+	uint64_t last = 0;
 
-	*from = 0;
+	source->done = 0;
+	memset(source->in_redis, 0, sizeof(source->in_redis));
+	memset(source->seqs, 0, sizeof(source->seqs));
 	if (identify(source, fail) == -1)
 		return -1;
 	if (source->id[0] == '\0')
@@ -518,11 +557,19 @@ rebuild_start(const struct applier *a, struct source *source,
 	rebuild_id(source, id);
 	if (from_start)
 		return store_cursor_set(a->options.store, id, 0, fail);
-	if (store_cursor_get(a->options.store, id, from, fail) == -1)
+	if (store_cursor_get(a->options.store, id, source->in_redis, fail) ==
+	    -1)
 		return -1;
-	if (*from > 0)
+	memcpy(source->seqs, source->in_redis, sizeof(source->seqs));
+	for (unsigned i = 0; i < a->partitions; i++)
+		if (source->seqs[i] > last)
+			last = source->seqs[i];
+	if (last > 0)
 		warn(a, "%s: going on behind entry %" PRIu64 ", where the "
-		    "last run was interrupted", source->directory, *from);
+		    "last run was interrupted", source->directory, last);
+	/* Partitions are not equally far, so each is read from the start. */
+	if (a->partitions == 1)
+		source->done = last;
 	return 0;
 }
 
@@ -534,7 +581,7 @@ finish_rebuild(struct applier *a, struct source *source, struct fail *fail)
 	char id[LEDGER_ID_ROOM];
 	struct store_progress progress = { .id = id,
 	    .from = source->in_redis, .to = source->done,
-	    .end_id = source->id, .end_to = source->done };
+	    .end_id = source->id, .end_to = source->seqs };
 
 	if (identify(source, fail) == -1)
 		return -1;
@@ -552,15 +599,26 @@ finish_rebuild(struct applier *a, struct source *source, struct fail *fail)
 static bool
 is_further(const struct applier *a, struct source *source)
 {
+	uint64_t seqs[STORE_PARTITIONS_MAX];
 	char id[LEDGER_ID_ROOM];
+	bool further = false;
 	struct fail unused;
-	uint64_t seq;
 
 	rebuild_id(source, id);
-	if (!source->lost || store_cursor_get(a->options.store, id, &seq,
-	    &unused) == -1 || seq <= source->in_redis)
+	if (!source->lost || store_cursor_get(a->options.store, id, seqs,
+	    &unused) == -1)
 		return false;
-	source->done = source->in_redis = seq;
+	for (unsigned i = 0; i < a->partitions; i++) {
+		if (seqs[i] < source->in_redis[i])
+			return false;
+		further |= seqs[i] > source->in_redis[i];
+	}
+	if (!further)
+		return false;
+	memcpy(source->in_redis, seqs, sizeof(*seqs) * a->partitions);
+	memcpy(source->seqs, seqs, sizeof(*seqs) * a->partitions);
+	if (a->partitions == 1)
+		source->done = seqs[0];
 	return true;
 }
 
@@ -569,15 +627,12 @@ rebuild_from(struct applier *a, struct source *source, bool from_start,
     void (*progress)(size_t events, void *context), void *context,
     struct fail *fail)
 {
-	uint64_t from;
 	int rc;
 
-	if (rebuild_start(a, source, from_start, &from, fail) == -1)
+	if (rebuild_start(a, source, from_start, fail) == -1)
 		return -1;
 	source->rebuilding = true;
 	source->stuck = false;
-	source->done = from;
-	source->in_redis = from;
 	do
 		rc = apply_from(a, source, source->done, progress, context,
 		    fail);
@@ -605,7 +660,8 @@ applier_rebuild(struct applier *a, const char *directory, bool from_start,
 		return fail_errno(fail, FAIL_TEMP, errno, "%s/.applied.lock",
 		    a->options.directory);
 	journal_reader_close(&a->own.reader);
-	rc = read_cursor(a, &a->cursor, fail);
+	rc = read_cursor(a->options.directory, a->partitions, &a->cursor,
+	    fail);
 	if (rc == 0)
 		rc = rebuild_from(a, directory == NULL ? &a->own : &other,
 		    from_start, progress, context, fail);

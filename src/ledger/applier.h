@@ -3,12 +3,13 @@
  * SPDX-License-Identifier: BSD-2-Clause
  *
  * The ledger is the truth, Redis follows.  The file `.applied' in the ledger's
- * directory holds the sequence number up to which Redis has confirmed
- * everything without a gap (decimal, one line); whoever writes applies what
+ * directory (applied.h) holds the sequence number up to which Redis has
+ * confirmed everything without a gap; whoever writes applies what
  * lies behind it, whoever wrote that.  Redis holds the same number, so that a
  * Redis that lost what it had confirmed (flushed, restored from an old dump,
  * failed over) says so itself, and gets it again; it moves there together with
- * the events, in one script.  Processes take turns under a
+ * the events, in one script.  In a cluster there is a number for each partition,
+ * and only those that are lost are applied again.  Processes take turns under a
  * lock, and merging is idempotent, so a crash anywhere costs a repetition and
  * no more.
  *

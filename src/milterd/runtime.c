@@ -93,6 +93,7 @@ open_store(const struct settings *settings, struct pooled_store **out,
 		.key = settings->redis.key,
 		.sentinels = settings->redis.sentinel.hosts,
 		.master = settings->redis.sentinel.master,
+		.cluster = settings->redis.cluster,
 		.read_from = settings->redis.read_from,
 		.read_within_ms = settings->redis.read_within_ms,
 		.timeout_ms = settings->redis.timeout_ms,
@@ -133,10 +134,14 @@ snapshot_new(struct runtime *runtime, struct settings *settings,
 
 /* Of the thread that follows the ledger. */
 static int
-ask_cursor(const char *id, uint64_t *seq, void *context, struct fail *fail)
+ask_cursor(const char *id, unsigned *partitions, uint64_t *seqs,
+    void *context, struct fail *fail)
 {
 	struct snapshot *snapshot = runtime_get(context);
-	int rc = store_cursor_get(snapshot->store, id, seq, fail);
+	int rc = id == NULL ? -1 : store_cursor_get(snapshot->store, id, seqs,
+	    fail);
+
+	*partitions = store_partitions(snapshot->store);
 
 	snapshot_put(&snapshot);
 	return rc;
@@ -268,6 +273,7 @@ same_redis(const struct settings *a, const struct settings *b)
 	    same_text(a->redis.key, b->redis.key) &&
 	    same_text(a->redis.sentinel.hosts, b->redis.sentinel.hosts) &&
 	    same_text(a->redis.sentinel.master, b->redis.sentinel.master) &&
+	    same_text(a->redis.cluster, b->redis.cluster) &&
 	    same_text(a->redis.read_from, b->redis.read_from) &&
 	    a->redis.read_within_ms == b->redis.read_within_ms &&
 	    a->redis.timeout_ms == b->redis.timeout_ms;
@@ -378,23 +384,53 @@ runtime_reload(struct runtime *runtime)
 		snapshot_put(&(struct snapshot *){ &old->public });
 }
 
-/* A replica may lack what the primary has confirmed: then it has to have at
- * least all that is not on top any more. */
+/* May who answers look-ups lack what the one has confirmed who was written to?
+ * A replica may, and in a cluster one that was a replica a moment ago. */
+static bool
+may_lag(const struct settings *settings)
+{
+	return settings->redis.read_from != NULL ||
+	    settings->redis.cluster != NULL;
+}
+
+/* Then it has to have at least all that is not on top any more. */
+static int
+ask_since(struct runtime *runtime, const struct snapshot *snapshot,
+    const struct subject *subjects, size_t n, const char *list,
+    struct record *out, int *results, uint64_t *seqs, struct fail *fail)
+{
+	char id[UNAPPLIED_ID_BYTES];
+	const struct store_mark mark = { .id = id, .seqs = seqs };
+
+	if (unapplied_forgotten(runtime->unapplied,
+	    store_partitions(snapshot->store), subjects, n, id, seqs, fail) ==
+	    -1) {
+		for (size_t i = 0; i < n; i++)
+			results[i] = -1;
+		return -1;
+	}
+	return store_lookup_since(snapshot->store, id[0] != '\0' ? &mark :
+	    NULL, subjects, n, list, out, results, fail);
+}
+
 static int
 ask_store(struct runtime *runtime, const struct snapshot *snapshot,
     const struct subject *subjects, size_t n, const char *list,
     struct record *out, int *results, struct fail *fail)
 {
-	char id[UNAPPLIED_ID_BYTES];
-	struct store_mark mark = { .id = id };
-	bool wanted = false;
+	uint64_t one, *seqs = &one;
+	int rc;
 
-	if (snapshot->settings->redis.read_from != NULL) {
-		unapplied_forgotten(runtime->unapplied, id, &mark.seq);
-		wanted = id[0] != '\0';
-	}
-	return store_lookup_since(snapshot->store, wanted ? &mark : NULL,
-	    subjects, n, list, out, results, fail);
+	if (!may_lag(snapshot->settings))
+		return store_lookup_many(snapshot->store, subjects, n, list,
+		    out, results, fail);
+	if (n > 1)
+		seqs = xcalloc(n, sizeof(*seqs));
+	rc = ask_since(runtime, snapshot, subjects, n, list, out, results,
+	    seqs, fail);
+	if (n > 1)
+		free(seqs);
+	return rc;
 }
 
 int
@@ -406,7 +442,7 @@ runtime_lookup(struct runtime *runtime, const struct snapshot *snapshot,
 	struct fail later;
 	int rc, known = 0;
 
-	if (snapshot->settings->redis.read_from != NULL &&
+	if (may_lag(snapshot->settings) &&
 	    unapplied_catch_up(runtime->unapplied, fail) == -1) {
 		for (size_t i = 0; i < n; i++)
 			results[i] = -1;

@@ -18,10 +18,10 @@
 #include <unistd.h>
 
 #include "base/codec.h"
-#include "base/file.h"
 #include "base/log.h"
 #include "base/xalloc.h"
 #include "journal/journal.h"
+#include "ledger/applied.h"
 
 #define POLL_MS		300
 #define UNAPPLIED_MAX	100000	/* events kept; beyond, nothing is trusted */
@@ -37,10 +37,9 @@ struct waiting {
 struct unapplied {
 	struct unapplied_options options;
 	char		*ledger;
-	char		*cursor_path;
 
 	/* Of the thread alone. */
-	uint64_t	 in_redis;	/* as it said last */
+	uint64_t	 in_redis[STORE_PARTITIONS_MAX]; /* as it said last */
 
 	/* Is it worth to take the lock?  Set as soon as it may be, and taken
 	 * back only by who has looked at all. */
@@ -49,8 +48,9 @@ struct unapplied {
 	pthread_rwlock_t lock;		/* for all below */
 	struct journal_reader *reader;
 	char		 id[UNAPPLIED_ID_BYTES];	/* "": no entry yet */
-	uint64_t	 confirmed;	/* what is kept lies behind it */
-	uint64_t	 peak;		/* the highest that .applied has been */
+	struct applied	 confirmed;	/* what is kept lies behind it */
+	/* The highest that .applied has been, of each partition. */
+	uint64_t	 peaks[STORE_PARTITIONS_MAX];
 	uint64_t	 last;		/* the entry that was read last */
 	struct waiting	*events;
 	size_t		 room;
@@ -78,45 +78,43 @@ identify(struct unapplied *u, struct fail *fail)
 	return found;
 }
 
-/* Without an answer the last one stands: nothing can be looked up either. */
-static void
+/* Without an answer the last one stands: nothing can be looked up either.
+ * Returns how many partitions there are. */
+static unsigned
 ask_redis(struct unapplied *u)
 {
+	uint64_t seqs[STORE_PARTITIONS_MAX];
 	struct fail unused;
-	uint64_t seq;
+	unsigned partitions;
+	const char *id = identify(u, &unused) ? u->id : NULL;
+	int rc = u->options.ask(id, &partitions, seqs, u->options.context,
+	    &unused);
 
-	if (identify(u, &unused) && u->options.ask(u->id, &seq,
-	    u->options.context, &unused) == 0)
-		u->in_redis = seq;
+	/* Another store: of that nothing is known yet. */
+	if (partitions != u->confirmed.partitions)
+		memset(u->in_redis, 0xff, sizeof(u->in_redis));
+	if (rc == 0)
+		memcpy(u->in_redis, seqs, partitions * sizeof(*seqs));
+	return partitions;
 }
 
-/* 0 when the file is not there: then nothing is confirmed. */
-static int
-read_cursor(const struct unapplied *u, uint64_t *seq, struct fail *fail)
+static unsigned
+partition_of(const struct unapplied *u, const struct subject *subject)
 {
-	struct buf text = BUF_INIT(64);
-	int rc = 0;
-
-	*seq = 0;
-	if (access(u->cursor_path, F_OK) == -1 && errno == ENOENT)
-		return 0;
-	if (file_read(u->cursor_path, &text, fail) == -1)
-		rc = -1;
-	else if (span_to_u64(span_trim(buf_span(&text)), seq) == -1)
-		rc = fail_set(fail, FAIL_SETUP, "%s holds no number",
-		    u->cursor_path);
-	buf_fini(&text);
-	return rc;
+	return store_partition_of(subject, u->confirmed.partitions);
 }
 
 static void
-forget_confirmed(struct unapplied *u, uint64_t confirmed)
+forget_confirmed(struct unapplied *u)
 {
 	size_t kept = 0;
 
-	for (size_t i = 0; i < u->count; i++)
-		if (u->events[i].seq > confirmed)
-			u->events[kept++] = u->events[i];
+	for (size_t i = 0; i < u->count; i++) {
+		struct waiting *w = &u->events[i];
+
+		if (w->seq > u->confirmed.seqs[partition_of(u, &w->subject)])
+			u->events[kept++] = *w;
+	}
 	u->count = kept;
 }
 
@@ -138,14 +136,6 @@ keep_event(struct unapplied *u, uint64_t seq, const struct event *event)
 	atomic_store(&u->waits, true);
 }
 
-/* Does it only take away? */
-static bool
-is_opt_out(enum event_kind kind)
-{
-	return kind == EVENT_WITHDRAW || kind == EVENT_OBJECT ||
-	    kind == EVENT_ERASE || kind == EVENT_RESTRICT;
-}
-
 /* A line that can't be read is passed over: consentctl reports it, and one
  * bad line must not stop all mail. */
 static void
@@ -153,11 +143,15 @@ take_entry(struct unapplied *u, const struct journal_entry *entry)
 {
 	struct event event;
 	struct fail fail;
+	unsigned p;
 
 	if (entry->blanked || !span_is(entry->type, SPAN("event")))
 		return;
 	if (event_read(entry->object, &event, &fail) == 0) {
-		if (entry->seq > u->peak || is_opt_out(event.kind))
+		p = partition_of(u, &event.subject);
+		if (entry->seq > u->confirmed.seqs[p] &&
+		    (entry->seq > u->peaks[p] ||
+		    event_kind_is_opt_out(event.kind)))
 			keep_event(u, entry->seq, &event);
 	} else
 		log_warn("ledger entry %llu can't be read: %s",
@@ -180,9 +174,9 @@ open_reader(struct unapplied *u, struct fail *fail)
 {
 	if (u->reader != NULL)
 		return 0;
-	u->last = u->confirmed;
-	return journal_reader_open(u->ledger, "ledger", u->confirmed + 1,
-	    &u->reader, fail);
+	u->last = u->confirmed.through;
+	return journal_reader_open(u->ledger, "ledger",
+	    u->confirmed.through + 1, &u->reader, fail);
 }
 
 /* Reads to the end.  Under the write lock, and only while there is room: what
@@ -214,28 +208,52 @@ read_on(struct unapplied *u, struct fail *fail)
 			continue;
 		}
 		u->last = entry.seq;
-		if (entry.seq > u->confirmed)
+		if (entry.seq > u->confirmed.through)
 			take_entry(u, &entry);
 	}
 }
 
+/* Has it less than it had?  Notes the peaks. */
+static bool
+went_back(struct unapplied *u, const struct applied *now)
+{
+	bool back = now->through < u->confirmed.through;
+
+	for (unsigned i = 0; i < now->partitions; i++)
+		back |= now->seqs[i] < u->confirmed.seqs[i];
+	return back;
+}
+
+static void
+note_peaks(struct unapplied *u, const struct applied *now)
+{
+	/* Of another store, nothing has been confirmed. */
+	if (now->partitions != u->confirmed.partitions)
+		memset(u->peaks, 0, sizeof(u->peaks));
+	for (unsigned i = 0; i < now->partitions; i++)
+		if (now->seqs[i] > u->peaks[i])
+			u->peaks[i] = now->seqs[i];
+}
+
 /* Reads what the ledger has beyond the cursor.  Under the write lock. */
 static int
-follow(struct unapplied *u, struct fail *fail)
+follow(struct unapplied *u, unsigned partitions, struct fail *fail)
 {
-	uint64_t confirmed;
+	struct applied now;
+	bool back;
 
-	if (read_cursor(u, &confirmed, fail) == -1)
+	if (applied_read(u->ledger, partitions, &now, fail) == -1) {
+		fail->class = FAIL_SETUP;
 		return -1;
-	if (confirmed > u->peak)
-		u->peak = confirmed;
-	if (confirmed > u->in_redis)
-		confirmed = u->in_redis;
-	if (confirmed < u->confirmed)
+	}
+	note_peaks(u, &now);
+	(void)applied_lower(&now, u->in_redis);
+	back = partitions != u->confirmed.partitions || went_back(u, &now);
+	u->confirmed = now;
+	if (back)
 		go_back(u);
 	else
-		forget_confirmed(u, confirmed);
-	u->confirmed = confirmed;
+		forget_confirmed(u);
 	return read_on(u, fail);
 }
 
@@ -243,11 +261,11 @@ static int
 look(struct unapplied *u, struct fail *fail)
 {
 	bool was_unknown = u->unknown;	/* written by us alone */
+	unsigned partitions = ask_redis(u);
 	int rc;
 
-	ask_redis(u);
 	(void)pthread_rwlock_wrlock(&u->lock);
-	rc = follow(u, fail);
+	rc = follow(u, partitions, fail);
 	if (rc == -1)
 		(void)snprintf(u->why, sizeof(u->why), "%s", fail->text);
 	u->unknown = rc == -1;
@@ -280,15 +298,11 @@ unapplied_new(const struct unapplied_options *options,
     struct unapplied **out, struct fail *fail)
 {
 	struct unapplied *u = xcalloc(1, sizeof(*u));
-	struct buf path = BUF_INIT(8192);
 	pthread_t thread;
 	int err;
 
 	u->options = *options;
 	u->ledger = xstrdup(options->ledger);
-	u->in_redis = UINT64_MAX;	/* not known yet */
-	buf_addf(&path, "%s/.applied", u->ledger);
-	u->cursor_path = buf_take(&path);
 	(void)pthread_rwlock_init(&u->lock, NULL);
 	if (look(u, fail) == -1 && fail->class == FAIL_SETUP)
 		return -1;
@@ -317,14 +331,22 @@ unapplied_catch_up(struct unapplied *u, struct fail *fail)
 	return rc;
 }
 
-void
-unapplied_forgotten(struct unapplied *u, char id[UNAPPLIED_ID_BYTES],
-    uint64_t *seq)
+int
+unapplied_forgotten(struct unapplied *u, unsigned partitions,
+    const struct subject *subjects, size_t n, char id[UNAPPLIED_ID_BYTES],
+    uint64_t *seqs, struct fail *fail)
 {
+	int rc = 0;
+
 	(void)pthread_rwlock_rdlock(&u->lock);
 	memcpy(id, u->id, sizeof(u->id));
-	*seq = u->confirmed;
+	if (u->confirmed.partitions != partitions)
+		rc = fail_set(fail, FAIL_TEMP,
+		    "Redis is being compared with the ledger");
+	for (size_t i = 0; i < n && rc == 0; i++)
+		seqs[i] = u->confirmed.seqs[partition_of(u, &subjects[i])];
 	(void)pthread_rwlock_unlock(&u->lock);
+	return rc;
 }
 
 void

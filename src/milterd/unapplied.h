@@ -9,7 +9,7 @@
  *
  * Who applies keeps the sequence number up to which Redis has confirmed
  * everything in the file `.applied' beside the ledger, and Redis has the same
- * number: the lower of the two counts, so that it does not take anybody to
+ * number (in a cluster, both have one for each partition): the lower of the two counts, so that it does not take anybody to
  * notice that Redis has lost what it confirmed.  The number is that of whoever
  * is asked for records: a replica may not have yet what the primary has
  * confirmed.  Of what was lost, opt-ins stay lost until they are applied again:
@@ -26,13 +26,17 @@
 #include "consent/record.h"
 #include "consent/subject.h"
 #include "ledger/identity.h"
+#include "store/store.h"
 
 struct unapplied;
 
 struct unapplied_options {
 	const char	*ledger;	/* copied; need not exist yet */
-	/* How far Redis has the ledger with this id: store_cursor_get(). */
-	int		(*ask)(const char *id, uint64_t *seq, void *context,
+	/* How far Redis has the ledger with this id: store_cursor_get().  Tells
+	 * how many partitions there are in any case; id NULL asks for that
+	 * alone. */
+	int		(*ask)(const char *id, unsigned *partitions,
+			    uint64_t seqs[STORE_PARTITIONS_MAX], void *context,
 			    struct fail *fail);
 	void		*context;	/* of the thread, for ever */
 };
@@ -50,13 +54,17 @@ int	unapplied_new(const struct unapplied_options *options,
 int	unapplied_catch_up(struct unapplied *unapplied, struct fail *fail)
 	    __attribute__((warn_unused_result));
 /*
- * Up to where events have been forgotten, of which ledger ("" when it has no
- * entry yet).  To be asked last: an answer of Redis is to be trusted with what
- * was on top before when Redis has the ledger up to there.
+ * Up to where events of these persons have been forgotten, of which ledger (""
+ * when it has no entry yet).  To be asked last: an answer of Redis is to be
+ * trusted with what was on top before when Redis has the ledger up to there.
+ * Returns 0, or -1 with FAIL_TEMP when this is not known yet of a store with as
+ * many partitions.
  */
 #define UNAPPLIED_ID_BYTES	(2 * LEDGER_ID_BYTES + 1)
-void	unapplied_forgotten(struct unapplied *unapplied,
-	    char id[UNAPPLIED_ID_BYTES], uint64_t *seq);
+int	unapplied_forgotten(struct unapplied *unapplied, unsigned partitions,
+	    const struct subject *subjects, size_t n,
+	    char id[UNAPPLIED_ID_BYTES], uint64_t *seqs, struct fail *fail)
+	    __attribute__((warn_unused_result));
 
 struct unapplied_state {
 	size_t		 events;	/* that are put on top */

@@ -159,8 +159,10 @@ const struct option option_table[] = {
 	  TOP(redis.read_within_ms), .fallback = "1000", .min = 100,
 	  .max = 60000, .unit = 1,
 	  .help = "how old the replica's data may be" },
-	{ SCOPE_REDIS, "cluster", .kind = OPTION_REFUSED,
-	  .help = "Redis Cluster" },
+	{ SCOPE_REDIS, "cluster", .kind = OPTION_TEXTS, .min = 1,
+	  .max = PATH_BYTES_MAX, TOP(redis.cluster),
+	  .check = value_check_cluster,
+	  .help = "nodes of a Redis Cluster" },
 	{ SCOPE_REDIS, "ca_file", TEXT(PATH_BYTES_MAX), TOP(redis.ca_file),
 	  .check = value_check_path,
 	  .help = "authorities that its certificate may come from" },
@@ -463,8 +465,7 @@ option_closest(enum option_scope scope, const char *typed)
 	size_t n = 0;
 
 	while (n < NAMES_MAX && (o = option_next(scope, o)) != NULL)
-		if (o->kind != OPTION_REFUSED)
-			names[n++] = o->name;
+		names[n++] = o->name;
 	return closest_name(typed, names, n);
 }
 
@@ -751,7 +752,6 @@ option_set_text(const struct option *option, void *base, const char *text,
 	case OPTION_LISTS:
 	case OPTION_RULES:
 	case OPTION_WEBHOOKS:
-	case OPTION_REFUSED:
 		break;
 	}
 	return fail_set(fail, FAIL_BUG, "%s is not text", option->name);
@@ -964,7 +964,6 @@ option_format(struct buf *out, const struct option *option, const void *base)
 	case OPTION_LISTS:
 	case OPTION_RULES:
 	case OPTION_WEBHOOKS:
-	case OPTION_REFUSED:
 		break;
 	}
 	return false;

@@ -53,8 +53,7 @@ enum option_kind {
 	OPTION_GROUP,		/* { keys of scope `members' } */
 	OPTION_LISTS,		/* ( { }, … ): struct list array */
 	OPTION_RULES,		/* ( { }, … ): struct rule array */
-	OPTION_WEBHOOKS,	/* ( { }, … ): struct webhook array */
-	OPTION_REFUSED		/* known, and not in this version */
+	OPTION_WEBHOOKS		/* ( { }, … ): struct webhook array */
 };
 
 struct option {

@@ -136,7 +136,6 @@ want_of(const struct option *option)
 	case OPTION_TIME:
 	case OPTION_OCTAL:
 	case OPTION_NETWORK:
-	case OPTION_REFUSED:
 		break;
 	}
 	return "text in double quotes";
@@ -170,7 +169,6 @@ has_type_of(const config_setting_t *setting, const struct option *option)
 	case OPTION_TIME:
 	case OPTION_OCTAL:
 	case OPTION_NETWORK:
-	case OPTION_REFUSED:
 		break;
 	}
 	return type == CONFIG_TYPE_STRING;
@@ -204,9 +202,8 @@ mistake_unknown(struct reader *reader, enum option_scope scope,
 		    "\"%s%s\"?", home, name);
 	else {
 		while ((o = option_next(scope, o)) != NULL)
-			if (o->kind != OPTION_REFUSED)
-				buf_addf(&known, "%s%s",
-				    known.len > 0 ? ", " : "", o->name);
+			buf_addf(&known, "%s%s", known.len > 0 ? ", " : "",
+			    o->name);
 		mistake(reader, setting, "unknown key, known here are %s",
 		    buf_get(&known));
 	}
@@ -309,10 +306,7 @@ static void
 read_option(struct reader *reader, const struct option *option,
     const config_setting_t *setting, void *base)
 {
-	if (option->kind == OPTION_REFUSED)
-		mistake(reader, setting, "%s is not supported by this version",
-		    option->help);
-	else if (!has_type_of(setting, option))
+	if (!has_type_of(setting, option))
 		mistake(reader, setting, "is %s, want %s", type_name(setting),
 		    want_of(option));
 	else if (option->kind == OPTION_GROUP)
@@ -565,6 +559,34 @@ check_redis_tls(struct reader *reader)
 		    fail.text);
 }
 
+/* Who says where Redis is, and that only one does. */
+static void
+check_redis_topology(struct reader *reader)
+{
+	const struct settings *s = reader->settings;
+	bool cluster = s->redis.cluster != NULL;
+	const char *host = strstr(s->redis.url, "://");
+	const char *slash = host == NULL ? NULL : strchr(host + 3, '/');
+
+	if ((cluster || s->redis.sentinel.master != NULL) &&
+	    strncmp(s->redis.url, "unix:", 5) == 0)
+		mistake(reader, near_setting(reader, "redis", "url"), "is a "
+		    "UNIX socket, and redis.%s says where Redis is: want "
+		    "redis:// or rediss://", cluster ? "cluster" : "sentinel");
+	else if (cluster && slash != NULL && strcmp(slash, "/") != 0 &&
+	    strcmp(slash, "/0") != 0)
+		mistake(reader, near_setting(reader, "redis", "url"), "names "
+		    "a database, and a Redis Cluster has none but 0");
+	if (cluster && s->redis.sentinel.master != NULL)
+		mistake(reader, near_setting(reader, "redis", "sentinel"),
+		    "can't stand beside redis.cluster, which fails over by "
+		    "itself: leave one of them out");
+	if (cluster && s->redis.read_from != NULL)
+		mistake(reader, near_setting(reader, "redis", "read_from"),
+		    "can't stand beside redis.cluster, whose primaries answer "
+		    "all look-ups: leave one of them out");
+}
+
 static void
 check_redis(struct reader *reader)
 {
@@ -595,11 +617,7 @@ check_redis(struct reader *reader)
 		mistake(reader, near_setting(reader, "redis",
 		    "read_within_ms"), "is for a replica, give "
 		    "redis.read_from, too");
-	if (s->redis.sentinel.master != NULL &&
-	    strncmp(s->redis.url, "unix:", 5) == 0)
-		mistake(reader, near_setting(reader, "redis", "url"), "is a "
-		    "UNIX socket, and redis.sentinel says where Redis is: want "
-		    "redis:// or rediss://");
+	check_redis_topology(reader);
 	if (s->web.redis_username != NULL &&
 	    s->web.redis_password_file == NULL)
 		mistake(reader, near_setting(reader, "web",

@@ -65,6 +65,7 @@ struct settings {
 			char	*master;	/* NULL: no Sentinels */
 			char	*hosts;		/* "host:port host:port" */
 		} sentinel;
+		char	*cluster;	/* the same; NULL: no cluster */
 	} redis;
 	struct {
 		char	*directory;

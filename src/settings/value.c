@@ -232,8 +232,9 @@ value_check_redis_url(const char *text, struct fail *fail)
 }
 
 /* host:port */
-int
-value_check_sentinel(const char *text, struct fail *fail)
+static int
+check_place(const char *text, const char *what, const char *port,
+    struct fail *fail)
 {
 	struct span s = span_str(text);
 	ptrdiff_t colon = span_rindex(s, ':');
@@ -242,8 +243,21 @@ value_check_sentinel(const char *text, struct fail *fail)
 	    !is_port(span_from(s, (size_t)colon + 1)) ||
 	    !is_redis_host(span_head(s, (size_t)colon)))
 		return fail_set(fail, FAIL_SETUP, "\"%.80s\" is no place of a "
-		    "Sentinel, want \"host:26379\" or \"[::1]:26379\"", text);
+		    "%s, want \"host:%s\" or \"[::1]:%s\"", text, what, port,
+		    port);
 	return 0;
+}
+
+int
+value_check_sentinel(const char *text, struct fail *fail)
+{
+	return check_place(text, "Sentinel", "26379", fail);
+}
+
+int
+value_check_cluster(const char *text, struct fail *fail)
+{
+	return check_place(text, "node of a Redis Cluster", "6379", fail);
 }
 
 /* What Sentinel itself takes as a name. */

@@ -17,6 +17,7 @@ int	value_check_path(const char *text, struct fail *fail);
 int	value_check_socket(const char *text, struct fail *fail);
 int	value_check_redis_url(const char *text, struct fail *fail);
 int	value_check_sentinel(const char *text, struct fail *fail);
+int	value_check_cluster(const char *text, struct fail *fail);
 int	value_check_master(const char *text, struct fail *fail);
 int	value_check_link(const char *text, struct fail *fail);
 int	value_check_listen(const char *text, struct fail *fail);

@@ -22,12 +22,6 @@
 #include "base/date.h"
 #include "base/xalloc.h"
 
-struct job {
-	const struct event *events;
-	size_t		 n;
-	struct store_progress *progress;	/* NULL: no cursor */
-};
-
 /* Events of one call.  More would save little, and nobody else is served
  * while Redis works on them. */
 #define CALL_EVENTS	32
@@ -140,11 +134,26 @@ add_number(struct buf *out, uint64_t number)
 	command_add(out, span_of(text, (size_t)len));
 }
 
+static size_t
+place_of(const struct job *job, size_t i)
+{
+	return job->order == NULL ? i : job->order[i];
+}
+
+static const struct event *
+event_of(const struct job *job, size_t i)
+{
+	return &job->events[place_of(job, i)];
+}
+
 /* What the cursor is before event i. */
 static uint64_t
-cursor_before(const struct store_progress *progress, size_t i)
+cursor_before(const struct job *job, size_t i)
 {
-	return i == 0 ? progress->from : progress->seqs[i - 1];
+	const struct store_progress *p = job->progress;
+
+	return i == 0 ? p->from[job->partition] :
+	    p->seqs[place_of(job, i - 1)];
 }
 
 static size_t
@@ -165,18 +174,18 @@ add_cursors(struct buf *out, const struct job *job, size_t from, size_t end)
 	if (cursors == 0)
 		return;
 	command_add(out, span_str(p->id));
-	add_number(out, cursor_before(p, from));
-	add_number(out, end == job->n ? p->to : p->seqs[end - 1]);
+	add_number(out, cursor_before(job, from));
+	add_number(out, end == job->n ? job->to : cursor_before(job, end));
 	if (cursors == 1)
 		return;
 	command_add(out, span_str(p->end_id));
 	command_add(out, span_of(NULL, 0));
-	add_number(out, p->end_to);
+	add_number(out, p->end_to[job->partition]);
 }
 
-static void
-add_call(struct buf *out, const char *sha, const struct job *job, size_t from,
-    size_t end)
+void
+apply_add_call(struct buf *out, const char *sha, const struct job *job,
+    size_t from, size_t end)
 {
 	size_t cursors = cursors_of(job, end), keys = cursors + end - from;
 
@@ -185,12 +194,12 @@ add_call(struct buf *out, const char *sha, const struct job *job, size_t from,
 	command_add(out, span_str(sha));
 	add_number(out, keys);
 	for (size_t i = 0; i < cursors; i++)
-		command_add(out, SPAN(CURSOR_KEY));
+		command_cursor_key(out, job->partition, job->partitions);
 	for (size_t i = from; i < end; i++)
-		command_key(out, &job->events[i].subject);
+		command_key(out, &event_of(job, i)->subject, job->partitions);
 	add_cursors(out, job, from, end);
 	for (size_t i = from; i < end; i++)
-		add_fact(out, &job->events[i]);
+		add_fact(out, event_of(job, i));
 }
 
 /* A job without events is one call all the same. */
@@ -205,7 +214,7 @@ fill_window(struct window *w, const char *sha, const struct job *job,
 	while ((from < n || n == 0) && w->calls < WINDOW_CALLS) {
 		size_t k = n - from < CALL_EVENTS ? n - from : CALL_EVENTS;
 
-		add_call(&w->commands, sha, job, from, from + k);
+		apply_add_call(&w->commands, sha, job, from, from + k);
 		from += k;
 		w->ends[w->calls++] = from;
 		if (n == 0)
@@ -234,10 +243,8 @@ is_damage(const struct reply *why)
 	    strstr((const char *)why->text, "WRONGTYPE") != NULL;
 }
 
-/* The answer to a call for k events: 1 when all are merged, 0 when Redis does
- * not know the script, -1 otherwise.  *applied grows by those that are. */
-static int
-read_merged(const struct reply *reply, size_t k, size_t *applied,
+int
+apply_read_merged(const struct reply *reply, size_t k, size_t *applied,
     struct fail *fail)
 {
 	const struct reply *done = reply;
@@ -264,7 +271,7 @@ read_merged(const struct reply *reply, size_t k, size_t *applied,
 	return 1;
 }
 
-/* As read_merged(), for all calls of a window. */
+/* As apply_read_merged(), for all calls of a window. */
 static int
 finish_window(struct link *link, struct window *w, size_t *applied,
     struct fail *fail)
@@ -272,7 +279,7 @@ finish_window(struct link *link, struct window *w, size_t *applied,
 	int rc = link_finish(link, &w->request, fail) == 0 ? 1 : -1;
 
 	for (size_t i = 0; i < w->calls && rc == 1; i++)
-		rc = read_merged(w->replies[i], w->ends[i] - *applied,
+		rc = apply_read_merged(w->replies[i], w->ends[i] - *applied,
 		    applied, fail);
 	link_request_clear(&w->request);
 	/* From the script it comes as text, otherwise as the error itself. */
@@ -323,9 +330,16 @@ send_events(struct link *link, const char *sha, const struct job *job,
 	return rc;
 }
 
-static int
-load_script(struct link *link, struct script *script, char *sha,
-    struct fail *fail)
+void
+apply_get_sha(struct script *script, char sha[SCRIPT_SHA_LEN + 1])
+{
+	(void)pthread_mutex_lock(&script->lock);
+	memcpy(sha, script->sha, SCRIPT_SHA_LEN + 1);
+	(void)pthread_mutex_unlock(&script->lock);
+}
+
+int
+apply_load_script(struct link *link, struct script *script, struct fail *fail)
 {
 	struct buf command = BUF_INIT(LINK_REPLY_SMALL);
 	struct reply *reply = NULL;
@@ -346,9 +360,8 @@ load_script(struct link *link, struct script *script, char *sha,
 	    hex_parse(reply_span(reply), digest, sizeof(digest)) == -1)) {
 		rc = reply_fail(reply, fail);
 	} else if (rc == 0) {
-		memcpy(sha, reply->text, SCRIPT_SHA_LEN + 1);
 		(void)pthread_mutex_lock(&script->lock);
-		memcpy(script->sha, sha, SCRIPT_SHA_LEN + 1);
+		memcpy(script->sha, reply->text, SCRIPT_SHA_LEN + 1);
 		(void)pthread_mutex_unlock(&script->lock);
 	}
 	link_request_clear(&request);
@@ -364,13 +377,12 @@ apply_windows(struct link *link, struct script *script,
 	size_t loads = 0, before;
 	int rc;
 
-	(void)pthread_mutex_lock(&script->lock);
-	memcpy(sha, script->sha, sizeof(sha));
-	(void)pthread_mutex_unlock(&script->lock);
+	apply_get_sha(script, sha);
 	for (;;) {
 		if (sha[0] == '\0' || loads > 0) {
-			if (load_script(link, script, sha, fail) == -1)
+			if (apply_load_script(link, script, fail) == -1)
 				return -1;
+			apply_get_sha(script, sha);
 		}
 		before = *applied;
 		rc = send_events(link, sha, job, windows, applied, fail);
@@ -382,13 +394,12 @@ apply_windows(struct link *link, struct script *script,
 	}
 }
 
-static int
-check_job(const struct job *job, struct fail *fail)
+int
+apply_check(const struct event *events, size_t n,
+    const struct store_progress *p, struct fail *fail)
 {
-	const struct store_progress *p = job->progress;
-
-	for (size_t i = 0; i < job->n; i++)
-		if (check_event(&job->events[i], fail) == -1)
+	for (size_t i = 0; i < n; i++)
+		if (check_event(&events[i], fail) == -1)
 			return -1;
 	if (p == NULL)
 		return 0;
@@ -397,17 +408,25 @@ check_job(const struct job *job, struct fail *fail)
 	return p->end_id == NULL ? 0 : upkeep_check_id(p->end_id, fail);
 }
 
+bool
+apply_is_lost(const struct fail *fail)
+{
+	return fail->class == FAIL_TEMP &&
+	    strstr(fail->text, "LOSTCURSOR") != NULL;
+}
+
 int
 apply_events(struct link *link, struct script *script,
     const struct event *events, size_t n, struct store_progress *progress,
     size_t *applied, struct fail *fail)
 {
-	const struct job job = { events, n, progress };
+	const struct job job = { .events = events, .n = n, .partitions = 1,
+	    .progress = progress, .to = progress != NULL ? progress->to : 0 };
 	struct window *windows;
 	int rc;
 
 	*applied = 0;
-	if (check_job(&job, fail) == -1)
+	if (apply_check(events, n, progress, fail) == -1)
 		return -1;
 	windows = xcalloc(2, sizeof(*windows));
 	for (size_t i = 0; i < 2; i++)
@@ -418,16 +437,15 @@ apply_events(struct link *link, struct script *script,
 	free(windows);
 	if (progress == NULL)
 		return rc;
-	progress->lost = rc == -1 && fail->class == FAIL_TEMP &&
-	    strstr(fail->text, "LOSTCURSOR") != NULL;
-	progress->from = rc == 0 ? progress->to :
-	    cursor_before(progress, *applied);
+	progress->lost = rc == -1 && apply_is_lost(fail);
+	progress->from[0] = rc == 0 ? progress->to :
+	    cursor_before(&job, *applied);
 	return rc;
 }
 
 /* WAIT answers how many replicas have what this connection wrote last. */
-static void
-add_wait(struct buf *out, const struct wait *wait)
+void
+apply_add_wait(struct buf *out, const struct wait *wait)
 {
 	char replicas[24], ms[24];
 
@@ -436,8 +454,8 @@ add_wait(struct buf *out, const struct wait *wait)
 	command_format(out, "WAIT", replicas, ms, (char *)NULL);
 }
 
-static int
-check_waited(const struct reply *reply, const struct wait *wait,
+int
+apply_read_waited(const struct reply *reply, const struct wait *wait,
     struct fail *fail)
 {
 	if (reply->type != REPLY_INTEGER)
@@ -460,8 +478,10 @@ apply_wait(struct link *link, struct script *script,
     struct fail *fail)
 {
 	struct store_progress same = { .id = progress->id,
-	    .from = progress->to, .to = progress->to };
-	const struct job job = { NULL, 0, &same };
+	    .from = &progress->to };
+	const struct job job = { .partitions = 1, .progress = &same,
+	    .to = progress->to };
+	char sha[SCRIPT_SHA_LEN + 1];
 	struct buf commands = BUF_INIT(1024);
 	struct reply *replies[2] = { NULL };
 	struct request request = {
@@ -473,17 +493,16 @@ apply_wait(struct link *link, struct script *script,
 	size_t none = 0;
 	int rc;
 
-	(void)pthread_mutex_lock(&script->lock);
-	add_call(&commands, script->sha, &job, 0, 0);
-	(void)pthread_mutex_unlock(&script->lock);
-	add_wait(&commands, wait);
+	apply_get_sha(script, sha);
+	apply_add_call(&commands, sha, &job, 0, 0);
+	apply_add_wait(&commands, wait);
 	request.bytes = buf_span(&commands);
 	rc = link_ask(link, &request, fail);
-	if (rc == 0 && read_merged(replies[0], 0, &none, fail) != 1)
+	if (rc == 0 && apply_read_merged(replies[0], 0, &none, fail) != 1)
 		rc = -1;
 	if (rc == 0)
-		rc = check_waited(replies[1], wait, fail);
-	progress->lost = rc == -1 && strstr(fail->text, "LOSTCURSOR") != NULL;
+		rc = apply_read_waited(replies[1], wait, fail);
+	progress->lost = rc == -1 && apply_is_lost(fail);
 	link_request_clear(&request);
 	buf_fini(&commands);
 	return rc;

@@ -9,6 +9,7 @@
 #include "store/private.h"
 
 #include <stdarg.h>
+#include <string.h>
 
 static void
 add_length(struct buf *out, char type, size_t n)
@@ -58,15 +59,49 @@ command_format(struct buf *out, ...)
 	va_end(ap);
 }
 
-void
-command_key(struct buf *out, const struct subject *subject)
+static size_t
+add_hex(char *out, size_t at, unsigned byte)
 {
 	static const char digits[] = "0123456789abcdef";
-	char key[2 + 2 * SUBJECT_BYTES] = "c:";
 
-	for (size_t i = 0; i < SUBJECT_BYTES; i++) {
-		key[2 + 2 * i] = digits[subject->id[i] >> 4];
-		key[3 + 2 * i] = digits[subject->id[i] & 15];
-	}
-	command_add(out, span_of(key, sizeof(key)));
+	out[at++] = digits[byte >> 4 & 15];
+	out[at++] = digits[byte & 15];
+	return at;
+}
+
+/* "{ab}" */
+static size_t
+add_tag(char *out, size_t at, unsigned partition)
+{
+	out[at++] = '{';
+	at = add_hex(out, at, partition);
+	out[at++] = '}';
+	return at;
+}
+
+void
+command_key(struct buf *out, const struct subject *subject,
+    unsigned partitions)
+{
+	char key[sizeof("c:{ab}") + 2 * SUBJECT_BYTES] = "c:";
+	size_t at = 2;
+
+	if (partitions > 1)
+		at = add_tag(key, at, store_partition_of(subject, partitions));
+	for (size_t i = 0; i < SUBJECT_BYTES; i++)
+		at = add_hex(key, at, subject->id[i]);
+	command_add(out, span_of(key, at));
+}
+
+void
+command_cursor_key(struct buf *out, unsigned partition, unsigned partitions)
+{
+	char key[sizeof("c:applied:{ab}")] = "c:applied:";
+	size_t at = strlen(key);
+
+	if (partitions > 1)
+		at = add_tag(key, at, partition);
+	else
+		at--;
+	command_add(out, span_of(key, at));
 }

@@ -64,6 +64,28 @@ handshake_check_version(const struct reply *reply, char *version, size_t size,
 }
 
 int
+handshake_check_mode(const struct reply *reply, bool is_cluster,
+    struct fail *fail)
+{
+	struct span mode;
+
+	if (reply->type != REPLY_STRING)
+		return fail_info(reply, fail);
+	mode = reply_info(reply, "redis_mode");
+	/* Valkey's name for it.  Where neither is told, CLUSTER INFO will. */
+	if (mode.len == 0)
+		mode = reply_info(reply, "server_mode");
+	if (is_cluster && mode.len > 0 && !span_is(mode, SPAN("cluster")))
+		return fail_set(fail, FAIL_SETUP, "this Redis is no node of a "
+		    "cluster (cluster-enabled): name it in redis.url, and "
+		    "leave redis.cluster out");
+	if (!is_cluster && span_is(mode, SPAN("cluster")))
+		return fail_set(fail, FAIL_SETUP, "this Redis is a node of a "
+		    "cluster: name its nodes in redis.cluster");
+	return 0;
+}
+
+int
 handshake_check_policy(const struct reply *reply, struct fail *fail)
 {
 	struct span text;
@@ -137,8 +159,10 @@ check_step(enum step step, const struct reply *reply, struct handshake *h,
 		return reply->type == REPLY_STATUS ? 0 :
 		    reply_fail(reply, fail);
 	case STEP_VERSION:
-		return handshake_check_version(reply, h->version,
-		    sizeof(h->version), fail);
+		if (handshake_check_version(reply, h->version,
+		    sizeof(h->version), fail) == -1)
+			return -1;
+		return handshake_check_mode(reply, h->is_cluster, fail);
 	case STEP_POLICY:
 		return handshake_check_policy(reply, fail);
 	case STEP_ROLE:
@@ -146,6 +170,11 @@ check_step(enum step step, const struct reply *reply, struct handshake *h,
 	case STEP_LOOKUP:
 		break;
 	}
+	/* Nearly always another node has this key. */
+	if (h->is_cluster && (reply_is_error(reply, "MOVED") ||
+	    reply_is_error(reply, "ASK") ||
+	    reply_is_error(reply, "CLUSTERDOWN")))
+		return 0;
 	return reply_to_record(reply, &ignored, fail) == -1 ? -1 : 0;
 }
 

@@ -87,6 +87,7 @@ struct link {
 	char		*password;
 	struct tls_files files;
 	int		 timeout_ms;
+	bool		 is_cluster;	/* to a node of one */
 	void		(*on_state)(bool, const char *, void *);
 	void		*context;
 	pthread_t	 thread;
@@ -372,12 +373,20 @@ finish_check(struct link *link)
 	return demoted ? -1 : rc;
 }
 
-/* A script that Redis does not know yet is sent again, and no failure. */
+/* What is sent again is no failure: a script that Redis does not know yet, and
+ * in a cluster what is for another node or another moment. */
 static void
 note_error(struct link *link, const struct reply *reply)
 {
-	if (reply->type == REPLY_ERROR && !reply_is_error(reply, "NOSCRIPT"))
-		stats_count_failure(&link->stats, STORE_FAILURE_ERROR);
+	static const char *const again[] = { "NOSCRIPT", "MOVED", "ASK",
+	    "TRYAGAIN" };
+
+	if (reply->type != REPLY_ERROR)
+		return;
+	for (size_t i = 0; i < sizeof(again) / sizeof(again[0]); i++)
+		if (reply_is_error(reply, again[i]))
+			return;
+	stats_count_failure(&link->stats, STORE_FAILURE_ERROR);
 }
 
 /*
@@ -755,6 +764,7 @@ attempt(struct link *link, char *version, size_t size, struct fail *fail)
 		.password = link->password,
 		.database = link->url.database,
 		.is_primary = link->sentinels != NULL,
+		.is_cluster = link->is_cluster,
 	};
 	struct transport transport;
 	int64_t deadline_ms;
@@ -768,6 +778,8 @@ attempt(struct link *link, char *version, size_t size, struct fail *fail)
 	}
 	deadline_ms = clock_monotonic_ms() + link->timeout_ms;
 	link->reader = reply_reader_new();
+	if (link->is_cluster)
+		reply_reader_allow_nested(link->reader);
 	if (handshake_run(&transport, link->reader, &handshake, link->wake_fd,
 	    deadline_ms, fail) == -1) {
 		stats_count_failure(&link->stats, STORE_FAILURE_REFUSED);
@@ -1050,17 +1062,6 @@ init_lock(pthread_mutex_t *lock)
 }
 
 static void
-copy_files(struct tls_files *files, const struct store_options *options)
-{
-	if (options->ca_file != NULL)
-		files->ca_file = xstrdup(options->ca_file);
-	if (options->certificate != NULL)
-		files->certificate = xstrdup(options->certificate);
-	if (options->key != NULL)
-		files->key = xstrdup(options->key);
-}
-
-static void
 init_link(struct link *link, const struct store_options *options)
 {
 	pthread_condattr_t attr;
@@ -1070,10 +1071,11 @@ init_link(struct link *link, const struct store_options *options)
 		link->username = xstrdup(options->username);
 	if (options->password != NULL)
 		link->password = xstrdup(options->password);
-	copy_files(&link->files, options);
+	tls_copy_files(&link->files, options);
 	link->timeout_ms = options->timeout_ms;
 	link->on_state = options->on_state;
 	link->context = options->context;
+	link->is_cluster = options->cluster != NULL;
 	link->transport.fd = link->wake_fd = -1;
 	link->read_buffer = xcalloc(READ_BYTES, 1);
 	link->check_interval_ms = CHECK_INTERVAL_MS;
@@ -1135,22 +1137,15 @@ free_link(struct link *link)
 	if (link->password != NULL)
 		explicit_bzero(link->password, strlen(link->password));
 	free(link->password);
-	free(link->files.ca_file);
-	free(link->files.certificate);
-	free(link->files.key);
+	tls_free_files(&link->files);
 	free(link->where);
 	free(link);
 }
 
-/* Waits for the end of the first attempt.  Returns -1 when it was refused. */
-static int
-await_first(struct link *link, struct fail *fail)
+int
+link_await(struct link *link, int64_t deadline_ms, struct fail *fail)
 {
-	int64_t deadline_ms = link_deadline(link);
-	struct timespec ts = {
-		.tv_sec = (time_t)(deadline_ms / 1000),
-		.tv_nsec = (long)(deadline_ms % 1000) * 1000000,
-	};
+	struct timespec ts = clock_deadline(deadline_ms);
 	int rc = 0;
 
 	(void)pthread_mutex_lock(&link->lock);
@@ -1171,9 +1166,9 @@ await_first(struct link *link, struct fail *fail)
 	return rc;
 }
 
-int
-link_open(const struct store_options *options, struct link **out,
-    struct fail *fail)
+static int
+start_link(const struct store_options *options, bool awaited,
+    struct link **out, struct fail *fail)
 {
 	struct link *link = xcalloc(1, sizeof(*link));
 	int err;
@@ -1190,7 +1185,7 @@ link_open(const struct store_options *options, struct link **out,
 		free_link(link);
 		return -1;
 	}
-	link->first_awaited = true;
+	link->first_awaited = awaited;
 	link->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	err = link->wake_fd == -1 ? errno :
 	    pthread_create(&link->thread, NULL, run, link);
@@ -1199,7 +1194,26 @@ link_open(const struct store_options *options, struct link **out,
 		return fail_errno(fail, FAIL_SETUP, err,
 		    "starting the store's thread");
 	}
-	if (await_first(link, fail) == -1) {
+	*out = link;
+	return 0;
+}
+
+int
+link_new(const struct store_options *options, struct link **out,
+    struct fail *fail)
+{
+	return start_link(options, false, out, fail);
+}
+
+int
+link_open(const struct store_options *options, struct link **out,
+    struct fail *fail)
+{
+	struct link *link;
+
+	if (start_link(options, true, &link, fail) == -1)
+		return -1;
+	if (link_await(link, link_deadline(link), fail) == -1) {
 		link_close(&link);
 		return -1;
 	}

@@ -1,7 +1,7 @@
 -- Merges facts into the hashes of persons (consent/record.h describes the
 -- fields), one after the other.  For fact i:
 --
--- KEYS[i]    the person
+-- KEYS[i]    the person, "c:" and hexadecimal digits, the first ones perhaps in {}
 -- ARGV[3i-2] list name, or "" for the person as a whole
 -- ARGV[3i-1] letter and time, "g1764000000000"
 -- ARGV[3i]   the evidence field for this grant, or ""; for an erasure the
@@ -13,7 +13,8 @@
 -- Before the facts may stand cursors (store.h), which move together with them
 -- or not at all:
 --
--- KEYS[i]    "c:applied"
+-- KEYS[i]    "c:applied", or in a cluster "c:applied:{" and so on: in the slot
+--            of the persons that follow
 -- ARGV[3i-2] the ledger's id
 -- ARGV[3i-1] the number that has to be there, absent being 0, or "": any
 -- ARGV[3i]   the number that takes its place when all facts are merged
@@ -267,10 +268,10 @@ end
 local CURSORS = 'c:applied'
 local cursors, done = 0, 0
 
-while KEYS[cursors + 1] == CURSORS do
+while sub(KEYS[cursors + 1] or '', 1, #CURSORS) == CURSORS do
   local i = cursors + 1
   local from = ARGV[3 * i - 1]
-  if from ~= '' and (call('HGET', CURSORS, ARGV[3 * i - 2]) or '0') ~= from then
+  if from ~= '' and (call('HGET', KEYS[i], ARGV[3 * i - 2]) or '0') ~= from then
     return redis.error_reply('LOSTCURSOR this Redis has not got what it was' ..
       ' given before')
   end
@@ -287,7 +288,7 @@ end
 local ok, why = pcall(merge_all, KEYS, ARGV)
 if ok then
   for i = 1, cursors do
-    call('HSET', CURSORS, ARGV[3 * i - 2], ARGV[3 * i])
+    call('HSET', KEYS[i], ARGV[3 * i - 2], ARGV[3 * i])
   end
   return done
 end

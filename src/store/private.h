@@ -5,7 +5,8 @@
  * What the files of this room share.  hiredis' parser is known to reply.c
  * alone, OpenSSL to tls.c, the connection to link.c, dial.c and transport.c,
  * Redis' manners to handshake.c, how old a replica's data are to freshness.c
- * and replica.c, what keys and values mean to store.c, apply.c, upkeep.c and
+ * and replica.c, the nodes of a cluster to slots.c, cluster.c and errand.c,
+ * what keys and values mean to store.c, apply.c, spread.c, upkeep.c and
  * merge.lua.
  */
 #ifndef STORE_PRIVATE_H
@@ -47,6 +48,14 @@ int	url_parse(const char *text, struct url *out, struct fail *fail)
 /* "host:port" alone. */
 int	url_parse_host(struct span text, bool is_tls, struct url *out,
 	    struct fail *fail) __attribute__((warn_unused_result));
+/* Several of them with blanks between; *out is to be freed. */
+int	url_parse_hosts(const char *text, bool is_tls, struct url **out,
+	    size_t *count, struct fail *fail)
+	    __attribute__((warn_unused_result));
+/* "redis://host:port", or with rediss://, as people write it. */
+void	url_format(struct buf *out, const struct url *url);
+/* The same host, port and TLS or not? */
+bool	url_is_same(const struct url *a, const struct url *b);
 /* Another host and port for a URL.  A host with colons is an IPv6 address. */
 int	url_set_host(struct url *url, struct span host, struct span port,
 	    struct fail *fail) __attribute__((warn_unused_result));
@@ -59,8 +68,16 @@ void	command_begin(struct buf *out, size_t count);
 void	command_add(struct buf *out, struct span word);
 /* The same for a few strings, up to a NULL. */
 void	command_format(struct buf *out, ...) __attribute__((sentinel));
-/* "c:" and the subject in hexadecimal. */
-void	command_key(struct buf *out, const struct subject *subject);
+/*
+ * Keys.  A person's is "c:" and the subject in hexadecimal; of several
+ * partitions, where all keys of one are in the same slot, "c:{ab}abcd..." with
+ * the partition as hash tag, in hexadecimal as well.  Cursors are in "c:applied"
+ * or "c:applied:{ab}".
+ */
+void	command_key(struct buf *out, const struct subject *subject,
+	    unsigned partitions);
+void	command_cursor_key(struct buf *out, unsigned partition,
+	    unsigned partitions);
 
 /*
  * reply.c: answers, from a peer that is not trusted.  One reader per
@@ -80,12 +97,15 @@ struct reply {
 	enum reply_type	  type;
 	size_t		  len;		/* bytes of text, or elements */
 	long long	  integer;
-	struct reply	**elements;	/* of an array; never arrays */
+	struct reply	**elements;	/* of an array; may be arrays */
 	unsigned char	  text[];	/* of a string, a status, an error */
 };
 
 struct reply_reader;
 struct reply_reader *reply_reader_new(void) __attribute__((returns_nonnull));
+/* Arrays within arrays are an error but for those that CLUSTER SLOTS has, and
+ * only after this. */
+void	reply_reader_allow_nested(struct reply_reader *reader);
 void	reply_reader_free(struct reply_reader **reader);
 /*
  * Takes bytes; then _next gives one reply after the other.  Returns 1, 0 when
@@ -143,6 +163,11 @@ struct tls_files {
 	char		*certificate;	/* NULL: none; else with key */
 	char		*key;
 };
+
+/* Out of options; and frees them. */
+void	tls_copy_files(struct tls_files *files,
+	    const struct store_options *options);
+void	tls_free_files(struct tls_files *files);
 
 struct tls;
 /* Can the files be used?  Returns 0, or -1 with FAIL_SETUP. */
@@ -208,6 +233,7 @@ struct handshake {
 	const char	*password;	/* may be NULL */
 	unsigned	 database;
 	bool		 is_primary;	/* it must be one */
+	bool		 is_cluster;	/* it must be a node of one, or not */
 	char		 version[32];	/* out: of Redis */
 };
 
@@ -220,6 +246,9 @@ int	handshake_check_version(const struct reply *reply, char *version,
 	    size_t size, struct fail *fail) __attribute__((warn_unused_result));
 int	handshake_check_policy(const struct reply *reply, struct fail *fail)
 	    __attribute__((warn_unused_result));
+/* INFO server again. */
+int	handshake_check_mode(const struct reply *reply, bool is_cluster,
+	    struct fail *fail) __attribute__((warn_unused_result));
 int	handshake_check_role(const struct reply *reply, struct fail *fail)
 	    __attribute__((warn_unused_result));
 
@@ -283,6 +312,8 @@ void	stats_count_failed_fast(struct stats *stats);
 void	stats_count_answer(struct stats *stats, int64_t us);
 /* Adds to *sum; of averages the larger stays. */
 void	stats_sum(const struct stats *stats, struct store_stats *sum);
+/* The counters of what has ended, without its average. */
+void	stats_add_sum(const struct store_stats *part, struct store_stats *sum);
 
 /*
  * link.c: the connection that all threads share.
@@ -316,8 +347,16 @@ struct request {
 };
 
 struct link;
+/* _new starts the thread without waiting for anything, _open waits as
+ * store_open() does. */
+int	link_new(const struct store_options *options, struct link **out,
+	    struct fail *fail) __attribute__((warn_unused_result));
 int	link_open(const struct store_options *options, struct link **out,
 	    struct fail *fail) __attribute__((warn_unused_result));
+/* After _new: waits for the first attempt to end.  Returns 0 with *fail as
+ * store_open(), or -1 with FAIL_SETUP. */
+int	link_await(struct link *link, int64_t deadline_ms, struct fail *fail)
+	    __attribute__((warn_unused_result));
 void	link_close(struct link **link);
 bool	link_is_up(struct link *link);
 void	link_stats_sum(const struct link *link, struct store_stats *sum);
@@ -412,6 +451,114 @@ int	replica_check_answer(struct replica *replica, uint64_t connection,
 	    struct fail *fail) __attribute__((warn_unused_result));
 
 /*
+ * slots.c: what the nodes of a cluster say about who has what.  Pure.
+ */
+#define SLOTS		16384
+#define SLOTS_NOBODY	UINT16_MAX
+
+/* A key's slot, by what is between its first "{" and the next "}", or by all of
+ * it; and that of all keys of a partition. */
+unsigned slots_of_key(struct span key);
+unsigned slots_of_partition(unsigned partition);
+
+struct redirect {
+	bool		is_ask;		/* this once; else from now on */
+	struct url	url;		/* in: who was asked; out: who to ask */
+};
+/* Returns 1 when the answer is MOVED or ASK for this slot, 0 when it is
+ * something else, and -1 with FAIL_TEMP when it is for another slot or has no
+ * address. */
+int	slots_read_redirect(const struct reply *reply, unsigned slot,
+	    struct redirect *redirect, struct fail *fail)
+	    __attribute__((warn_unused_result));
+
+struct slots_map {
+	struct url	nodes[STORE_PARTITIONS_MAX];
+	unsigned	count;		/* of those that have any of ours */
+	uint16_t	owners[STORE_PARTITIONS_MAX];	/* or SLOTS_NOBODY */
+};
+/* Nobody has anything yet.  To be freed. */
+struct slots_map *slots_map_new(void) __attribute__((returns_nonnull));
+/* The answer of `asked' to CLUSTER SLOTS.  Returns 0, or -1 with FAIL_TEMP, or
+ * FAIL_SETUP when our user may not ask. */
+int	slots_read_map(const struct reply *reply, const struct url *asked,
+	    struct slots_map *map, struct fail *fail)
+	    __attribute__((warn_unused_result));
+/* That to CLUSTER INFO; epoch grows with each failover. */
+int	slots_read_info(const struct reply *reply, bool *is_ok,
+	    uint64_t *epoch, struct fail *fail)
+	    __attribute__((warn_unused_result));
+
+/*
+ * cluster.c: a link to each node, and who has which partition.  Locks inside.
+ * A node that is held stays until it is released.
+ */
+struct cluster;
+struct node;
+/* Of options as link_open(), and cluster.  Returns as store_open(). */
+int	cluster_open(const struct store_options *options,
+	    struct cluster **out, struct fail *fail)
+	    __attribute__((warn_unused_result));
+/* Accepts NULL. */
+void	cluster_close(struct cluster **cluster);
+/* Are all partitions served? */
+bool	cluster_is_up(struct cluster *cluster);
+void	cluster_stats_sum(struct cluster *cluster, struct store_stats *sum);
+/* Who has this partition; NULL with FAIL_TEMP: nobody. */
+struct node *cluster_hold(struct cluster *cluster, unsigned partition,
+	    struct fail *fail);
+/* The node where a redirection sends us; with MOVED it has the partition from
+ * now on.  NULL with FAIL_TEMP when there are too many. */
+struct node *cluster_hold_redirected(struct cluster *cluster,
+	    unsigned partition, const struct redirect *redirect,
+	    struct fail *fail);
+/* All nodes that have anything, or with `all' all that are known; the caller
+ * releases each and frees the array. */
+size_t	cluster_hold_each(struct cluster *cluster, bool all,
+	    struct node ***nodes);
+void	cluster_release(struct cluster *cluster, struct node *node);
+struct link *cluster_link(struct node *node);
+const struct url *cluster_url(const struct node *node);
+/* Something is not as the map says: it is read anew, soon. */
+void	cluster_doubt(struct cluster *cluster);
+
+/*
+ * errand.c: commands that go to whoever has their partition.
+ */
+#define ERRAND_COMMANDS	2
+
+/* Commands for one partition, in this order, each with keys of that partition
+ * alone.  While its slot is on its way, they may be answered by different
+ * nodes, unless they are tied: then the last ones follow the first. */
+struct errand {
+	unsigned	 partition;
+	bool		 is_tied;
+	size_t		 count;
+	size_t		 ends[ERRAND_COMMANDS];	/* in the bytes of all */
+	struct reply	*replies[ERRAND_COMMANDS];
+	bool		 failed;	/* then there are no replies */
+
+	/* Of errand.c. */
+	struct node	*node;		/* held */
+	struct batch	*batch;
+	size_t		 done;		/* commands that are answered */
+	size_t		 sent;		/* of the batch */
+	bool		 is_asking;	/* for the first of them */
+	bool		 is_pending;
+};
+
+/*
+ * Sends all errands, whose commands follow each other in bytes, and waits for
+ * the answers, wherever the nodes redirect us.  Errors that are no redirections
+ * are answers.  Returns 0, or -1 with FAIL_TEMP when any has failed (*fail: the
+ * first); either way the caller frees the replies (errand_clear).
+ */
+int	errand_run(struct cluster *cluster, struct errand *errands, size_t n,
+	    struct span bytes, size_t max_bytes, int64_t deadline_ms,
+	    struct fail *fail) __attribute__((warn_unused_result));
+void	errand_clear(struct errand *errands, size_t n);
+
+/*
  * apply.c: events, merged by a script on the server.
  */
 #define SCRIPT_SHA_LEN	40
@@ -421,23 +568,65 @@ struct script {
 	char		sha[SCRIPT_SHA_LEN + 1]; /* "" until Redis has told */
 };
 
-int	apply_events(struct link *link, struct script *script,
-	    const struct event *events, size_t n,
-	    struct store_progress *progress, size_t *applied,
-	    struct fail *fail) __attribute__((warn_unused_result));
-
 /* How many replicas have to have it, and how long they may take. */
 struct wait {
 	int	replicas;	/* 0: WAIT is not sent */
 	int	ms;		/* at least 1 */
 };
+
+/* Events of one partition, one after the other, and its cursor. */
+struct job {
+	const struct event *events;
+	const size_t	*order;		/* which of them; NULL: all */
+	size_t		 n;
+	unsigned	 partition;
+	unsigned	 partitions;
+	const struct store_progress *progress;	/* NULL: no cursor */
+	uint64_t	 to;		/* what the cursor becomes */
+};
+
+/* The script, called for the events of a job from `from' to before `end'. */
+void	apply_add_call(struct buf *out, const char *sha,
+	    const struct job *job, size_t from, size_t end);
+/* Its answer, for k events: 1 when all are merged, 0 when Redis does not know
+ * the script, -1 with *fail otherwise, FAIL_INPUT when it is a person's record.
+ * *applied grows by those that are. */
+int	apply_read_merged(const struct reply *reply, size_t k,
+	    size_t *applied, struct fail *fail)
+	    __attribute__((warn_unused_result));
+void	apply_add_wait(struct buf *out, const struct wait *wait);
+int	apply_read_waited(const struct reply *reply, const struct wait *wait,
+	    struct fail *fail) __attribute__((warn_unused_result));
+/* Can these events, with these cursors, be?  Returns 0, or -1 with FAIL_BUG. */
+int	apply_check(const struct event *events, size_t n,
+	    const struct store_progress *progress, struct fail *fail)
+	    __attribute__((warn_unused_result));
+/* What Redis said last the script's digest is; "" when it has not. */
+void	apply_get_sha(struct script *script, char sha[SCRIPT_SHA_LEN + 1]);
+/* Gives the script to a Redis.  Returns 0, or -1 with FAIL_TEMP. */
+int	apply_load_script(struct link *link, struct script *script,
+	    struct fail *fail) __attribute__((warn_unused_result));
+bool	apply_is_lost(const struct fail *fail);
+
+/* store_apply_from() on one Redis. */
+int	apply_events(struct link *link, struct script *script,
+	    const struct event *events, size_t n,
+	    struct store_progress *progress, size_t *applied,
+	    struct fail *fail) __attribute__((warn_unused_result));
 /* Waits until they have what apply_events() has moved progress to.  Returns 0,
  * or -1 with FAIL_TEMP. */
 int	apply_wait(struct link *link, struct script *script,
 	    struct store_progress *progress, const struct wait *wait,
 	    struct fail *fail) __attribute__((warn_unused_result));
 
-#define CURSOR_KEY	"c:applied"
+/*
+ * spread.c: the same on a cluster, with wait.
+ */
+int	spread_events(struct cluster *cluster, struct script *script,
+	    const struct event *events, size_t n,
+	    struct store_progress *progress, const struct wait *wait,
+	    int timeout_ms, size_t *applied, struct fail *fail)
+	    __attribute__((warn_unused_result));
 
 /*
  * upkeep.c: as the functions of store.h with these names.
@@ -447,13 +636,15 @@ int	upkeep_check_id(const char *id, struct fail *fail)
 	    __attribute__((warn_unused_result));
 /* HMGET for a cursor, not HGET, which the filter's user may not use; and its
  * answer, 0 where there is no cursor.  Returns 0, or -1 with FAIL_TEMP. */
-void	upkeep_add_cursor(struct buf *out, const char *id);
+void	upkeep_add_cursor(struct buf *out, const char *id, unsigned partition,
+	    unsigned partitions);
 int	upkeep_read_cursor(const struct reply *reply, uint64_t *seq,
 	    struct fail *fail) __attribute__((warn_unused_result));
-int	upkeep_cursor_get(struct link *link, const char *id, uint64_t *seq,
-	    struct fail *fail) __attribute__((warn_unused_result));
-int	upkeep_cursor_set(struct link *link, const char *id, uint64_t seq,
-	    struct fail *fail) __attribute__((warn_unused_result));
+void	upkeep_set_cursor(struct buf *out, const char *id, unsigned partition,
+	    unsigned partitions, uint64_t seq);
+/* The answer to that.  Returns 0, or -1 with FAIL_TEMP. */
+int	upkeep_read_set(const struct reply *reply, struct fail *fail)
+	    __attribute__((warn_unused_result));
 int	upkeep_compact(struct link *link, bool *asked, struct fail *fail)
 	    __attribute__((warn_unused_result));
 

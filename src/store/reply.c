@@ -16,15 +16,20 @@
 
 #include "base/xalloc.h"
 
-/* None of our commands has a reply with more elements than this, nor arrays
- * within an array. */
+/* None of our commands has an array with more elements than this, nor, but for
+ * CLUSTER SLOTS, arrays within an array. */
 #define ELEMENTS_MAX	16384
+#define NESTED_DEPTH	4
+/* Of one reply, all arrays together: a few bytes each from the peer. */
+#define BUDGET		(16 * ELEMENTS_MAX)
 #define ERROR_TEXT_MAX	100
 
 struct reply_reader {
 	redisReader	*parser;
 	uint64_t	 fed;		/* bytes, ever */
 	uint64_t	 taken;		/* up to the end of the last reply */
+	int		 depth;		/* of arrays */
+	size_t		 budget;	/* elements that are left for this one */
 };
 
 static struct reply *
@@ -60,11 +65,19 @@ static void *
 make_array(const redisReadTask *task, int elements)
 #endif
 {
+	struct reply_reader *reader = task->privdata;
 	struct reply *reply;
+	int depth = 0;
 
+	for (const redisReadTask *t = task->parent; t != NULL; t = t->parent)
+		depth++;
+	if (depth == 0)
+		reader->budget = BUDGET;
 	/* NULL makes the parser give up. */
-	if (task->parent != NULL || elements > ELEMENTS_MAX)
+	if (depth >= reader->depth || elements > ELEMENTS_MAX ||
+	    (size_t)elements > reader->budget)
 		return NULL;
+	reader->budget -= (size_t)elements;
 	reply = make(task, REPLY_ARRAY, NULL, 0);
 	reply->elements = xcalloc((size_t)elements, sizeof(struct reply *));
 	reply->len = (size_t)elements;
@@ -132,7 +145,7 @@ reply_free(struct reply **replyp)
 		return;
 	if (reply->elements != NULL)
 		for (size_t i = 0; i < reply->len; i++)
-			free(reply->elements[i]);
+			reply_free(&reply->elements[i]);
 	free(reply->elements);
 	free(reply);
 	*replyp = NULL;
@@ -146,7 +159,15 @@ reply_reader_new(void)
 	reader->parser = redisReaderCreateWithFunctions(&functions);
 	if (reader->parser == NULL)
 		abort();	/* out of memory, see xalloc.h */
+	reader->parser->privdata = reader;
+	reader->depth = 1;
 	return reader;
+}
+
+void
+reply_reader_allow_nested(struct reply_reader *reader)
+{
+	reader->depth = NESTED_DEPTH;
 }
 
 void

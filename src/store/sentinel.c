@@ -49,25 +49,15 @@ sentinel_new(const struct store_options *options,
     struct fail *fail)
 {
 	struct sentinels *s = xcalloc(1, sizeof(*s));
-	struct span rest = span_str(options->sentinels), one;
 
 	s->master = xstrdup(options->master);
 	s->files = files;
 	s->timeout_ms = options->timeout_ms;
 	s->transport.fd = -1;
-	while (rest.len > 0) {
-		ptrdiff_t blank = span_index(rest, ' ');
-
-		one = blank == -1 ? rest : span_head(rest, (size_t)blank);
-		rest = span_from(rest, one.len + (blank != -1));
-		s->places = xrealloc(s->places, s->count + 1,
-		    sizeof(*s->places));
-		if (url_parse_host(one, is_tls, &s->places[s->count++],
-		    fail) == -1) {
-			sentinel_free(&s);
-			return fail_prefix(fail, "Sentinel %.*s", (int)one.len,
-			    (const char *)one.p);
-		}
+	if (url_parse_hosts(options->sentinels, is_tls, &s->places, &s->count,
+	    fail) == -1) {
+		sentinel_free(&s);
+		return fail_prefix(fail, "Sentinel");
 	}
 	*out = s;
 	return 0;

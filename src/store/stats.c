@@ -75,6 +75,19 @@ stats_sum(const struct stats *stats, struct store_stats *sum)
 		sum->average_us = average;
 }
 
+void
+stats_add_sum(const struct store_stats *part, struct store_stats *sum)
+{
+	sum->attempts += part->attempts;
+	sum->connections += part->connections;
+	for (size_t i = 0; i < STORE_FAILURES; i++)
+		sum->failures[i] += part->failures[i];
+	sum->failed_fast += part->failed_fast;
+	for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++)
+		sum->latency.counts[i] += part->latency.counts[i];
+	sum->latency.sum_us += part->latency.sum_us;
+}
+
 const char *
 store_failure_name(enum store_failure kind)
 {

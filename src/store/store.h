@@ -46,6 +46,10 @@ struct store_options {
 	 * They are asked with TLS or without, as the primary is. */
 	const char	*sentinels;	/* NULL: none */
 	const char	*master;	/* its name; with sentinels */
+	/* "host:port" of some nodes of a Redis Cluster, with blanks between: of
+	 * url only TLS or not counts, and the others are found by themselves.
+	 * Without sentinels and read_from. */
+	const char	*cluster;	/* NULL: none */
 	/* A replica, as url, that answers look-ups and tells cursors instead;
 	 * NULL: none.  What is older there than read_within_ms counts as not
 	 * reachable: on each look-up, the data may lack nothing that the primary
@@ -70,7 +74,8 @@ int	store_url_check(const char *url, struct fail *fail)
 /*
  * Starts the store's thread and waits for the first connection attempt to
  * end, timeout_ms at most; with read_from as long for the replica, and twice
- * that for a first comparison.  Everything in options is copied.
+ * that for a first comparison; with cluster twice as long, for its nodes as
+ * well.  Everything in options is copied.
  *
  * Returns 0 with *out set whether or not Redis can be reached (then *fail, if
  * not NULL, says why: class FAIL_TEMP, otherwise its text is ""), and -1 with
@@ -86,6 +91,16 @@ int	store_open(const struct store_options *options, struct store **out,
 	    struct fail *fail) __attribute__((warn_unused_result));
 /* Ends the thread.  No call may be running. */
 void	store_close(struct store **store);
+
+/*
+ * In a cluster the keys of persons are in as many partitions, each of which is
+ * in one slot and has its own cursors; otherwise there is one.  A node that
+ * can't be reached costs its partitions only.
+ */
+#define STORE_PARTITIONS_MAX	256
+unsigned store_partitions(const struct store *store);
+unsigned store_partition_of(const struct subject *subject,
+	    unsigned partitions);
 
 /*
  * Reads what is known about a person for one list: HMGET key LIST *.  Out of
@@ -109,7 +124,9 @@ int	store_lookup_many(struct store *store, const struct subject *subjects,
 /* A place in a ledger. */
 struct store_mark {
 	const char	*id;		/* of its cursor, see below */
-	uint64_t	 seq;
+	/* For each person, that of the partition; without a cluster the first
+	 * is for all. */
+	const uint64_t	*seqs;
 };
 /*
  * As store_lookup_many(), from a Redis that has all of a ledger up to there, by
@@ -152,39 +169,44 @@ int	store_apply(struct store *store, const struct event *events, size_t n,
  */
 struct store_progress {
 	const char	*id;		/* of the cursor, see below */
-	/* What it has to be; becomes what it is, or after FAIL_INPUT what was
-	 * applied reaches to. */
-	uint64_t	 from;
+	/* Of each partition: what it has to be; becomes what it is, or after
+	 * FAIL_INPUT what was applied reaches to. */
+	uint64_t	*from;
 	const uint64_t	*seqs;		/* of each event: what it then is */
-	uint64_t	 to;		/* after the last; seqs' last or above */
-	/* A second cursor (or NULL) that becomes end_to, whatever it is, when
-	 * all is applied. */
+	/* Without a cluster, after the last; seqs' last or above. */
+	uint64_t	 to;
+	/* A second cursor (or NULL) that becomes end_to, of each partition,
+	 * whatever it is, when all is applied. */
 	const char	*end_id;
-	uint64_t	 end_to;
+	const uint64_t	*end_to;
 	bool		 lost;		/* set: the cursor is another number */
 };
 /* As store_apply(); with a cursor that is another number, nothing more is
  * applied: -1 with FAIL_TEMP, and progress->lost.  n may be 0.  With
  * wait_replicas Redis confirms when so many replicas have all that was written
  * to it (WAIT), for which they get half of timeout_ms; without their word it is
- * FAIL_TEMP, and progress->from is where Redis itself is. */
+ * FAIL_TEMP, and progress->from is where Redis itself is.
+ * In a cluster each partition goes its way: what is behind *applied may be
+ * applied as well, and progress->from tells. */
 int	store_apply_from(struct store *store, const struct event *events,
 	    size_t n, struct store_progress *progress, size_t *applied,
 	    struct fail *fail) __attribute__((warn_unused_result));
 
 /*
- * How far Redis has a ledger: kept in Redis itself (hash "c:applied", field =
- * id, value = decimal sequence number), so that it goes back with the data when
+ * How far Redis has a ledger, for each partition its last event: kept in Redis
+ * itself (hash "c:applied", or of a partition "c:applied:{ab}", field = id,
+ * value = decimal sequence number), so that it goes back with the data when
  * Redis loses writes (flush, old dump, failover).  id is [A-Za-z0-9._-]{1,64},
  * anything else FAIL_BUG.
  *
- * _get returns 0 with *seq (0 when absent), -1 with FAIL_TEMP, also when what
- * is there is no number.  _set returns 0 when Redis has confirmed, else -1 with
- * FAIL_TEMP; then the number may be the old or the new one.  It sets what it is
- * given, also a lower number: that is for making somebody begin anew, and
- * store_apply_from() for what was applied.
+ * _get returns 0 with store_partitions() numbers (0 when absent), -1 with
+ * FAIL_TEMP, also when what is there is no number.  _set sets all of them;
+ * returns 0 when Redis has confirmed, else -1 with FAIL_TEMP; then a number may
+ * be the old or the new one.  It sets what it is given, also a lower number:
+ * that is for making somebody begin anew, and store_apply_from() for what was
+ * applied.
  */
-int	store_cursor_get(struct store *store, const char *id, uint64_t *seq,
+int	store_cursor_get(struct store *store, const char *id, uint64_t *seqs,
 	    struct fail *fail) __attribute__((warn_unused_result));
 int	store_cursor_set(struct store *store, const char *id, uint64_t seq,
 	    struct fail *fail) __attribute__((warn_unused_result));
@@ -206,7 +228,8 @@ int	store_cursor_set(struct store *store, const char *id, uint64_t seq,
  *
  * Not reached: a dump of an earlier life of a Redis that has since read only an
  * append-only file without RDB preamble; append-only files of a time before
- * that was switched off; replicas, backups, and free blocks of the disk.
+ * that was switched off; replicas, nodes of a cluster that have no slots any
+ * more, backups, and free blocks of the disk.
  * Whether the writing succeeded is told by INFO persistence and Redis' log.
  */
 int	store_compact(struct store *store, bool *asked, struct fail *fail)
@@ -240,7 +263,8 @@ struct store_stats {
 void	store_stats_sum(struct store *store, struct store_stats *sum);
 
 /* Is the connection up now?  That to the replica, where there is one, and are
- * its data new enough? */
+ * its data new enough?  In a cluster, that to each node that has slots of ours,
+ * and has each such slot a node? */
 bool	store_is_reachable(struct store *store);
 /* For -V: hiredis' version.  Static. */
 const char *store_library_version(void);

@@ -171,6 +171,25 @@ context_new(const struct tls_files *files, struct fail *fail)
 	return ctx;
 }
 
+void
+tls_copy_files(struct tls_files *files, const struct store_options *options)
+{
+	if (options->ca_file != NULL)
+		files->ca_file = xstrdup(options->ca_file);
+	if (options->certificate != NULL)
+		files->certificate = xstrdup(options->certificate);
+	if (options->key != NULL)
+		files->key = xstrdup(options->key);
+}
+
+void
+tls_free_files(struct tls_files *files)
+{
+	free(files->ca_file);
+	free(files->certificate);
+	free(files->key);
+}
+
 int
 tls_check_files(const struct tls_files *files, struct fail *fail)
 {

@@ -47,9 +47,13 @@ upkeep_check_id(const char *id, struct fail *fail)
 }
 
 void
-upkeep_add_cursor(struct buf *out, const char *id)
+upkeep_add_cursor(struct buf *out, const char *id, unsigned partition,
+    unsigned partitions)
 {
-	command_format(out, "HMGET", CURSOR_KEY, id, (char *)NULL);
+	command_begin(out, 3);
+	command_add(out, SPAN("HMGET"));
+	command_cursor_key(out, partition, partitions);
+	command_add(out, span_str(id));
 }
 
 int
@@ -67,51 +71,28 @@ upkeep_read_cursor(const struct reply *reply, uint64_t *seq,
 	if (value->type != REPLY_STRING ||
 	    span_to_u64(reply_span(value), seq) == -1)
 		return fail_set(fail, FAIL_TEMP, "Redis holds a number in "
-		    CURSOR_KEY " that can't be read");
+		    "c:applied that can't be read");
 	return 0;
 }
 
-int
-upkeep_cursor_get(struct link *link, const char *id, uint64_t *seq,
-    struct fail *fail)
+void
+upkeep_set_cursor(struct buf *out, const char *id, unsigned partition,
+    unsigned partitions, uint64_t seq)
 {
-	struct buf command = BUF_INIT(256);
-	struct reply *reply = NULL;
-	int rc;
+	char text[24];
 
-	*seq = 0;
-	if (upkeep_check_id(id, fail) == -1)
-		return -1;
-	upkeep_add_cursor(&command, id);
-	rc = ask(link, &command, &reply, 1, fail);
-	if (rc == 0)
-		rc = upkeep_read_cursor(reply, seq, fail);
-	reply_free(&reply);
-	buf_fini(&command);
-	return rc;
+	(void)snprintf(text, sizeof(text), "%" PRIu64, seq);
+	command_begin(out, 4);
+	command_add(out, SPAN("HSET"));
+	command_cursor_key(out, partition, partitions);
+	command_add(out, span_str(id));
+	command_add(out, span_str(text));
 }
 
 int
-upkeep_cursor_set(struct link *link, const char *id, uint64_t seq,
-    struct fail *fail)
+upkeep_read_set(const struct reply *reply, struct fail *fail)
 {
-	struct buf command = BUF_INIT(256);
-	struct reply *reply = NULL;
-	char text[24];
-	int rc;
-
-	if (upkeep_check_id(id, fail) == -1)
-		return -1;
-	(void)snprintf(text, sizeof(text), "%" PRIu64, seq);
-	command_format(&command, "HSET", CURSOR_KEY, id, text, (char *)NULL);
-	rc = ask(link, &command, &reply, 1, fail);
-	if (rc == 0 && reply->type != REPLY_INTEGER)
-		rc = reply_fail(reply, fail);
-	if (rc == -1 && strstr(fail->text, "READONLY") != NULL)
-		link_distrust(link);
-	reply_free(&reply);
-	buf_fini(&command);
-	return rc;
+	return reply->type == REPLY_INTEGER ? 0 : reply_fail(reply, fail);
 }
 
 /* A command that makes Redis write a file anew. */

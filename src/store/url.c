@@ -9,7 +9,10 @@
 #include "store/private.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "base/xalloc.h"
 
 #define DATABASE_MAX	15
 
@@ -132,6 +135,47 @@ url_parse_host(struct span text, bool is_tls, struct url *out,
 	    colon < span_rindex(text, ']'))
 		return fail_set(fail, FAIL_SETUP, "want host:port");
 	return parse_tcp(text, out, fail);
+}
+
+int
+url_parse_hosts(const char *text, bool is_tls, struct url **out, size_t *count,
+    struct fail *fail)
+{
+	struct span rest = span_str(text), one;
+
+	*count = 0;
+	*out = NULL;
+	while (rest.len > 0) {
+		ptrdiff_t blank = span_index(rest, ' ');
+
+		one = blank == -1 ? rest : span_head(rest, (size_t)blank);
+		rest = span_from(rest, one.len + (blank != -1));
+		*out = xrealloc(*out, *count + 1, sizeof(**out));
+		if (url_parse_host(one, is_tls, &(*out)[*count], fail) == -1) {
+			free(*out);
+			*out = NULL;
+			return fail_prefix(fail, "%.*s", (int)one.len,
+			    (const char *)one.p);
+		}
+		++*count;
+	}
+	return 0;
+}
+
+void
+url_format(struct buf *out, const struct url *url)
+{
+	bool bracketed = strchr(url->host, ':') != NULL;
+
+	buf_addf(out, "redis%s://%s%s%s:%s", url->is_tls ? "s" : "",
+	    bracketed ? "[" : "", url->host, bracketed ? "]" : "", url->port);
+}
+
+bool
+url_is_same(const struct url *a, const struct url *b)
+{
+	return a->is_tls == b->is_tls && strcmp(a->host, b->host) == 0 &&
+	    strcmp(a->port, b->port) == 0;
 }
 
 int

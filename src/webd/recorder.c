@@ -145,7 +145,7 @@ store_options_of(const struct recorder *r, int timeout_ms)
 	    .username = s->redis.username, .password = s->redis.password,
 	    .ca_file = s->redis.ca_file, .certificate = s->redis.certificate,
 	    .key = s->redis.key, .sentinels = s->redis.sentinel.hosts,
-	    .master = s->redis.sentinel.master,
+	    .master = s->redis.sentinel.master, .cluster = s->redis.cluster,
 	    .wait_replicas = s->redis.wait_replicas, .timeout_ms = timeout_ms };
 
 	if (r->password != NULL) {

@@ -7,6 +7,8 @@
  * runs against an empty Redis of one's own: look-ups through the store and
  * through one blocking hiredis connection per thread, for 1, 8 and 64 threads,
  * and an import of PERSONS grants against a bare pipelined HSET loader.
+ *	bench_store HOST:PORT [SECONDS [PERSONS]]
+ * does the same, without comparison, on an empty Redis Cluster.
  */
 #include "store/store.h"
 
@@ -234,27 +236,9 @@ import_store(struct store *store, unsigned n, bool with_evidence)
 	return rate;
 }
 
-int
-main(int argc, char **argv)
+static void
+bench_imports(struct store *store)
 {
-	static const size_t threads[] = { 1, 8, 64 };
-	char url[256];
-	struct store_options options = { .url = url, .timeout_ms = 5000 };
-	struct store *store;
-	struct fail fail = { .text = "" };
-
-	if (argc < 2)
-		return EXIT_FAILURE;
-	sock = argv[1];
-	if (argc > 2)
-		seconds = strtod(argv[2], NULL);
-	if (argc > 3)
-		persons = (unsigned)strtoul(argv[3], NULL, 10);
-	(void)snprintf(url, sizeof(url), "unix:%s", sock);
-	if (store_open(&options, &store, &fail) == -1 || fail.text[0] != '\0') {
-		fprintf(stderr, "%s\n", fail.text);
-		return EXIT_FAILURE;
-	}
 	for (int evidence = 0; evidence < 2; evidence++)
 		for (int round = 0; round < 3; round++) {
 			double bare, ours;
@@ -269,12 +253,61 @@ main(int argc, char **argv)
 			    "ratio %.2f\n", evidence ? " with evidence" : "",
 			    bare, ours, ours / bare);
 		}
+}
+
+static const size_t threads[] = { 1, 8, 64 };
+
+static void
+bench_one(struct store *store)
+{
+	bench_imports(store);
 	for (size_t i = 0; i < 3; i++) {
 		double alone = bench_lookups(NULL, threads[i]);
 
 		printf("%.2f times as many\n",
 		    bench_lookups(store, threads[i]) / alone);
 	}
+}
+
+static void
+bench_cluster(struct store *store)
+{
+	for (int evidence = 0; evidence < 2; evidence++)
+		printf("import%s: store %.0f/s\n",
+		    evidence ? " with evidence" : "",
+		    import_store(store, persons, evidence));
+	for (size_t i = 0; i < 3; i++)
+		(void)bench_lookups(store, threads[i]);
+}
+
+int
+main(int argc, char **argv)
+{
+	char url[256];
+	struct store_options options = { .url = url, .timeout_ms = 5000 };
+	struct store *store;
+	struct fail fail = { .text = "" };
+
+	if (argc < 2)
+		return EXIT_FAILURE;
+	sock = argv[1];
+	if (argc > 2)
+		seconds = strtod(argv[2], NULL);
+	if (argc > 3)
+		persons = (unsigned)strtoul(argv[3], NULL, 10);
+	(void)snprintf(url, sizeof(url), "unix:%s", sock);
+	if (sock[0] != '/') {
+		options.url = "redis://cluster";
+		options.cluster = sock;
+	}
+	if (store_open(&options, &store, &fail) == -1 || fail.text[0] != '\0') {
+		fprintf(stderr, "%s\n", fail.text);
+		return EXIT_FAILURE;
+	}
+	if (options.cluster != NULL)
+		bench_cluster(store);
+	else
+		bench_one(store);
 	store_close(&store);
 	return EXIT_SUCCESS;
 }

@@ -96,7 +96,8 @@ from .process import (Rig, RigError, Service, find_program, free_ports,
                       read_text, run, wait_for, write_file)
 from .proxy import Caddy, Haproxy, Nginx
 from .receiver import Authority, Receiver
-from .redis import Redis, RedisError, RespClient, Sentinels
+from .redis import (Cluster, Redis, RedisError, RespClient, Sentinels,
+                    slot_of)
 from .sendmail import Sendmail
 from .sink import Sink
 from .smtp import Reply, Sent, Smtp, send

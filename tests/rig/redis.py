@@ -1,7 +1,9 @@
 # Copyright the consent-milter authors.
 # SPDX-License-Identifier: BSD-2-Clause
 """A private redis-server and a small RESP client."""
+import binascii
 import os
+import re
 
 from .process import (RigError, Service, accepts, connect, find_program,
                       free_ports, wait_for)
@@ -248,3 +250,133 @@ sentinel failover-timeout consent {failover_ms}
 
         wait_for(is_another, timeout, "a failover")
         return named
+
+
+SLOTS = 16384
+
+
+def slot_of(key):
+    """The hash slot of a key in a Redis Cluster."""
+    tag = re.search(rb"\{([^}]+)\}", key)
+    return binascii.crc_hqx(tag[1] if tag else key, 0) % SLOTS
+
+
+class Cluster:
+    """Cluster(rig): a Redis Cluster on loopback ports, each of three primaries
+    with a replica (or as many as `replicas' says).
+
+    settings    for `redis'
+    servers     the instances, those that began as primaries first
+    options     further lines of redis.conf
+    """
+
+    def __init__(self, rig, primaries=3, replicas=1, down_ms=1000,
+                 options=(), tls=None):
+        n = primaries * (1 + replicas)
+        self.servers = [Redis(rig, tcp=True, tls=tls, options=[
+            "cluster-enabled yes", "cluster-config-file nodes.conf",
+            f"cluster-port {port}", f"cluster-node-timeout {down_ms}",
+            "cluster-replica-validity-factor 0",
+            "repl-diskless-sync-delay 0", "repl-ping-replica-period 1",
+            *options]) for port in free_ports(n)]
+        self.tls = tls is not None
+        self.settings = {"url": "rediss://c" if tls else "redis://c",
+                         "cluster": [f"127.0.0.1:{self.port(s)}"
+                                     for s in self.servers[:2]]}
+        self._create(primaries)
+
+    def port(self, server):
+        return server.tls_port if self.tls else server.port
+
+    def _create(self, primaries):
+        first = self.servers[0]
+        for i, server in enumerate(self.servers):
+            server.id = server.call("CLUSTER", "MYID").decode()
+            server.call("CLUSTER", "SET-CONFIG-EPOCH", i + 1)
+            if i < primaries:
+                server.call("CLUSTER", "ADDSLOTSRANGE",
+                            SLOTS * i // primaries,
+                            SLOTS * (i + 1) // primaries - 1)
+            if server is not first:
+                self.meet(server)
+        self.wait_known()
+        for i, server in enumerate(self.servers[primaries:]):
+            server.call("CLUSTER", "REPLICATE",
+                        self.servers[i % primaries].id)
+        self.wait_ok()
+
+    def meet(self, server):
+        first = self.servers[0]
+        bus = next(o.split()[1] for o in first._options
+                   if o.startswith("cluster-port"))
+        server.call("CLUSTER", "MEET", "127.0.0.1", self.port(first), bus)
+
+    def info(self, server):
+        return dict(line.split(":", 1) for line in
+                    server.call("CLUSTER", "INFO").decode().split("\r\n")
+                    if ":" in line)
+
+    def wait_known(self):
+        wait_for(lambda: all(
+            int(self.info(s)["cluster_known_nodes"]) == len(self.servers)
+            for s in self.servers), 30, "the nodes to know each other")
+
+    def is_ok(self):
+        """Is everybody there, content, and in step?"""
+        try:
+            return all(self.info(s)["cluster_state"] == "ok" and
+                       self.is_linked(s) for s in self.servers)
+        except (OSError, RigError):
+            return False
+
+    def wait_ok(self, timeout=60):
+        wait_for(self.is_ok, timeout, "the cluster to be well")
+
+    @staticmethod
+    def is_linked(server):
+        info = server.call("INFO", "replication")
+        return b"role:master" in info or b"master_link_status:up" in info
+
+    def primaries(self):
+        return [s for s in self.servers
+                if b"role:master" in s.call("INFO", "replication")]
+
+    def owner(self, slot, ask=None):
+        """Who has the slot, by what one of them says."""
+        for first, last, node, *_ in (ask or self.servers[0]).call(
+                "CLUSTER", "SLOTS"):
+            if first <= slot <= last:
+                return next(s for s in self.servers if s.port == node[1] or
+                            s.tls_port == node[1])
+        return None
+
+    def replica_of(self, primary):
+        return next(s for s in self.servers if
+                    b"master_port:%d\r" % self.port(primary) in
+                    s.call("INFO", "replication"))
+
+    def start_move(self, slot, target):
+        """From here on the slot is on its way; returns who has it now."""
+        source = self.owner(slot)
+        target.call("CLUSTER", "SETSLOT", slot, "IMPORTING", source.id)
+        source.call("CLUSTER", "SETSLOT", slot, "MIGRATING", target.id)
+        return source
+
+    def move_keys(self, source, target, keys):
+        if keys:
+            source.call("MIGRATE", "127.0.0.1", self.port(target), "", 0,
+                        5000, "KEYS", *keys)
+
+    def end_move(self, slot, source, target):
+        while keys := source.call("CLUSTER", "GETKEYSINSLOT", slot, 100):
+            self.move_keys(source, target, keys)
+        for server in [target, source] + self.primaries():
+            server.call("CLUSTER", "SETSLOT", slot, "NODE", target.id)
+
+    def move(self, slot, target):
+        self.end_move(slot, self.start_move(slot, target), target)
+
+    def call(self, command, key, *args):
+        """A command to whoever has the key."""
+        key = key.encode() if isinstance(key, str) else key
+        return self.owner(slot_of(key)).call(command, key, *args)

@@ -116,7 +116,7 @@ test_command(void)
 	command_begin(&b, 3);
 	command_add(&b, span_of("A\0\r\n", 4));
 	command_add(&b, span_of(NULL, 0));
-	command_key(&b, &s);
+	command_key(&b, &s, 1);
 	CHECK_BYTES(b.data, b.len, want, sizeof(want) - 1);
 	buf_clear(&b);
 	command_format(&b, "AUTH", "0123456789", (char *)NULL);

@@ -638,7 +638,7 @@ test_since(void)
 	(void)SERVER_ASK(&server, "HSET", "c:applied", "bad", "x");
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		const struct store_mark mark = { .id = cases[i].id,
-		    .seq = cases[i].seq };
+		    .seqs = &cases[i].seq };
 
 		check_case((long)i);
 		CHECK_INT(store_lookup_since(store, &mark, &who, 1, "weekly",
@@ -1042,7 +1042,8 @@ test_progress(void)
 	static struct event events[FOLLOWED];
 	static uint64_t seqs[FOLLOWED];
 	struct store *store = open_as(NULL, NULL);
-	struct store_progress p = { .id = "a", .seqs = seqs,
+	uint64_t from = 0, end_to = 7;
+	struct store_progress p = { .id = "a", .from = &from, .seqs = seqs,
 	    .to = 3 * FOLLOWED + 1 };
 	struct fail fail;
 	size_t applied;
@@ -1055,12 +1056,12 @@ test_progress(void)
 	CHECK_INT(store_apply_from(store, events, FOLLOWED, &p, &applied,
 	    &fail), 0);
 	CHECK_INT((int64_t)applied, FOLLOWED);
-	CHECK_INT((int64_t)p.from, 3 * FOLLOWED + 1);
+	CHECK_INT((int64_t)from, 3 * FOLLOWED + 1);
 	CHECK_STR(SERVER_ASK(&server, "HGET", "c:applied", "a"), "3901");
 	/* Without events, and with the end of something else. */
 	p.to = 5000;
 	p.end_id = "b";
-	p.end_to = 7;
+	p.end_to = &end_to;
 	CHECK_INT(store_apply_from(store, NULL, 0, &p, NULL, &fail), 0);
 	CHECK_STR(SERVER_ASK(&server, "HGET", "c:applied", "a"), "5000");
 	CHECK_STR(SERVER_ASK(&server, "HGET", "c:applied", "b"), "7");
@@ -1076,7 +1077,7 @@ test_progress(void)
 	CHECK_INT((int64_t)applied, 0);
 	CHECK_STR(SERVER_ASK(&server, "DBSIZE"), "0");
 	/* From the start on; one that can't be merged leaves the cursor. */
-	p.from = 0;
+	from = 0;
 	p.end_id = NULL;
 	(void)SERVER_ASK(&server, "HSET", key_of(40), "weekly", "nonsense");
 	CHECK_INT(store_apply_from(store, events, FOLLOWED, &p, &applied,

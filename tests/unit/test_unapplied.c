@@ -37,15 +37,17 @@ static const struct subject who = { { 1 } };
 static _Atomic uint64_t in_redis;
 
 static int
-ask(const char *id, uint64_t *seq, void *context, struct fail *fail)
+ask(const char *id, unsigned *partitions, uint64_t *seqs, void *context,
+    struct fail *fail)
 {
 	uint64_t now = atomic_load(&in_redis);
 
 	(void)context;
-	CHECK_INT((int64_t)strlen(id), 16);
-	if (now == AWAY)
+	*partitions = 1;
+	CHECK(id == NULL || strlen(id) == 16);
+	if (id == NULL || now == AWAY)
 		return fail_set(fail, FAIL_TEMP, "away");
-	*seq = now;
+	seqs[0] = now;
 	return 0;
 }
 
@@ -151,18 +153,18 @@ test_follow(void)
 	record(ledger, EVENT_WITHDRAW, LAST_MS);
 	CHECK_INT(unapplied_catch_up(u, &fail), 0);
 	CHECK_INT(on_top(u).withdraw_ms, LAST_MS);
-	unapplied_forgotten(u, id, &seq);
+	CHECK_INT(unapplied_forgotten(u, 1, &who, 1, id, &seq, &fail), 0);
 	CHECK_INT((int64_t)strlen(id), 16);
 	CHECK_INT((int64_t)seq, 4);
 	check_case(11);	/* the primary has it, the replica has not */
 	set_applied(5);
 	(void)nanosleep(&pause, NULL);
 	expect(u, 0, LAST_MS);
-	unapplied_forgotten(u, id, &seq);
+	CHECK_INT(unapplied_forgotten(u, 1, &who, 1, id, &seq, &fail), 0);
 	CHECK_INT((int64_t)seq, 4);
 	atomic_store(&in_redis, 5);
 	expect(u, 0, 0);
-	unapplied_forgotten(u, id, &seq);
+	CHECK_INT(unapplied_forgotten(u, 1, &who, 1, id, &seq, &fail), 0);
 	CHECK_INT((int64_t)seq, 5);
 	journal_close(&ledger);
 }
