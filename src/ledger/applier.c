@@ -670,15 +670,15 @@ applier_rebuild(struct applier *a, const char *directory, bool from_start,
 }
 
 static int
-count_from(struct applier *a, const struct source *source, uint64_t from,
-    size_t *events, struct fail *fail)
+count_from(struct applier *a, const struct source *source, size_t *events,
+    struct fail *fail)
 {
 	struct journal_reader *reader;
 	struct journal_entry entry;
 	struct event event;
 	int rc;
 
-	if (journal_reader_open(source->directory, "ledger", from + 1,
+	if (journal_reader_open(source->directory, "ledger", source->done + 1,
 	    &reader, fail) == -1)
 		return -1;
 	while ((rc = journal_reader_next(reader, &entry, fail)) != 0) {
@@ -687,8 +687,9 @@ count_from(struct applier *a, const struct source *source, uint64_t from,
 		if (rc == -1) {
 			warn(a, "%s: passed over", fail->text);
 			a->unreadable++;
-		} else
-			*events += (size_t)event_of(a, &entry, &event);
+		} else if (event_of(a, &entry, &event) == 1)
+			*events += entry.seq >
+			    source->seqs[partition_of(a, &event)];
 		if (is_stopped(a)) {
 			rc = fail_set(fail, FAIL_TEMP, "interrupted");
 			break;
@@ -702,20 +703,22 @@ int
 applier_count(const struct applier_options *options, const char *directory,
     bool from_start, size_t *events, size_t *unreadable, struct fail *fail)
 {
-	struct applier a = { .options = *options, .lock_fd = -1 };
+	struct applier a = { .options = *options, .lock_fd = -1,
+	    .partitions = 1 };
 	struct source source = { .directory = directory != NULL ? directory :
 	    options->directory };
-	uint64_t from = 0;
 	int rc = 0;
 
 	if (access(source.directory, R_OK | X_OK) == -1)
 		return fail_errno(fail, FAIL_SETUP, errno, "%s",
 		    source.directory);
 	/* From the start is a note in Redis: not here. */
-	if (!from_start)
-		rc = rebuild_start(&a, &source, false, &from, fail);
+	if (!from_start) {
+		a.partitions = store_partitions(options->store);
+		rc = rebuild_start(&a, &source, false, fail);
+	}
 	if (rc == 0)
-		rc = count_from(&a, &source, from, events, fail);
+		rc = count_from(&a, &source, events, fail);
 	*unreadable += a.unreadable;
 	return rc;
 }
