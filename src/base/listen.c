@@ -75,6 +75,15 @@ lock_directory(const char *path)
 	return fd;
 }
 
+/* What is no socket is not ours to remove. */
+static bool
+is_in_the_way(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode);
+}
+
 /* The mode holds from the first moment on: nobody can connect before listen(),
  * and it is set before that. */
 static int
@@ -89,6 +98,9 @@ bind_unix(const char *key, const char *path, mode_t mode, struct fail *fail)
 	if (listen_is_alive(path))
 		return fail_set(fail, FAIL_SETUP, "%s: %s is in use by a "
 		    "process that runs", key, path);
+	if (is_in_the_way(path))
+		return fail_set(fail, FAIL_SETUP, "%s: %s is there, and no "
+		    "socket", key, path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd != -1)
 		(void)unlink(path);

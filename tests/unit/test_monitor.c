@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "base/json.h"
@@ -124,7 +125,7 @@ dial(void)
 	return fd;
 }
 
-/* What is left behind is replaced, what lives is not, a directory stays. */
+/* What is left behind is replaced, what lives is not, and a file stays. */
 static void
 test_listen(void)
 {
@@ -149,9 +150,13 @@ test_listen(void)
 	CHECK(second != -1);
 	(void)close(second);
 	(void)unlink(path);
-	CHECK_INT(mkdir(path, 0700), 0);
+	/* Somebody's file. */
+	first = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	CHECK(first != -1);
+	(void)close(first);
 	CHECK_INT(listen_open("key", buf_get(&place), 0600, &fail), -1);
-	CHECK_INT(rmdir(path), 0);
+	CHECK(strstr(fail.text, "is there, and no socket") != NULL);
+	CHECK_INT(unlink(path), 0);
 	buf_fini(&place);
 }
 
