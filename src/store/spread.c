@@ -26,6 +26,9 @@
 #define CALL_EVENTS	32
 #define ROUND_BYTES	((size_t)64 * 1024 * 1024)
 #define AGAIN_MS	20
+/* So long a slot is waited for; whoever applies keeps others from doing so, and
+ * comes again. */
+#define AGAIN_MAX_MS	1000
 /* As often in a row somebody may have flushed the scripts. */
 #define LOADS_MAX	10
 
@@ -53,7 +56,7 @@ struct spread {
 	/* The same without end_id, for the calls that have events. */
 	struct store_progress plain;
 	int		 timeout_ms;
-	int64_t		 deadline_ms;	/* of this slice */
+	int64_t		 deadline_ms;	/* for a slot to arrive */
 	unsigned	 loads;
 	bool		 unknown;	/* a node does not know the script */
 	bool		 lost;
@@ -269,7 +272,8 @@ run_parts(struct spread *s)
 	const struct timespec pause = { .tv_nsec = AGAIN_MS * 1000000L };
 	char sha[SCRIPT_SHA_LEN + 1];
 
-	s->deadline_ms = clock_monotonic_ms() + s->timeout_ms;
+	s->deadline_ms = clock_monotonic_ms() +
+	    (s->timeout_ms < AGAIN_MAX_MS ? s->timeout_ms : AGAIN_MAX_MS);
 	s->loads = 0;
 	apply_get_sha(s->script, sha);
 	s->unknown = sha[0] == '\0';
