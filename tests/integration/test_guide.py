@@ -8,9 +8,9 @@ import smtplib
 import ssl
 import stat
 
-from rig import (Authority, Filter, Guide, OpenDkim, Postfix, Redis,
+from rig import (Authority, Cluster, Filter, Guide, OpenDkim, Postfix, Redis,
                  RedisError, RespClient, Rspamd, Sendmail, Service, Sink,
-                 TestCase, Web, find_program, free_ports, main_cf,
+                 TestCase, find_program, free_ports, main_cf,
                  make_message, milter, program, read_text, replace, run, send,
                  wait_for, with_settings, write_file)
 
@@ -415,6 +415,28 @@ class OnRedis(GuideCase):
                  self.rcpt().kind == "continue", 30, "mail to go on")
 
 
+    def test_cluster(self):
+        """To which a ledger moves."""
+        single = Redis(self.rig)
+        self.start_filter(single)
+        before = self.filter
+        before.stop()
+        cluster = Cluster(self.rig, replicas=0)
+        hosts = cluster.settings["cluster"]
+        after = Filter(self.rig, None, start=False, keygen=False,
+                       keys=before.keys_dir,
+                       audit={"directory": before.audit_dir},
+                       redis={"url": "redis://127.0.0.1:6379/0"})
+        after.write_config(with_settings(after.settings, GUIDE.take(
+            "cluster", ("h1:6379", hosts[0]), ("h2:6379", hosts[1]))))
+        after.start()
+        after.ctl("rebuild")
+        type(self).filter = after
+        wait_for(lambda: self.rcpt().kind == "continue", 20,
+                 "the consent to be in the cluster")
+        self.assertEqual(self.rcpt(BOB).text[:9], "550 5.7.1")
+
+
 # Of each tool: its envelope sender, as the guide says.
 TOOLS = {
     "listmonk": "weekly@listmonk.example.com",
@@ -697,12 +719,19 @@ class Operation(GuideCase):
         self.wait_log("consent-web", "listens on")
 
     def enforce(self):
-        write_file(self.conf, replace(
-            read_text(self.conf),
-            ('mode = "observe";\n', GUIDE.take("enforce-mode"))))
-        self.run_block("enforce")
-        self.wait_log("consent-milter", "configuration reloaded")
-        self.assertEqual(self.both(), [250, 550])
+        """The list first, which other mail does not notice."""
+        unlisted = make_message(fields=[("Precedence", "bulk")])
+        for count, (name, line, code) in enumerate((
+                ("enforce-list", 'id   = "weekly";\n', 250),
+                ("enforce-mode", 'mode = "observe";\n', 550)), 1):
+            text = GUIDE.take(name)
+            write_file(self.conf, replace(read_text(self.conf), (
+                line, line + text if name == "enforce-list" else text)))
+            self.run_block("enforce")
+            self.wait_log("consent-milter", "configuration reloaded", count)
+            self.assertEqual(self.both(), [250, 550])
+            sent = self.mta.send("x@example.com", BOB, unlisted)
+            self.assertEqual(sent.end.code, code, sent.transcript)
 
     def keep(self):
         self.run_block("daily")
@@ -716,7 +745,7 @@ class Operation(GuideCase):
     def rotate(self):
         old = self.ctl("token", "--list", "weekly", ANN).stdout
         self.run_block("rotate")
-        self.wait_log("consent-milter", "configuration reloaded", 2)
+        self.wait_log("consent-milter", "configuration reloaded", 3)
         self.wait_log("consent-web", "reload", 1)
         new = self.ctl("token", "--list", "weekly", ANN).stdout
         self.assertNotEqual(old, new)
@@ -754,7 +783,6 @@ class WholeGuide(TestCase):
     """Runs after the others."""
 
     def test_every_block_is_run(self):
-        """By a test above, or by the module that the block names."""
         tests = {f"{__name__}.{case.__name__}.{name}"
                  for case in GuideCase.__subclasses__()
                  for name in dir(case) if name.startswith("test_")}

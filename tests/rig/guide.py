@@ -2,11 +2,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The blocks of the administrator's guide, doc/guide/*.md.
 
-A block is fenced; behind the fence stand where it goes, its name, and where
-another test module runs it `run-by=MODULE':
+A block is fenced; behind the fence stand where it goes, and its name:
 
     ```main.cf milters
-    ```consent-milter.conf cluster run-by=test_cluster
 """
 import glob
 import os
@@ -16,16 +14,16 @@ from .filter import libconfig
 from .process import read_text, replace
 
 TOP = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
-_FENCE = re.compile(r"^```(\S+) (\S+)(?: run-by=(\S+))?\n(.*?)^```$",
+_FENCE = re.compile(r"^```(\S+) (\S+)\n(.*?)^```$",
                     re.MULTILINE | re.DOTALL)
 
 
 class Block:
-    """place: "main.cf"; name; run_by: a module, or None; text; page."""
+    """place: "main.cf"; name; text; page."""
 
     def __init__(self, page, match):
         self.page = page
-        self.place, self.name, self.run_by, self.text = match.groups()
+        self.place, self.name, self.text = match.groups()
 
 
 class Guide:
@@ -50,7 +48,7 @@ class Guide:
 
     def untaken(self):
         return sorted(b.name for b in self.blocks
-                      if b.run_by is None and b.name not in self._taken)
+                      if b.name not in self._taken)
 
 
 def main_cf(text):
