@@ -11,7 +11,7 @@ packages_build="autoconf automake make gcc libc6-dev pkg-config libmilter-dev
 	libcurl4-openssl-dev libopendkim-dev"
 # What the rig starts.
 packages_rig="python3 postfix redis-server"
-packages_test="clang llvm libclang-rt-dev binutils opendkim opendkim-tools
+packages_test="clang llvm libclang-rt-dev binutils opendkim opendkim-tools rspamd
 	libmail-dkim-perl libnet-dns-perl nginx-light caddy haproxy
 	prometheus openssl chromium perl m4 mandoc xz-utils libfaketime
 	e2fsprogs spin"

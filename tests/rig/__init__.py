@@ -69,6 +69,9 @@ What there is (each class says more):
     Sendmail(rig, sink, milters, flag)
                            ports .smtp .submission; .send() .wait_idle()
     OpenDkim(rig)          .milter (behind the filter) .verify(raw)
+    Rspamd(rig, port, local)
+                           the same with rspamd
+    Guide()                doc/guide: .take(name) .blocks .untaken()
     Nginx(rig, upstream)   and Caddy, Haproxy, as contrib/ shows them:
                            .fetch() .top .logs()
     Authority(rig)         a CA: .path .issue(host, not_after)
@@ -87,17 +90,19 @@ is not in the sink then will not come.
 """
 from .browser import Browser
 from .filter import Filter, WEEKLY, in_threads, libconfig, merge, program
+from .guide import Guide, main_cf, with_settings
 from .journal import verify_chain
 from .message import Message, make_message
 from .milter import Answer, Closed, MilterClient
 from .opendkim import OpenDkim
 from .postfix import Postfix
 from .process import (Rig, RigError, Service, find_program, free_ports,
-                      read_text, run, wait_for, write_file)
+                      read_text, replace, run, wait_for, write_file)
 from .proxy import Caddy, Haproxy, Nginx
 from .receiver import Authority, Receiver
 from .redis import (Cluster, Redis, RedisError, RespClient, Sentinels,
                     slot_of)
+from .rspamd import Rspamd
 from .sendmail import Sendmail
 from .sink import Sink
 from .smtp import Reply, Sent, Smtp, send

@@ -13,26 +13,54 @@ SIGN_HEADERS = "*,+List-Unsubscribe,+List-Unsubscribe-Post"
 OVERSIGN_HEADERS = "From,List-Unsubscribe,List-Unsubscribe-Post"
 
 
+def make_key(directory, domain):
+    """Makes a key with the selector "rig": its file, and that of its record
+    in the DNS."""
+    run([find_program("opendkim-genkey"), "-D", directory, "-d", domain,
+         "-s", "rig", "-b", "2048"])
+    return [os.path.join(directory, name) for name in ("rig.private",
+                                                       "rig.txt")]
+
+
+def verify(directory, key_text, raw):
+    """Returns (passed, signed header names in order, detail)."""
+    path = os.path.join(directory, "verify.eml")
+    write_file(path, raw)
+    done = run([find_program("perl"), _VERIFY, key_text, path], check=False)
+    lines = dict(line.split("=", 1) for line in done.stdout.splitlines()
+                 if "=" in line)
+    if "result" not in lines:
+        raise AssertionError(f"dkim_verify.pl: {done.stdout}{done.stderr}")
+    return (done.returncode == 0,
+            [n for n in lines.get("h", "").split(":") if n],
+            lines["result"])
+
+
 class OpenDkim:
     """OpenDkim(rig): `milter' for Postfix(milters=…), behind the filter.
 
     options    {name: value} of opendkim.conf, over the rig's own; None
                leaves one out
+    port       listens on this loopback TCP port instead of a UNIX socket
     """
 
-    def __init__(self, rig, domain="news.example.com", options=None):
+    def __init__(self, rig, domain="news.example.com", options=None,
+                 port=None):
         self.dir = rig.subdir("opendkim")
         self.domain = domain
-        self.socket = os.path.join(self.dir, "opendkim.sock")
-        self.milter = f"unix:{self.socket}"
+        if port:
+            self.socket = ("127.0.0.1", port)
+            self.milter = f"inet:127.0.0.1:{port}"
+            place = f"inet:{port}@127.0.0.1"
+        else:
+            self.socket = os.path.join(self.dir, "opendkim.sock")
+            self.milter = f"unix:{self.socket}"
+            place = f"local:{self.socket}"
         self.log_path = os.path.join(self.dir, "opendkim.out")
-        run([find_program("opendkim-genkey"), "-D", self.dir, "-d", domain,
-             "-s", "rig", "-b", "2048"])
-        self.key_text = os.path.join(self.dir, "rig.txt")
+        key, self.key_text = make_key(self.dir, domain)
         values = {
-            "Mode": "s", "Domain": domain, "Selector": "rig",
-            "KeyFile": os.path.join(self.dir, "rig.private"),
-            "Socket": f"local:{self.socket}", "UMask": "000",
+            "Mode": "s", "Domain": domain, "Selector": "rig", "KeyFile": key,
+            "Socket": place, "UMask": "000",
             "InternalHosts": "127.0.0.0/8", "Background": "no",
             "Canonicalization": "relaxed/simple", "Syslog": "no",
             "RequireSafeKeys": "no", "UserID": "root",
@@ -52,15 +80,5 @@ class OpenDkim:
         self.service.kill9()            # libmilter would take five seconds
 
     def verify(self, raw):
-        """Returns (passed, signed header names in order, detail)."""
-        path = os.path.join(self.dir, "verify.eml")
-        write_file(path, raw)
-        done = run([find_program("perl"), _VERIFY, self.key_text, path],
-                   check=False)
-        lines = dict(line.split("=", 1) for line in done.stdout.splitlines()
-                     if "=" in line)
-        if "result" not in lines:
-            raise AssertionError(f"dkim_verify.pl: {done.stdout}{done.stderr}")
-        return (done.returncode == 0,
-                [n for n in lines.get("h", "").split(":") if n],
-                lines["result"])
+        """See verify()."""
+        return verify(self.dir, self.key_text, raw)

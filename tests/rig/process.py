@@ -251,6 +251,15 @@ def write_file(path, text, mode=0o644, age=0):
         os.utime(path, (then, then))
 
 
+def replace(text, *pairs):
+    """text with each (old, new) of pairs replaced; old has to be there."""
+    for old, new in pairs:
+        if old not in text:
+            raise RigError(f"{old!r} is not in {text!r}")
+        text = text.replace(old, str(new))
+    return text
+
+
 def run(argv, input=None, check=True, timeout=60, env=None):
     """Runs a program to its end; str in, str out."""
     done = subprocess.run(

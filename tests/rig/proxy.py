@@ -6,20 +6,13 @@ import os
 import socket
 import ssl
 
-from .process import (Service, find_program, free_ports, read_text, run,
-                      write_file)
 from .http import Answer
+from .process import (Service, find_program, free_ports, read_text, replace,
+                      run, write_file)
 
 PROXIES = os.path.join(os.path.dirname(__file__), "..", "..", "contrib",
                        "proxy")
 HOST = "news.example.com"
-
-
-def _replace(text, *pairs):
-    for old, new in pairs:
-        assert old in text, old
-        text = text.replace(old, new)
-    return text
 
 
 class Proxy:
@@ -91,7 +84,7 @@ class Proxy:
 
 class Nginx(Proxy):
     def prepare(self):
-        site = _replace(
+        site = replace(
             self.shown("nginx.conf"), ("127.0.0.1:8092", self.upstream),
             ("listen 443 ssl", f"listen 127.0.0.1:{self.port} ssl"),
             ("\tlisten [::]:443 ssl;\n", ""),
@@ -116,7 +109,7 @@ http {{
 
 class Caddy(Proxy):
     def prepare(self):
-        write_file(self.conf, _replace(
+        write_file(self.conf, replace(
             self.shown("Caddyfile"), ("127.0.0.1:8092", self.upstream),
             (f"https://{HOST} {{",
              f"https://{HOST}:{self.port} {{\n\tbind 127.0.0.1"),
@@ -137,7 +130,7 @@ class Haproxy(Proxy):
 defaults
     log global
     option httplog
-""" + _replace(
+""" + replace(
             self.shown("haproxy.cfg"), ("127.0.0.1:8092", self.upstream),
             ("bind :443", f"bind 127.0.0.1:{self.port}"),
             (f"/etc/ssl/{HOST}.pem", both)))
