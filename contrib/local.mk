@@ -13,7 +13,7 @@ SUFFIXES = .service.in .service
 	    $(SED) 's|@sbindir[@]|$(sbindir)|g' $< >$@.tmp && mv $@.tmp $@
 
 # Packages.  By name: a build in the tree leaves other files in debian/.
-EXTRA_DIST += debian/README.Debian \
+EXTRA_DIST += contrib/rpm/consent-milter.spec debian/README.Debian \
 	debian/changelog debian/consent-milter.docs \
 	debian/consent-milter.examples \
 	debian/consent-milter.lintian-overrides \
