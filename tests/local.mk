@@ -44,7 +44,8 @@ lab: all
 	python3 -B $(srcdir)/tests/lab/run.py -b $(abs_builddir) $(LAB_OPTIONS)
 
 EXTRA_DIST += tests/run.sh tests/packages.sh tests/tsan.supp tests/lint \
-	tests/rig tests/integration tests/lab contrib/demo.sh contrib/demo
+	tests/rig tests/integration tests/lab tests/package contrib/demo.sh \
+	contrib/demo
 # Python leaves these in directories that are distributed as a whole.
 dist-hook:
 	find $(distdir) -name __pycache__ -prune -exec rm -rf {} +

@@ -14,7 +14,7 @@ packages_rig="python3 postfix redis-server"
 packages_test="clang llvm libclang-rt-dev binutils opendkim opendkim-tools rspamd
 	libmail-dkim-perl libnet-dns-perl nginx-light caddy haproxy
 	prometheus openssl chromium perl m4 mandoc xz-utils libfaketime
-	e2fsprogs spin"
+	e2fsprogs spin debhelper dpkg-dev lintian mmdebstrap rpm systemd"
 
 # Prints those of the arguments that are not installed.
 packages_missing() {

@@ -6,7 +6,8 @@
 #
 # usage: tests/run.sh [--no-install] [STAGE...]
 #
-# Stages: check integration fuzz threads distcheck lint (all, in this order).
+# Stages: check integration fuzz threads distcheck package lint (all, in this
+# order).
 # Builds in build-tests/ and keeps a log of each stage in build-tests/logs/.
 # Needs root for the integration tests (they start private mail servers).
 # Environment: FUZZ_SECONDS for each fuzz target (5), JOBS (processors), and
@@ -28,15 +29,15 @@ stages=
 for argument; do
 	case $argument in
 	--no-install) packages_only_name=1 ;;
-	check|integration|fuzz|threads|distcheck|lint)
+	check|integration|fuzz|threads|distcheck|package|lint)
 		stages="$stages $argument" ;;
 	*)
 		echo "usage: $0 [--no-install] [check] [integration] [fuzz]" \
-		    "[threads] [distcheck] [lint]" >&2
+		    "[threads] [distcheck] [package] [lint]" >&2
 		exit 64 ;;
 	esac
 done
-: "${stages:=check integration fuzz threads distcheck lint}"
+: "${stages:=check integration fuzz threads distcheck package lint}"
 
 # add PASSED FAILED
 add() {
@@ -212,6 +213,17 @@ stage_distcheck() {
 	else
 		count="0 1"
 	fi
+}
+
+stage_package() {
+	count="0 1"
+	configure package CC=gcc || return
+	python3 -B "$src/tests/integration/run.py" -t 1800 \
+	    -b "$build/package" test_package >"$logs/package.out" 2>&1
+	cat "$logs/package.out"
+	found=$(last_count "$logs/package.out")
+	[ -z "$found" ] || count=$found
+	[ "$count" != "0 0" ] || count="0 1"
 }
 
 stage_lint() {

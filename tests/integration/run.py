@@ -3,12 +3,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Runs the integration tests.
 
-usage: run.py [-j N] [-b BUILDDIR] [-k TEXT] [MODULE…]
+usage: run.py [-j N] [-b BUILDDIR] [-k TEXT] [-t SECONDS] [MODULE…]
 
     -j N   modules at the same time (1)
     -b     build directory with the programs (CONSENT_MILTER_BUILD)
     -k     only tests whose name contains the text
-    MODULE test_postfix_basic or tests/integration/test_postfix_basic.py
+    -t     how long a module may take (600)
+    MODULE test_postfix_basic or tests/integration/test_postfix_basic.py, or
+           test_package, which is a stage of its own
 
 Prints a line per test and at the end `N passed, N failed'.  With CI=true a
 skipped test has failed.
@@ -26,7 +28,6 @@ import unittest
 
 sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
-MODULE_TIMEOUT_SEC = 600
 
 
 class Result(unittest.TestResult):
@@ -93,7 +94,8 @@ class Result(unittest.TestResult):
 
 def run_module(name, wanted):
     """In the process of one module."""
-    sys.path[:0] = [HERE, os.path.dirname(HERE)]
+    tests = os.path.dirname(HERE)
+    sys.path[:0] = [HERE, tests, os.path.join(tests, "package")]
     from rig.process import adopt_orphans
     adopt_orphans()
     loader = unittest.TestLoader()
@@ -117,7 +119,7 @@ def start_module(name, options):
         stderr=subprocess.STDOUT, text=True, errors="replace",
         start_new_session=True)
     try:
-        output = child.communicate(timeout=MODULE_TIMEOUT_SEC)[0]
+        output = child.communicate(timeout=options.t)[0]
     except subprocess.TimeoutExpired:
         child.terminate()               # it cleans up then
         try:
@@ -126,7 +128,7 @@ def start_module(name, options):
             os.killpg(child.pid, signal.SIGKILL)
             output = child.communicate()[0]
         return (output + f"FAIL {name}: not done after "
-                f"{MODULE_TIMEOUT_SEC} s\n", 0, 1)
+                f"{options.t} s\n", 0, 1)
     summary = re.search(rf"^{name}: (\d+) passed, (\d+) failed$", output,
                         re.MULTILINE)
     if summary is None:
@@ -142,6 +144,7 @@ def main():
     parser.add_argument("-j", type=int, default=1)
     parser.add_argument("-b", default=os.environ.get("CONSENT_MILTER_BUILD"))
     parser.add_argument("-k", default="")
+    parser.add_argument("-t", type=int, default=600)
     parser.add_argument("--module", help=argparse.SUPPRESS)
     parser.add_argument("modules", nargs="*")
     options = parser.parse_args()

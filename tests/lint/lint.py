@@ -346,7 +346,8 @@ def check_manuals(lint):
 
 def check_shell(lint):
     problems = []
-    scripts = lint.files("tests/**/*.sh", "contrib/**/*.sh", ".ci/run")
+    scripts = lint.files("tests/**/*.sh", "contrib/**/*.sh", ".ci/run",
+                         "debian/*.postinst", "debian/*.postrm")
     for path in scripts:
         with open(os.path.join(lint.src, path), encoding="utf-8") as f:
             shell = "bash" if "bash" in f.readline() else "sh"
@@ -375,7 +376,7 @@ def check_distributed(lint):
                                                 "tests/*/local.mk"))
     problems = [f"{path} is in no EXTRA_DIST" for path in lint.files(
         "tests/rig/*.p[yl]", "tests/integration/*.py", "tests/lint/*.py",
-        "tests/lab/*.py",
+        "tests/lab/*.py", "tests/package/*.py",
         "tests/*.sh", "tests/*.supp", "contrib/**/*.py", "contrib/*.sh",
         "src/**/*.[1-8]", "src/**/*.lua", "tests/fuzz/corpus/*")
         if not any(re.search(rf"(^|\s){re.escape(part)}(\s|$)", text)
