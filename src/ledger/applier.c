@@ -709,6 +709,8 @@ applier_count(const struct applier_options *options, const char *directory,
 	    options->directory };
 	int rc = 0;
 
+	a.partitions = 1;
+
 	if (access(source.directory, R_OK | X_OK) == -1)
 		return fail_errno(fail, FAIL_SETUP, errno, "%s",
 		    source.directory);
