@@ -7,6 +7,7 @@ src_store_libstore_a_SOURCES = \
 	src/store/errand.c \
 	src/store/freshness.c \
 	src/store/handshake.c \
+	src/store/inspect.c src/store/inspect.h \
 	src/store/link.c \
 	src/store/private.h \
 	src/store/replica.c \

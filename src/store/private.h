@@ -134,6 +134,7 @@ bool	reply_is_error(const struct reply *reply, const char *word);
 /* The value behind "name:" at the start of a line, in the answer to INFO; ""
  * when there is none. */
 struct span reply_info(const struct reply *reply, const char *name);
+struct span reply_text_info(struct span text, const char *name);
 /* The answer to HMGET key LIST *.  Returns 1, 0, -1 as store_lookup(). */
 int	reply_to_record(const struct reply *reply, struct record *out,
 	    struct fail *fail) __attribute__((warn_unused_result));
@@ -185,6 +186,8 @@ ssize_t	tls_send(struct tls *tls, const void *p, size_t len);
 ssize_t	tls_recv(struct tls *tls, void *p, size_t len);
 /* Was more read from the socket than _recv gave?  poll() does not know. */
 bool	tls_is_pending(struct tls *tls);
+/* When the certificate of Redis ends, Unix milliseconds; 0: not known. */
+int64_t	tls_certificate_ends_ms(struct tls *tls);
 /* Why TLS ended the connection; false when it did not.  For one thread. */
 bool	tls_explain(struct tls *tls, struct fail *fail);
 

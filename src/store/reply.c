@@ -239,7 +239,12 @@ reply_span(const struct reply *reply)
 struct span
 reply_info(const struct reply *reply, const char *name)
 {
-	struct span rest = reply_span(reply);
+	return reply_text_info(reply_span(reply), name);
+}
+
+struct span
+reply_text_info(struct span rest, const char *name)
+{
 	size_t name_len = strlen(name);
 
 	while (rest.len > 0) {

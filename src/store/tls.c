@@ -24,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "base/xalloc.h"
 
@@ -476,6 +477,21 @@ tls_is_pending(struct tls *tls)
 	pending = SSL_has_pending(tls->ssl) != 0;
 	(void)pthread_mutex_unlock(&tls->lock);
 	return pending;
+}
+
+int64_t
+tls_certificate_ends_ms(struct tls *tls)
+{
+	X509 *certificate = SSL_get1_peer_certificate(tls->ssl);
+	struct tm tm;
+	int64_t ms = 0;
+
+	if (certificate == NULL)
+		return 0;
+	if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &tm) == 1)
+		ms = (int64_t)timegm(&tm) * 1000;
+	X509_free(certificate);
+	return ms;
 }
 
 bool
