@@ -141,6 +141,7 @@ int	command_status(struct ctl *ctl, int argc, char **argv);
 int	command_subject(struct ctl *ctl, int argc, char **argv);
 int	command_changes(struct ctl *ctl, int argc, char **argv);
 int	command_report(struct ctl *ctl, int argc, char **argv);
+int	command_doctor(struct ctl *ctl, int argc, char **argv);
 int	command_selftest(struct ctl *ctl, int argc, char **argv);
 int	command_help(struct ctl *ctl, int argc, char **argv);
 int	command_complete(struct ctl *ctl, int argc, char **argv);

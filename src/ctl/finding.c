@@ -90,6 +90,22 @@ findings_count(const struct findings *f, enum finding_status status)
 	return n;
 }
 
+void
+findings_sort(struct findings *f)
+{
+	static const enum finding_status order[] = { FINDING_FAIL,
+	    FINDING_WARN, FINDING_SKIPPED, FINDING_OK };
+	struct finding *sorted = xcalloc(f->room + 1, sizeof(*sorted));
+	size_t n = 0;
+
+	for (size_t s = 0; s < sizeof(order) / sizeof(*order); s++)
+		for (size_t i = 0; i < f->count; i++)
+			if (f->all[i].status == order[s])
+				sorted[n++] = f->all[i];
+	free(f->all);
+	f->all = sorted;
+}
+
 /* Security: what a message or a server says must not drive the terminal, and
  * what is no UTF-8, or a control character of it (C1), drives some. */
 static void

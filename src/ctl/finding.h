@@ -2,8 +2,8 @@
  * Copyright the consent-milter authors.
  * SPDX-License-Identifier: BSD-2-Clause
  *
- * What a self-test found: one line for each check, and for one that failed the
- * lines of a configuration that mend it.  One thread.
+ * What a self-test or doctor found: one line for each check, and for one that
+ * failed the lines of a configuration that mend it.  One thread.
  */
 #ifndef CTL_FINDING_H
 #define CTL_FINDING_H
@@ -47,6 +47,9 @@ const struct finding *findings_find(const struct findings *findings,
 	    const char *check);
 size_t	findings_count(const struct findings *findings,
 	    enum finding_status status);
+
+/* What is wrong first, what is good last; otherwise as they were. */
+void	findings_sort(struct findings *findings);
 
 /* Text for people, a line for each and its fixes below it, those that were told
  * already by the check's name; colour where the reader is a terminal.  Control

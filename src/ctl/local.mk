@@ -5,9 +5,23 @@ src_ctl_consentctl_SOURCES = \
 	src/ctl/changes.c \
 	src/ctl/command.c src/ctl/command.h \
 	src/ctl/complete.c \
+	src/ctl/child.c src/ctl/child.h \
 	src/ctl/complaint.c src/ctl/complaint.h \
 	src/ctl/ctl.h \
 	src/ctl/daemon.c src/ctl/daemon.h \
+	src/ctl/dialog.c src/ctl/dialog.h \
+	src/ctl/doctor.c src/ctl/doctor.h \
+	src/ctl/doctor_clock.c \
+	src/ctl/doctor_daemons.c \
+	src/ctl/doctor_files.c \
+	src/ctl/doctor_ledger.c \
+	src/ctl/doctor_postfix.c \
+	src/ctl/doctor_redis.c \
+	src/ctl/doctor_rules.c \
+	src/ctl/doctor_sendmail.c \
+	src/ctl/doctor_settings.c \
+	src/ctl/doctor_signer.c \
+	src/ctl/doctor_units.c \
 	src/ctl/endpoint.c src/ctl/endpoint.h \
 	src/ctl/erase.c \
 	src/ctl/export.c \
@@ -23,6 +37,7 @@ src_ctl_consentctl_SOURCES = \
 	src/ctl/mailbox.c src/ctl/mailbox.h \
 	src/ctl/mailto.c src/ctl/mailto.h \
 	src/ctl/member.c src/ctl/member.h \
+	src/ctl/mtaconf.c src/ctl/mtaconf.h \
 	src/ctl/notice.c \
 	src/ctl/notice_lint.c src/ctl/notice_lint.h \
 	src/ctl/option.c \
@@ -30,6 +45,7 @@ src_ctl_consentctl_SOURCES = \
 	src/ctl/probe.c src/ctl/probe.h \
 	src/ctl/prune.c \
 	src/ctl/readable.c src/ctl/readable.h \
+	src/ctl/reach.c src/ctl/reach.h \
 	src/ctl/report.c src/ctl/report.h \
 	src/ctl/report_csv.c \
 	src/ctl/report_html.c \

@@ -1,0 +1,567 @@
+/*
+ * Copyright the consent-milter authors.
+ * SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The ledger and the decision log: who can write them, whether there is room,
+ * whether they end well, and whether Redis has what the ledger has.  All of a
+ * chain is for verify; here the last file is read, if it is not large.
+ */
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/codec.h"
+#include "base/date.h"
+#include "base/file.h"
+#include "ctl/doctor.h"
+#include "journal/verify.h"
+#include "ledger/identity.h"
+#include "store/inspect.h"
+
+#define VERIFY_BYTES	(64 * 1024 * 1024)	/* of the last file */
+#define FILES_SHOWN	5
+#define UNAPPLIED_MAX	100000
+#define UNAPPLIED_MS	60000	/* what waits so long does not apply itself */
+#define FUTURE_MS	INT64_C(300000)
+#define CHECKPOINT_OLD_MS	INT64_C(86400000)
+#define MIB		UINT64_C(1048576)
+/* Of "-YYYYMMDD-NNNNNN.jsonl", behind a journal's name. */
+#define NAME_NUMBER	10
+#define NAME_REST	22
+
+struct place {
+	const char *directory;
+	const char *journal;	/* the name of its files */
+	const char *what;	/* for people */
+};
+
+/* -- room -- */
+
+static void
+judge_room(struct doctor *d, const char *path)
+{
+	struct findings *f = &d->findings;
+	struct statvfs fs;
+	uint64_t mib, percent, files;
+
+	if (statvfs(path, &fs) == -1) {
+		findings_add(f, "disk", FINDING_SKIPPED, "%s can't be looked "
+		    "at by who runs this", path);
+		findings_fix(f, "run it as root");
+		return;
+	}
+	mib = (uint64_t)fs.f_bavail * fs.f_frsize / MIB;
+	percent = fs.f_blocks == 0 ? 100 :
+	    (uint64_t)fs.f_bavail * 100 / fs.f_blocks;
+	/* Some file systems have no number of files. */
+	files = fs.f_files == 0 ? UINT64_MAX : (uint64_t)fs.f_favail;
+	if ((fs.f_flag & ST_RDONLY) != 0) {
+		findings_add(f, "disk", FINDING_FAIL, "%s is on a file system "
+		    "that is mounted read-only: no event and no decision can "
+		    "be recorded, and mail waits", path);
+		findings_fix(f, "mount -o remount,rw, once the kernel's log "
+		    "says why; systemd: ReadWritePaths=%s", path);
+	} else if (mib < 16 || files < 64) {
+		findings_add(f, "disk", FINDING_FAIL, "the disk of %s is full "
+		    "(%" PRIu64 " MiB left%s): no event and no decision can be "
+		    "recorded, and mail waits", path, mib, files < 64 ?
+		    ", and hardly a file" : "");
+		findings_fix(f, "make room there, or consentctl prune");
+	} else if (percent < 5 && mib < 2048) {
+		findings_add(f, "disk", FINDING_WARN, "the disk of %s has %"
+		    PRIu64 " MiB left", path, mib);
+		findings_fix(f, "make room there, or consentctl prune");
+	} else
+		findings_add(f, "disk", FINDING_OK, "%s has %" PRIu64 " MiB of "
+		    "room", path, mib);
+}
+
+/* -- owners -- */
+
+static void
+judge_owner(struct doctor *d, const char *path, const struct stat *st,
+    size_t *bad)
+{
+	if (reach_path(&d->user, path, REACH_READ | REACH_WRITE, NULL, 0) !=
+	    REACH_NO || ++*bad > FILES_SHOWN)
+		return;
+	findings_add(&d->findings, "owner", FINDING_FAIL, "%s belongs to uid "
+	    "%u (mode %04o), and the daemons' user \"%s\" can't write to it: "
+	    "nothing more is recorded there", path, (unsigned)st->st_uid,
+	    (unsigned)st->st_mode & 07777, d->user_name);
+	findings_fix(&d->findings, "chown %s: %s", d->user_name, path);
+}
+
+static bool
+is_ours(const char *file)
+{
+	return strncmp(file, "ledger-", 7) == 0 ||
+	    strncmp(file, "decisions-", 10) == 0 ||
+	    strncmp(file, ".applied", 8) == 0 ||
+	    strncmp(file, ".ledger", 7) == 0 ||
+	    strncmp(file, ".decisions", 10) == 0;
+}
+
+/* All files in it that are ours, and it. */
+static void
+judge_owners(struct doctor *d, const char *directory, size_t *bad)
+{
+	struct dirent *entry;
+	char path[PATH_MAX];
+	struct stat st;
+	DIR *dir = opendir(directory);
+
+	if (dir == NULL)
+		return;
+	if (stat(directory, &st) == 0)
+		judge_owner(d, directory, &st, bad);
+	while ((entry = readdir(dir)) != NULL) {
+		int n = snprintf(path, sizeof(path), "%s/%s", directory,
+		    entry->d_name);
+
+		if (is_ours(entry->d_name) && n > 0 && n < PATH_MAX &&
+		    stat(path, &st) == 0 && S_ISREG(st.st_mode))
+			judge_owner(d, path, &st, bad);
+	}
+	(void)closedir(dir);
+}
+
+/* -- how they end -- */
+
+/* The last file of a journal by its name, and the first. */
+static bool
+find_files(const struct place *p, char last[PATH_MAX], char first[NAME_MAX + 1])
+{
+	size_t len = strlen(p->journal);
+	char name[NAME_MAX + 1] = "";
+	struct dirent *entry;
+	DIR *dir = opendir(p->directory);
+	int n;
+
+	if (dir == NULL)
+		return false;
+	first[0] = '\0';
+	while ((entry = readdir(dir)) != NULL) {
+		const char *one = entry->d_name;
+		size_t size = strlen(one);
+
+		if (strncmp(one, p->journal, len) != 0 || one[len] != '-' ||
+		    size != len + NAME_REST ||
+		    strcmp(one + size - 6, ".jsonl") != 0)
+			continue;
+		/* By number: a clock that was set back changes the days. */
+		if (name[0] == '\0' || strcmp(one + len + NAME_NUMBER,
+		    name + len + NAME_NUMBER) > 0)
+			(void)snprintf(name, sizeof(name), "%s", one);
+		if (first[0] == '\0' || strcmp(one + len + NAME_NUMBER,
+		    first + len + NAME_NUMBER) < 0)
+			(void)snprintf(first, NAME_MAX + 1, "%s", one);
+	}
+	(void)closedir(dir);
+	n = snprintf(last, PATH_MAX, "%s/%s", p->directory, name);
+	return name[0] != '\0' && n > 0 && n < PATH_MAX;
+}
+
+/* Does the file end in half a line, twice in a row?  Somebody may be writing
+ * it. */
+static bool
+is_torn(const char *path)
+{
+	const struct timespec pause = { 0, 200 * 1000000 };
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	bool torn = true;
+	struct stat st;
+	char c;
+
+	if (fd == -1)
+		return false;
+	for (int i = 0; torn && i < 2; i++) {
+		if (i > 0)
+			(void)nanosleep(&pause, NULL);
+		torn = fstat(fd, &st) == 0 && st.st_size > 0 &&
+		    pread(fd, &c, 1, st.st_size - 1) == 1 && c != '\n';
+	}
+	(void)close(fd);
+	return torn;
+}
+
+struct problems_seen {
+	uint64_t count;
+	char	 text[512];
+};
+
+static void
+on_problem(const struct journal_problem *p, void *context)
+{
+	struct problems_seen *seen = context;
+
+	/* Somebody may be writing: these two end by themselves. */
+	if (p->fault == FAULT_TORN || p->fault == FAULT_UNSIGNED)
+		return;
+	if (seen->count++ == 0)
+		(void)snprintf(seen->text, sizeof(seen->text), "%s:%" PRIu64
+		    ": %s", p->file, p->line, p->text);
+}
+
+static void
+judge_checkpoint(struct doctor *d, const struct place *p,
+    const struct journal_tally *t)
+{
+	struct findings *f = &d->findings;
+	char text[32];
+
+	/* One that holds no more than its beginning has none yet. */
+	if (d->settings->checkpoint_key == NULL || t->entries <= 1)
+		return;
+	if (t->covered_seq != 0 && (t->last_seq <= t->covered_seq + 1 ||
+	    d->now_ms - t->covered_ms < CHECKPOINT_OLD_MS)) {
+		findings_add(f, "checkpoints", FINDING_OK, "the %s has a "
+		    "checkpoint of %s ago", p->what, doctor_span_of_time(
+		    d->now_ms - t->covered_ms, text));
+		return;
+	}
+	findings_add(f, "checkpoints", FINDING_WARN, "no signed checkpoint "
+	    "covers the end of the %s: what is changed there now, nobody can "
+	    "prove", p->what);
+	findings_fix(f, "systemctl restart consent-milter consent-web, which "
+	    "read checkpoint.key when they start");
+}
+
+/* By the checkpoints' key, where we have it. */
+static void
+verify_last(struct doctor *d, const struct place *p, const char *path)
+{
+	unsigned char key[CRYPTO_PUBLIC_BYTES];
+	struct problems_seen seen = { 0, "" };
+	struct journal_verify_options options = { .name = p->journal,
+	    .on_problem = on_problem, .context = &seen };
+	struct findings *f = &d->findings;
+	struct journal_verifier *verifier;
+	struct journal_tally tally;
+	struct fail fail;
+
+	if (d->settings->checkpoint_key != NULL) {
+		crypto_signer_public(d->settings->checkpoint_key, key);
+		options.key = key;
+	}
+	verifier = journal_verifier_new(&options);
+	if (journal_verifier_file(verifier, path, &fail) == -1) {
+		findings_add(f, "chain", FINDING_SKIPPED, "%s", fail.text);
+		journal_verifier_free(&verifier);
+		return;
+	}
+	journal_verifier_finish(verifier, &tally);
+	if (seen.count == 0)
+		findings_add(f, "chain", FINDING_OK, "the last file of the %s "
+		    "is as it was written (consentctl verify checks all of "
+		    "it)", p->what);
+	else {
+		findings_add(f, "chain", FINDING_FAIL, "the %s is not as it "
+		    "was written: %s", p->what, seen.text);
+		findings_fix(f, "consentctl verify tells all; compare with a "
+		    "backup before anything else is done");
+	}
+	judge_checkpoint(d, p, &tally);
+	journal_verifier_free(&verifier);
+}
+
+/* Pruning removes whole files, and their names have the day. */
+static void
+judge_pruning(struct doctor *d, const struct place *p, const char *first)
+{
+	struct duration keep = d->settings->retention.decisions;
+	struct span day = span_head(span_from(span_str(first),
+	    strlen(p->journal) + 1), 8);
+	struct buf date = BUF_INIT(32);
+	struct findings *f = &d->findings;
+	int64_t begun_ms;
+
+	buf_addf(&date, "%.4s-%.2s-%.2s", (const char *)day.p,
+	    (const char *)day.p + 4, (const char *)day.p + 6);
+	if (date_parse(buf_span(&date), &begun_ms) == 0 &&
+	    duration_is_set(keep)) {
+		if (date_add(begun_ms, keep) + 3 * INT64_C(86400000) <
+		    d->now_ms) {
+			findings_add(f, "retention", FINDING_WARN, "the "
+			    "decision log begins on %s, and is kept longer "
+			    "than retention.decisions says",
+			    buf_get(&date));
+			findings_fix(f, "cron: 17 3 * * * %s consentctl prune",
+			    d->user_name[0] != '\0' ? d->user_name : "root");
+		} else
+			findings_add(f, "retention", FINDING_OK, "the "
+			    "decision log is not older than it may be");
+	}
+	buf_fini(&date);
+}
+
+static void
+judge_end(struct doctor *d, const struct place *p)
+{
+	unsigned char chain[JOURNAL_CHAIN_BYTES];
+	char last[PATH_MAX], first[NAME_MAX + 1];
+	struct findings *f = &d->findings;
+	struct fail fail;
+	struct stat st;
+	uint64_t seq;
+
+	if (!find_files(p, last, first))
+		return;
+	if (journal_head(p->directory, p->journal, &seq, chain, &fail) == -1) {
+		bool denied = access(last, R_OK) == -1 && errno == EACCES;
+
+		findings_add(f, "chain", denied ? FINDING_SKIPPED :
+		    FINDING_FAIL, "%s", fail.text);
+		findings_fix(f, denied ? "run it as root" : "nothing is "
+		    "recorded until that is mended: consentctl verify tells "
+		    "all");
+		return;
+	}
+	if (is_torn(last)) {
+		findings_add(f, "torn", FINDING_WARN, "%s ends in half an "
+		    "entry, as after a crash: who writes next cuts it off and "
+		    "notes that", last);
+		findings_fix(f, "nothing, unless it comes back: then look at "
+		    "the disk (dmesg)");
+	}
+	if (stat(last, &st) == 0 && st.st_size <= VERIFY_BYTES)
+		verify_last(d, p, last);
+	if (strcmp(p->journal, "decisions") == 0)
+		judge_pruning(d, p, first);
+}
+
+/* -- the ledger against Redis -- */
+
+struct waiting {
+	uint64_t events;	/* behind the cursor */
+	int64_t	 since_ms;	/* when the first was recorded; 0: not known */
+	int64_t	 last_ms;	/* of the last entry with a time */
+};
+
+static int64_t
+entry_ms(const struct journal_entry *entry)
+{
+	struct json_object *object;
+	struct fail unused;
+	struct span text;
+	int64_t ms = 0;
+
+	if (entry->blanked ||
+	    json_object_parse(entry->object, &object, &unused) == -1)
+		return 0;
+	if (json_object_string(object, "time", &text) != 1 ||
+	    date_parse(text, &ms) == -1)
+		ms = 0;
+	json_object_free(&object);
+	return ms;
+}
+
+static int
+count_waiting(const char *directory, uint64_t from, struct waiting *out,
+    struct fail *fail)
+{
+	struct journal_reader *reader;
+	struct journal_entry entry;
+	int rc;
+
+	memset(out, 0, sizeof(*out));
+	if (journal_reader_open(directory, "ledger", from + 1, &reader,
+	    fail) == -1)
+		return -1;
+	while (out->events < UNAPPLIED_MAX &&
+	    (rc = journal_reader_next(reader, &entry, fail)) != 0) {
+		/* A line that can't be read is the chain's to tell. */
+		if (rc == -1 && fail->class != FAIL_INPUT)
+			break;
+		if (rc == -1 || !span_is(entry.type, SPAN("event")))
+			continue;
+		if (out->events++ == 0)
+			out->since_ms = entry_ms(&entry);
+	}
+	journal_reader_close(&reader);
+	return 0;
+}
+
+static void
+judge_waiting(struct doctor *d, uint64_t cursor, uint64_t head)
+{
+	struct findings *f = &d->findings;
+	struct waiting waiting;
+	struct fail fail;
+	char text[32];
+	bool old;
+
+	if (cursor > head) {
+		findings_add(f, "unapplied", FINDING_FAIL, "Redis has this "
+		    "ledger up to entry %" PRIu64 ", and it ends with %" PRIu64
+		    ": its end is lost", cursor, head);
+		findings_fix(f, "put the ledger back from your backup, then "
+		    "consentctl rebuild --from-start");
+		return;
+	}
+	if (count_waiting(d->settings->audit.ledger, cursor, &waiting,
+	    &fail) == -1) {
+		findings_add(f, "unapplied", FINDING_SKIPPED, "%s", fail.text);
+		return;
+	}
+	if (waiting.events == 0) {
+		findings_add(f, "unapplied", FINDING_OK, "Redis has all of the "
+		    "ledger");
+		return;
+	}
+	old = d->now_ms - waiting.since_ms > UNAPPLIED_MS;
+	findings_add(f, "unapplied", old ? FINDING_FAIL : FINDING_WARN,
+	    "%" PRIu64 "%s events of the ledger are not in Redis%s, the first "
+	    "of %s ago%s", waiting.events, waiting.events == UNAPPLIED_MAX ?
+	    " or more" : "", cursor == 0 ? ", which has none of it" : "",
+	    doctor_span_of_time(d->now_ms - waiting.since_ms, text), old ? "" :
+	    ", and may be on their way");
+	findings_fix(f, "consentctl rebuild, which says what stands in the "
+	    "way; consent-web applies them by itself while it runs");
+}
+
+/* How far Redis has it, by itself. */
+static int
+ask_cursor(struct doctor *d, const unsigned char id[LEDGER_ID_BYTES],
+    uint64_t *seq, struct fail *fail)
+{
+	struct buf hex = BUF_INIT(64), answer = BUF_INIT(4096);
+	const char *words[] = { "HMGET", "c:applied", NULL, NULL };
+	struct inspector *redis = NULL;
+	struct span text;
+	int rc = doctor_redis_open(d, DOCTOR_FILTER, &redis, fail);
+
+	hex_format(&hex, id, LEDGER_ID_BYTES);
+	words[2] = buf_get(&hex);
+	if (rc == 0)
+		rc = inspect_ask(redis, words, &answer, fail);
+	text = span_trim(buf_span(&answer));
+	*seq = 0;
+	if (rc == 0 && text.len > 0 && span_to_u64(text, seq) == -1)
+		rc = fail_set(fail, FAIL_TEMP, "c:applied in Redis is no "
+		    "number");
+	inspect_close(&redis);
+	buf_fini(&hex);
+	buf_fini(&answer);
+	return rc;
+}
+
+static void
+judge_applied(struct doctor *d)
+{
+	const char *directory = d->settings->audit.ledger;
+	unsigned char id[LEDGER_ID_BYTES], chain[JOURNAL_CHAIN_BYTES];
+	struct findings *f = &d->findings;
+	uint64_t head = 0, cursor;
+	struct fail fail;
+	int rc = ledger_identity(directory, id, &fail);
+
+	if (rc == 1)
+		rc = journal_head(directory, "ledger", &head, chain, &fail);
+	if (rc == 1 && ask_cursor(d, id, &cursor, &fail) == -1)
+		rc = -1;
+	if (rc == 1)
+		judge_waiting(d, cursor, head);
+	else if (rc == -1)
+		findings_add(f, "unapplied", FINDING_SKIPPED, "whether Redis "
+		    "has all of the ledger can't be looked at: %s", fail.text);
+	else if (access(directory, F_OK) == 0 || errno == ENOENT) {
+		findings_add(f, "unapplied", FINDING_WARN, "the ledger is "
+		    "empty: nobody has ever opted in here, and every "
+		    "recipient of a list is refused");
+		findings_fix(f, "consentctl import FILE, or consentctl "
+		    "rebuild LEDGER of another host");
+	}
+}
+
+/* A clock that was ahead leaves entries that everything later seems older
+ * than. */
+static void
+judge_future(struct doctor *d)
+{
+	const char *directory = d->settings->audit.ledger;
+	struct findings *f = &d->findings;
+	struct journal_reader *reader;
+	struct journal_entry entry;
+	int64_t last_ms = 0;
+	uint64_t from = 1, head;
+	unsigned char chain[JOURNAL_CHAIN_BYTES];
+	struct fail fail;
+	char text[32];
+
+	if (journal_head(directory, "ledger", &head, chain, &fail) != 1)
+		return;
+	if (head > 64)
+		from = head - 64;
+	if (journal_reader_open(directory, "ledger", from, &reader,
+	    &fail) == -1)
+		return;
+	while (journal_reader_next(reader, &entry, &fail) == 1) {
+		int64_t ms = entry_ms(&entry);
+
+		last_ms = ms > last_ms ? ms : last_ms;
+	}
+	journal_reader_close(&reader);
+	if (last_ms <= d->now_ms + FUTURE_MS) {
+		findings_add(f, "ledger-clock", FINDING_OK, "the ledger's last "
+		    "entry is not from the future");
+		return;
+	}
+	findings_add(f, "ledger-clock", FINDING_FAIL, "the ledger has an entry "
+	    "that is %s ahead of the clock: this clock is wrong, or was",
+	    doctor_span_of_time(last_ms - d->now_ms, text));
+	findings_fix(f, "timedatectl; with the right time, opt-ins of that "
+	    "time do not count until then, and opt-outs always do");
+}
+
+static bool
+may_look(struct doctor *d, const char *directory)
+{
+	if (access(directory, R_OK | X_OK) == 0 || errno != EACCES)
+		return true;
+	findings_add(&d->findings, "owner", FINDING_SKIPPED, "%s can't be "
+	    "looked at by who runs this", directory);
+	findings_fix(&d->findings, "run it as root");
+	return false;
+}
+
+void
+doctor_ledger(struct doctor *d)
+{
+	const struct settings *s = d->settings;
+	const struct place places[] = {
+		{ s->audit.ledger, "ledger", "ledger" },
+		{ s->audit.directory, "decisions", "decision log" } };
+	struct findings *f = &d->findings;
+	bool saw_all = d->has_user;
+	size_t bad = 0;
+
+	if (access(s->audit.directory, F_OK) == -1 && errno == ENOENT) {
+		findings_add(f, "owner", FINDING_WARN, "%s is not there: "
+		    "neither daemon has ever run here", s->audit.directory);
+		findings_fix(f, "systemctl enable --now consent-milter "
+		    "consent-web");
+		return;
+	}
+	for (size_t i = 0; i < 2; i++) {
+		saw_all = may_look(d, places[i].directory) && saw_all;
+		if (d->has_user)
+			judge_owners(d, places[i].directory, &bad);
+		judge_end(d, &places[i]);
+	}
+	if (saw_all && bad == 0)
+		findings_add(f, "owner", FINDING_OK, "the daemons can write to "
+		    "%s", s->audit.directory);
+	judge_room(d, s->audit.directory);
+	judge_applied(d);
+	judge_future(d);
+}
