@@ -8,7 +8,6 @@
  */
 #include "ctl/doctor.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -139,6 +138,9 @@ parse(struct run *r, int argc, char **argv)
 static void
 tell_errors(struct findings *f, const struct buf *errors)
 {
+	/* Which file is named, too: the configuration or a password. */
+	bool denied = geteuid() != 0 &&
+	    strstr(buf_get(errors), "Permission denied") != NULL;
 	struct span rest = buf_span(errors);
 	int shown = 0;
 
@@ -147,11 +149,15 @@ tell_errors(struct findings *f, const struct buf *errors)
 		struct span line = end == -1 ? rest :
 		    span_head(rest, (size_t)end);
 
-		findings_add(f, "configuration", FINDING_FAIL, "%.*s",
-		    (int)line.len, (const char *)line.p);
+		findings_add(f, "configuration", denied ? FINDING_SKIPPED :
+		    FINDING_FAIL, "%.*s", (int)line.len,
+		    (const char *)line.p);
 		rest = span_from(rest, line.len + 1);
 	}
-	findings_fix(f, "consent-milter -t, once this is mended, and then "
+	if (denied)
+		findings_fix(f, "run it as root");
+	else
+		findings_fix(f, "consent-milter -t, once this is mended, and then "
 	    "consentctl doctor again: what needs the configuration was not "
 	    "looked at");
 }
@@ -167,10 +173,6 @@ load(struct doctor *d)
 		d->settings = ctl->settings;
 		findings_add(f, "configuration", FINDING_OK, "%s can be read",
 		    ctl->config_path);
-	} else if (access(ctl->config_path, R_OK) == -1 && errno == EACCES) {
-		findings_add(f, "configuration", FINDING_SKIPPED, "%s can't be "
-		    "read by who runs this", ctl->config_path);
-		findings_fix(f, "run it as root");
 	} else
 		tell_errors(f, &errors);
 	buf_fini(&errors);
@@ -183,16 +185,13 @@ prepare(struct doctor *d)
 	const struct settings *s = d->settings;
 
 	d->user_name = s != NULL ? s->user : "";
-	d->has_user = reach_look_up(d->user_name, &d->user);
-	if (s == NULL)
-		return;
-	d->has_socket = mtaconf_socket(span_str(s->socket), &d->socket);
-	if (d->has_user)
-		return;
-	findings_add(&d->findings, "user", FINDING_FAIL, "there is no user "
-	    "\"%s\", as whom the daemons run: they won't start", s->user);
-	findings_fix(&d->findings, "useradd --system --home-dir / --shell "
-	    "/usr/sbin/nologin %s", s->user);
+	/* "" is whoever starts them, and we are nobody to tell unless that may
+	 * do anything. */
+	d->has_user = (d->user_name[0] != '\0' || geteuid() == 0) &&
+	    reach_look_up(d->user_name, &d->user);
+	if (s != NULL)
+		d->has_socket = mtaconf_socket(span_str(s->socket),
+		    &d->socket);
 }
 
 /* -- the end -- */

@@ -71,6 +71,11 @@ int	doctor_redis_open(const struct doctor *doctor,
 	    enum doctor_login login, struct inspector **out,
 	    struct fail *fail) __attribute__((warn_unused_result));
 
+void	doctor_redis_options(const struct doctor *doctor,
+	    struct store_options *options);	/* of the filter */
+/* Part of doctor_redis(); redis is the filter's connection. */
+void	doctor_rights(struct doctor *doctor, struct inspector *redis);
+
 /* What `systemctl show' said of a unit.  For tests. */
 void	doctor_units_judge(struct findings *findings, const char *unit,
 	    struct span shown, uint64_t connections);

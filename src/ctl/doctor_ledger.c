@@ -418,7 +418,9 @@ judge_waiting(struct doctor *d, uint64_t cursor, uint64_t head)
 		    "ledger");
 		return;
 	}
-	old = d->now_ms - waiting.since_ms > UNAPPLIED_MS;
+	/* Or it was emptied, or is another one. */
+	old = cursor == 0 ||
+	    d->now_ms - waiting.since_ms > UNAPPLIED_MS;
 	findings_add(f, "unapplied", old ? FINDING_FAIL : FINDING_WARN,
 	    "%" PRIu64 "%s events of the ledger are not in Redis%s, the first "
 	    "of %s ago%s", waiting.events, waiting.events == UNAPPLIED_MAX ?

@@ -17,6 +17,7 @@ src_ctl_consentctl_SOURCES = \
 	src/ctl/doctor_ledger.c \
 	src/ctl/doctor_postfix.c \
 	src/ctl/doctor_redis.c \
+	src/ctl/doctor_rights.c \
 	src/ctl/doctor_rules.c \
 	src/ctl/doctor_sendmail.c \
 	src/ctl/doctor_settings.c \
@@ -154,3 +155,19 @@ TESTS += tests/unit/test_readable
 tests_unit_test_readable_SOURCES = tests/unit/test_readable.c \
 	tests/unit/check.h src/ctl/readable.c src/ctl/readable.h
 tests_unit_test_readable_LDADD = $(BASE_LIBS)
+check_PROGRAMS += tests/unit/test_mtaconf
+TESTS += tests/unit/test_mtaconf
+tests_unit_test_mtaconf_SOURCES = tests/unit/test_mtaconf.c \
+	tests/unit/check.h src/ctl/child.c src/ctl/child.h \
+	src/ctl/dialog.c src/ctl/dialog.h \
+	src/ctl/doctor.h src/ctl/doctor_units.c \
+	src/ctl/finding.c src/ctl/finding.h \
+	src/ctl/mtaconf.c src/ctl/mtaconf.h
+tests_unit_test_mtaconf_LDADD = $(CONSENT_LIBS)
+FUZZ_TARGETS += tests/fuzz/fuzz_mtaconf
+tests_fuzz_fuzz_mtaconf_SOURCES = tests/fuzz/fuzz_mtaconf.c \
+	src/ctl/dialog.c src/ctl/dialog.h \
+	src/ctl/mtaconf.c src/ctl/mtaconf.h
+tests_fuzz_fuzz_mtaconf_LDADD = $(FUZZMAIN) $(CONSENT_LIBS)
+tests_fuzz_fuzz_mtaconf_LDFLAGS = $(FUZZLINK)
+EXTRA_DIST += tests/fuzz/corpus/mtaconf
