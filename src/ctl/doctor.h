@@ -57,6 +57,16 @@ void	doctor_sendmail(struct doctor *doctor);
 
 /* -- what they share -- */
 
+/* Part of doctor_files(). */
+void	doctor_keys(struct doctor *doctor);
+/* Tells that who runs this can't look at it. */
+void	doctor_files_skip(struct doctor *doctor, const char *check,
+	    const char *path);
+/* Tells when others can read it, or the daemons' user can't.  Returns whether
+ * it is as it should be; what is not there is the caller's to tell. */
+bool	doctor_files_secret(struct doctor *doctor, const char *check,
+	    const char *path);
+
 /* As whom Redis is asked. */
 enum doctor_login {
 	DOCTOR_FILTER,

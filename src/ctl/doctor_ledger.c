@@ -32,8 +32,10 @@
 #define UNAPPLIED_MAX	100000
 #define UNAPPLIED_MS	60000	/* what waits so long does not apply itself */
 #define FUTURE_MS	INT64_C(300000)
-#define CHECKPOINT_OLD_MS	INT64_C(86400000)
 #define MIB		UINT64_C(1048576)
+#define DAY_MS		INT64_C(86400000)
+#define SLACK_DAYS	3	/* of a file that holds a whole day */
+#define PRUNE_DAYS	31	/* it is meant to run each day */
 /* Of "-YYYYMMDD-NNNNNN.jsonl", behind a journal's name. */
 #define NAME_NUMBER	10
 #define NAME_REST	22
@@ -107,6 +109,8 @@ is_ours(const char *file)
 	return strncmp(file, "ledger-", 7) == 0 ||
 	    strncmp(file, "decisions-", 10) == 0 ||
 	    strncmp(file, ".applied", 8) == 0 ||
+	    strncmp(file, ".webhook-", 9) == 0 ||
+	    strcmp(file, ".pruned") == 0 ||
 	    strncmp(file, ".ledger", 7) == 0 ||
 	    strncmp(file, ".decisions", 10) == 0;
 }
@@ -223,7 +227,7 @@ judge_checkpoint(struct doctor *d, const struct place *p,
 	if (d->settings->checkpoint_key == NULL || t->entries <= 1)
 		return;
 	if (t->covered_seq != 0 && (t->last_seq <= t->covered_seq + 1 ||
-	    d->now_ms - t->covered_ms < CHECKPOINT_OLD_MS)) {
+	    d->now_ms - t->covered_ms < DAY_MS)) {
 		findings_add(f, "checkpoints", FINDING_OK, "the %s has a "
 		    "checkpoint of %s ago", p->what, doctor_span_of_time(
 		    d->now_ms - t->covered_ms, text));
@@ -274,34 +278,76 @@ verify_last(struct doctor *d, const struct place *p, const char *path)
 	journal_verifier_free(&verifier);
 }
 
-/* Pruning removes whole files, and their names have the day. */
-static void
-judge_pruning(struct doctor *d, const struct place *p, const char *first)
+/* The day in the name of a journal's file; 0 where it is none. */
+static int64_t
+begun_ms(const struct place *p, const char *file)
 {
-	struct duration keep = d->settings->retention.decisions;
-	struct span day = span_head(span_from(span_str(first),
+	struct span day = span_head(span_from(span_str(file),
 	    strlen(p->journal) + 1), 8);
 	struct buf date = BUF_INIT(32);
-	struct findings *f = &d->findings;
-	int64_t begun_ms;
+	int64_t ms = 0;
 
 	buf_addf(&date, "%.4s-%.2s-%.2s", (const char *)day.p,
 	    (const char *)day.p + 4, (const char *)day.p + 6);
-	if (date_parse(buf_span(&date), &begun_ms) == 0 &&
-	    duration_is_set(keep)) {
-		if (date_add(begun_ms, keep) + 3 * INT64_C(86400000) <
-		    d->now_ms) {
-			findings_add(f, "retention", FINDING_WARN, "the "
-			    "decision log begins on %s, and is kept longer "
-			    "than retention.decisions says",
-			    buf_get(&date));
-			findings_fix(f, "cron: 17 3 * * * %s consentctl prune",
-			    d->user_name[0] != '\0' ? d->user_name : "root");
-		} else
-			findings_add(f, "retention", FINDING_OK, "the "
-			    "decision log is not older than it may be");
-	}
+	if (date_parse(buf_span(&date), &ms) == -1)
+		ms = 0;
 	buf_fini(&date);
+	return ms;
+}
+
+static void
+fix_pruning(struct doctor *d)
+{
+	findings_fix(&d->findings, "cron: 17 3 * * * %s consentctl prune",
+	    d->user_name[0] != '\0' ? d->user_name : "root");
+}
+
+/* Pruning removes whole files. */
+static void
+judge_retention(struct doctor *d, const struct place *p, const char *first)
+{
+	struct duration keep = d->settings->retention.decisions;
+	int64_t ms = begun_ms(p, first);
+	struct findings *f = &d->findings;
+
+	if (ms == 0 || !duration_is_set(keep))
+		return;
+	if (date_add(ms, keep) + SLACK_DAYS * DAY_MS >= d->now_ms) {
+		findings_add(f, "retention", FINDING_OK, "the decision log is "
+		    "not older than it may be");
+		return;
+	}
+	findings_add(f, "retention", FINDING_WARN, "the decision log begins "
+	    "with %s, and is kept longer than retention.decisions says",
+	    first);
+	fix_pruning(d);
+}
+
+/* Of the ledger it removes parts of entries, and notes when. */
+static void
+judge_pruning(struct doctor *d, const struct place *p, const char *first)
+{
+	int64_t ms = begun_ms(p, first), pruned_ms = 0;
+	struct findings *f = &d->findings;
+	char path[PATH_MAX], text[32];
+	struct stat st;
+	int n = snprintf(path, sizeof(path), "%s/.pruned", p->directory);
+
+	if (ms == 0 || d->now_ms - ms < PRUNE_DAYS * DAY_MS ||
+	    n < 0 || n >= PATH_MAX)
+		return;
+	if (stat(path, &st) == 0)
+		pruned_ms = (int64_t)st.st_mtime * 1000;
+	if (d->now_ms - pruned_ms < PRUNE_DAYS * DAY_MS)
+		findings_add(f, "prune", FINDING_OK, "consentctl prune ran %s "
+		    "ago", doctor_span_of_time(d->now_ms - pruned_ms, text));
+	else {
+		findings_add(f, "prune", FINDING_WARN, "consentctl prune has "
+		    "not run for %s: proof, IP addresses and sign-ups are kept "
+		    "longer than `retention' says", doctor_span_of_time(
+		    d->now_ms - (pruned_ms != 0 ? pruned_ms : ms), text));
+		fix_pruning(d);
+	}
 }
 
 static void
@@ -336,6 +382,8 @@ judge_end(struct doctor *d, const struct place *p)
 	if (stat(last, &st) == 0 && st.st_size <= VERIFY_BYTES)
 		verify_last(d, p, last);
 	if (strcmp(p->journal, "decisions") == 0)
+		judge_retention(d, p, first);
+	else
 		judge_pruning(d, p, first);
 }
 

@@ -14,7 +14,7 @@ import subprocess
 import time
 
 from rig import (Authority, Filter, OpenDkim, Postfix, Redis, Sentinels, Sink,
-                 TestCase, Web, free_ports)
+                 TestCase, Web, free_ports, make_message)
 from rig.filter import libconfig, merge, program
 from rig.process import read_text, run, wait_for, write_file
 
@@ -114,6 +114,9 @@ class Doctor(DoctorCase):
         cls.sink = Sink(cls.rig)
         cls.postfix = Postfix(cls.rig, cls.sink, [cls.filter, cls.dkim])
         cls.filter.grant("ann@example.org")
+        cls.postfix.send("news@news.example.com", "bob@example.org",
+                         make_message(to="bob@example.org"))
+        wait_for(cls.filter.decisions, text="a decision in the log")
 
     # -- what is changed for a while
 
@@ -344,7 +347,10 @@ class Doctor(DoctorCase):
             os.utime(key, (then, then))
             self.assert_mistake(self.ask("files"), "key-age", "warn",
                                 "newer than the ledger's first event",
-                                "consentctl show")
+                                "consentctl show", also=["key-match"])
+            # The log has addresses as they are, so that it is certain.
+            self.assert_mistake(self.ask("files"), "key-match", "fail",
+                                "filter uses another", "backup")
         finally:
             os.rename(key + ".old", key)
 
@@ -571,8 +577,14 @@ class Doctor(DoctorCase):
         write_file(os.path.join(
             other.audit_dir, "decisions-20200101-000001.jsonl"), "")
         self.assert_mistake(self.ask("ledger", config=other.config_path),
-                            "retention", "warn", "2020-01-01",
+                            "retention", "warn", "decisions-20200101",
                             "consentctl prune")
+        ledger = os.path.join(other.audit_dir, "ledger")
+        os.mkdir(ledger)
+        write_file(os.path.join(ledger, "ledger-20200101-000001.jsonl"), "")
+        self.assert_mistake(self.ask("ledger", config=other.config_path),
+                            "prune", "warn", r"has not run for \d\d+ days",
+                            "cron: ")
 
     # -- daemons
 
