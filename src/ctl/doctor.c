@@ -136,7 +136,7 @@ parse(struct run *r, int argc, char **argv)
 
 /* Each mistake is a line "file:line: what is wrong". */
 static void
-tell_errors(struct findings *f, const struct buf *errors)
+tell_errors(struct findings *f, const char *path, const struct buf *errors)
 {
 	/* Which file is named, too: the configuration or a password. */
 	bool denied = geteuid() != 0 &&
@@ -156,6 +156,10 @@ tell_errors(struct findings *f, const struct buf *errors)
 	}
 	if (denied)
 		findings_fix(f, "run it as root");
+	else if (access(path, F_OK) == -1)
+		findings_fix(f, "consentctl -c FILE doctor; or put the sample "
+		    "there, which works as it stands: conf/consent-milter.conf "
+		    "of the source");
 	else
 		findings_fix(f, "consent-milter -t, once this is mended, and then "
 	    "consentctl doctor again: what needs the configuration was not "
@@ -174,7 +178,7 @@ load(struct doctor *d)
 		findings_add(f, "configuration", FINDING_OK, "%s can be read",
 		    ctl->config_path);
 	} else
-		tell_errors(f, &errors);
+		tell_errors(f, ctl->config_path, &errors);
 	buf_fini(&errors);
 }
 

@@ -351,6 +351,24 @@ is_front(struct span name)
 	return false;
 }
 
+/* Bound to the loopback: a content filter gives mail back there. */
+static bool
+is_inside(struct span name)
+{
+	ptrdiff_t colon = span_rindex(name, ':');
+	char host[64];
+
+	if (colon == -1 || colon >= (ptrdiff_t)sizeof(host))
+		return false;
+	if (name.p[0] == '[' && name.p[colon - 1] == ']')
+		(void)snprintf(host, sizeof(host), "%.*s", (int)colon - 2,
+		    (const char *)name.p + 1);
+	else
+		(void)snprintf(host, sizeof(host), "%.*s", (int)colon,
+		    (const char *)name.p);
+	return mtaconf_is_loopback(host);
+}
+
 /* Why mail of this service passes no filter of ours; NULL when it does. */
 static const char *
 why_unfiltered(const struct doctor *d, const struct postfix *p,
@@ -378,7 +396,7 @@ judge_services(struct doctor *d, const struct postfix *p)
 		const char *why = is_smtpd(&s) ? why_unfiltered(d, p, &s) :
 		    NULL;
 
-		if (why == NULL)
+		if (why == NULL || (is_inside(s.name) && !is_front(s.name)))
 			continue;
 		good = false;
 		findings_add(f, "postfix-service", is_front(s.name) ?

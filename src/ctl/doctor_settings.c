@@ -136,8 +136,8 @@ judge_host(struct doctor *d, const char *host)
 		    "address", host);
 	else if (rc == 2) {
 		findings_add(f, "unsubscribe-host", FINDING_FAIL, "%s, the "
-		    "host of the unsubscribe links, has no address: nobody "
-		    "can opt out", host);
+		    "host of the unsubscribe links, has no address that is "
+		    "found from here: nobody can opt out", host);
 		findings_fix(f, "DNS: %s. A (and AAAA) the address of the "
 		    "reverse proxy before consent-web; or consent-milter.conf: "
 		    "unsubscribe = { url = \"https://...\"; };", host);

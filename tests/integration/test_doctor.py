@@ -314,7 +314,8 @@ class Doctor(DoctorCase):
         self.assert_tells(found, "postfix-action", "ok")
         code, found = self.ask("", config=self.rig.path("nowhere.conf"))
         self.assertEqual(code, 1)
-        self.assert_tells(found, "configuration", "fail", "No such file")
+        self.assert_tells(found, "configuration", "fail", "No such file",
+                          "consentctl -c FILE")
 
     # -- files
 
@@ -698,6 +699,17 @@ class Doctor(DoctorCase):
         with self.mode(self.filter.dir, 0o700):
             self.assert_mistake(self.with_postfix(), "postfix-socket", "fail",
                                 "filter is in the way", r"chmod a\+x")
+
+    def test_postfix_inside(self):
+        """Where a content filter gives mail back."""
+        plain = f"{self.postfix.plain[1]} inet"
+        for name in ("127.0.0.1:10026", "[::1]:10026", "localhost:10026"):
+            code, found = self.with_postfix(replace=[(plain, name + " inet")])
+            self.assert_tells(found, "postfix-service", "ok")
+        for name, status in (("127.0.0.1:submission", "fail"),
+                             ("192.0.2.1:10026", "warn")):
+            code, found = self.with_postfix(replace=[(plain, name + " inet")])
+            self.assert_tells(found, "postfix-service", status, name)
 
     def test_postfix_broken(self):
         self.assert_mistake(
