@@ -241,6 +241,10 @@ class Doctor(DoctorCase):
                {"id": "weekly", "name": "Weekly", "match": [
                    {"sender": "weekly@news.example.com",
                     "client": "192.0.2.1"}]}]
+        # Without header keys comes before all with them.
+        early = [{"id": "weekly", "name": "Weekly", "match": [
+            {"sender": "weekly@news.example.com", "header": "List-Id"}]},
+            two[0]]
         twice = [{**two[0]}, {**two[1], "match": two[1]["match"] + [
             {"sender": "*@weekly.example.com"}]}]
         weekly = self.filter.settings["lists"][0]
@@ -265,6 +269,7 @@ class Doctor(DoctorCase):
                 ({"lists": [{**weekly, "double_opt_in": True}]},
                  "double-opt-in", "warn", "weekly", "confirmation = "),
                 ({"lists": two}, "lists", "fail", '"weekly"', "match = "),
+                ({"lists": early}, "lists", "fail", '"weekly"', "match = "),
                 ({"lists": twice}, "rules", "warn",
                  "weekly:match:1 never decides: daily:match:1", "narrower"),
                 ({"exempt": [{"sender": "*.example.com"}]}, "rules", "warn",
@@ -289,7 +294,7 @@ class Doctor(DoctorCase):
                 ({"sender": "*@x.se", "client": "192.0.2.0/24"},
                  {"sender": "a@x.se"}),
                 ({"sender": "*@x.se", "client": "192.0.2.0/24"},
-                 {"sender": "a@x.se", "client": "192.0.0.0/16"}),
+                 {"sender": "a@x.se", "client": "192.0.2.0/23"}),
                 ({"sender": "*@x.se", "header": "X-A"}, {"sender": "a@x.se"}),
                 ({"header": "X-A", "value": "1"}, {"header": "X-A"}),
                 ({"sender": "*@x.se", "without": "X-A"},
@@ -477,6 +482,13 @@ class Doctor(DoctorCase):
 
     def test_redis_open(self):
         port = free_ports(1)[0]
+        with self.redis_set(
+                "CONFIG", "SET", "bind", "127.0.0.1 -::1", "protected-mode",
+                "no", "port", str(port),
+                back=("CONFIG", "SET", "bind", "127.0.0.1", "protected-mode",
+                      "yes", "port", "0")):
+            self.assert_tells(self.ask("redis")[1], "redis-open", "ok",
+                              "this machine alone")
         # An address that this machine does not have is passed over for its -.
         with self.redis_set(
                 "CONFIG", "SET", "bind", "127.0.0.1 -192.0.2.1",
