@@ -4,6 +4,8 @@
  *
  * Are the daemons there, and do they run with what is configured?
  */
+#include <sys/stat.h>
+
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -12,7 +14,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/date.h"
 #include "base/file.h"
+#include "base/json.h"
+#include "ctl/daemon.h"
 #include "ctl/dialog.h"
 #include "ctl/doctor.h"
 #include "settings/settings.h"
@@ -190,6 +195,71 @@ judge_limits(struct doctor *d, pid_t pid)
 	    "consent-milter");
 }
 
+/* -- what a daemon tells of itself -- */
+
+/* As which file its configuration is known, and since when. */
+static void
+judge_loaded(struct doctor *d, const char *check, const char *name,
+    const struct json_object *config)
+{
+	struct span file, loaded, refused, error = span_of(NULL, 0);
+	struct findings *f = &d->findings;
+	char path[PATH_MAX];
+	struct stat st;
+	int64_t ms;
+
+	if (json_object_string(config, "file", &file) != 1 ||
+	    file.len >= sizeof(path) ||
+	    json_object_string(config, "loaded", &loaded) != 1 ||
+	    date_parse(loaded, &ms) == -1)
+		return;
+	(void)snprintf(path, sizeof(path), "%.*s", (int)file.len,
+	    (const char *)file.p);
+	/* That it runs with another file is told elsewhere. */
+	if (!is_same_file(path, d->ctl->config_path) ||
+	    stat(path, &st) == -1)
+		return;
+	if (json_object_string(config, "refused", &refused) == 1) {
+		(void)!json_object_string(config, "error", &error);
+		findings_add(f, check, FINDING_FAIL, "%s runs with an older "
+		    "configuration, for it refused the last one: %.*s", name,
+		    (int)error.len, (const char *)error.p);
+		findings_fix(f, "%s -t tells all that is wrong; then systemctl "
+		    "reload %s", MILTER, name);
+	} else if ((int64_t)st.st_mtim.tv_sec * 1000 +
+	    st.st_mtim.tv_nsec / 1000000 > ms) {
+		findings_add(f, check, FINDING_WARN, "%s was changed since %s "
+		    "has read it (%.16s)", path, name,
+		    (const char *)loaded.p);
+		findings_fix(f, "systemctl reload %s", name);
+	} else
+		findings_add(f, check, FINDING_OK, "%s runs with this "
+		    "configuration as it is now", name);
+}
+
+/* By its control socket; that nobody answers there is told by the other one. */
+static void
+judge_control(struct doctor *d, const char *check, const char *name,
+    const char *socket)
+{
+	struct json_object *object, *config;
+	struct buf text = BUF_INIT(DAEMON_TEXT_MAX);
+	struct fail fail;
+
+	if (socket == NULL || daemon_ask(socket, &text, &fail) == -1 ||
+	    json_object_parse(span_trim(buf_span(&text)), &object,
+	    &fail) == -1) {
+		buf_fini(&text);
+		return;
+	}
+	if (json_object_object(object, "config", &config) == 1) {
+		judge_loaded(d, check, name, config);
+		json_object_free(&config);
+	}
+	json_object_free(&object);
+	buf_fini(&text);
+}
+
 /* -- the filter -- */
 
 static void
@@ -337,6 +407,8 @@ void
 doctor_daemons(struct doctor *d)
 {
 	judge_filter(d);
+	judge_control(d, "filter-reload", MILTER, d->settings->control);
 	judge_web(d);
+	judge_control(d, "web-reload", WEB, d->settings->web.control);
 	judge_mail_server(d);
 }

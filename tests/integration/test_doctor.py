@@ -10,6 +10,7 @@ import os
 import pwd
 import re
 import shutil
+import signal
 import subprocess
 import time
 
@@ -110,6 +111,7 @@ class Doctor(DoctorCase):
                 "redis_password_file": cls.rig.path("web.password")},
             unsubscribe={"url": HERE})
         cls.web = Web(cls.rig, cls.filter)
+        cls.filter.signal_reload()
         cls.dkim = OpenDkim(cls.rig)
         cls.sink = Sink(cls.rig)
         cls.postfix = Postfix(cls.rig, cls.sink, [cls.filter, cls.dkim])
@@ -626,6 +628,31 @@ class Doctor(DoctorCase):
                 self.assert_mistake(
                     self.settings("daemons", **changes), check, "fail", text,
                     fix, also=["filter-config"])
+
+    def test_not_reloaded(self):
+        path = self.filter.config_path
+        with open(path, encoding="utf-8") as f:
+            good = f.read()
+        try:
+            write_file(path, good + "# changed\n")
+            found = self.ask("daemons")
+            self.assert_mistake(found, "filter-reload", "warn",
+                                "changed since", "reload consent-milter")
+            self.assert_mistake(found, "web-reload", "warn", "changed since",
+                                "reload consent-web")
+            write_file(path, good + "mode = \"no\";\n")
+            self.filter.signal_reload()
+            write_file(path, good)
+            self.assert_mistake(self.ask("daemons"), "filter-reload", "fail",
+                                "refused the last one: .", "-t")
+        finally:
+            write_file(path, good)
+            self.filter.signal_reload()
+            size = len(self.web.log())
+            self.web.service.signal(signal.SIGUSR1)
+            wait_for(lambda: "reloaded" in self.web.log()[size:],
+                     text="the reload of consent-web")
+        self.assert_tells(self.ask("daemons")[1], "filter-reload", "ok")
 
     def test_filter_that_hangs(self):
         self.filter.service.sigstop()
