@@ -281,7 +281,8 @@ tell_absent(struct doctor *d, const struct fail *fail)
 	    "not start, journalctl -u consent-milter says why");
 }
 
-static void
+/* Returns whether it answers. */
+static bool
 judge_filter(struct doctor *d)
 {
 	struct findings *f = &d->findings;
@@ -291,11 +292,11 @@ judge_filter(struct doctor *d)
 	pid_t pid;
 
 	if (!d->has_socket)
-		return;
+		return false;
 	fd = dialog_open(&d->socket, DOCTOR_TIMEOUT_MS, &fail);
 	if (fd == -1) {
 		tell_absent(d, &fail);
-		return;
+		return false;
 	}
 	version = dialog_milter(fd, DOCTOR_TIMEOUT_MS, &fail);
 	if (version == -1) {
@@ -312,11 +313,12 @@ judge_filter(struct doctor *d)
 		judge_limits(d, pid);
 	}
 	(void)close(fd);
+	return version != -1;
 }
 
 /* -- consent-web -- */
 
-static void
+static bool
 judge_health(struct doctor *d, int fd)
 {
 	struct findings *f = &d->findings;
@@ -345,20 +347,23 @@ judge_health(struct doctor *d, int fd)
 		findings_fix(f, "consent-milter.conf: web = { listen = "
 		    "\"...\"; }; with a port that is free");
 	}
+	return status != -1;
 }
 
-static void
+/* Returns whether it answers. */
+static bool
 judge_web(struct doctor *d)
 {
 	struct findings *f = &d->findings;
 	struct mta_socket place;
 	struct fail fail;
+	bool answers;
 	uid_t uid;
 	pid_t pid;
 	int fd;
 
 	if (!mtaconf_socket(span_str(d->settings->web.listen), &place))
-		return;
+		return false;
 	fd = dialog_open(&place, DOCTOR_TIMEOUT_MS, &fail);
 	if (fd == -1) {
 		findings_add(f, "web", fail.error == EACCES ?
@@ -367,14 +372,15 @@ judge_web(struct doctor *d)
 		    d->settings->web.listen, fail.text);
 		findings_fix(f, "systemctl enable --now consent-web; where it "
 		    "runs on another machine, --skip daemons");
-		return;
+		return false;
 	}
-	judge_health(d, fd);
+	answers = judge_health(d, fd);
 	if (dialog_peer(fd, &pid, &uid)) {
 		judge_config(d, "web-config", pid, WEB);
 		judge_user(d, "web-user", pid, WEB);
 	}
 	(void)close(fd);
+	return answers;
 }
 
 /* Mails that ask for a confirmation, and others of our own. */
@@ -406,9 +412,12 @@ judge_mail_server(struct doctor *d)
 void
 doctor_daemons(struct doctor *d)
 {
-	judge_filter(d);
-	judge_control(d, "filter-reload", MILTER, d->settings->control);
-	judge_web(d);
-	judge_control(d, "web-reload", WEB, d->settings->web.control);
+	/* Who hangs there hangs here as well. */
+	if (judge_filter(d))
+		judge_control(d, "filter-reload", MILTER,
+		    d->settings->control);
+	if (judge_web(d))
+		judge_control(d, "web-reload", WEB,
+		    d->settings->web.control);
 	judge_mail_server(d);
 }

@@ -741,14 +741,15 @@ class Doctor(DoctorCase):
 
     def test_postfix_inside(self):
         """Where a content filter gives mail back."""
-        plain = f"{self.postfix.plain[1]} inet"
-        for name in ("127.0.0.1:10026", "[::1]:10026", "localhost:10026"):
-            code, found = self.with_postfix(replace=[(plain, name + " inet")])
-            self.assert_tells(found, "postfix-service", "ok")
-        for name, status in (("127.0.0.1:submission", "fail"),
-                             ("192.0.2.1:10026", "warn")):
-            code, found = self.with_postfix(replace=[(plain, name + " inet")])
-            self.assert_tells(found, "postfix-service", status, name)
+        line = "%s inet n - n - - smtpd\n  -o smtpd_milters=\n"
+        code, found = self.with_postfix(master="".join(line % name for name in (
+            "127.0.0.1:10026", "[::1]:10026", "localhost:10026",
+            "127.0.0.1:submission", "192.0.2.1:10026")))
+        told = [(c["status"], re.search("service (\\S+)", c["text"]).group(1))
+                for c in found if c["check"] == "postfix-service"]
+        self.assertEqual(told, [
+            ("warn", str(self.postfix.plain[1])),
+            ("fail", "127.0.0.1:submission"), ("warn", "192.0.2.1:10026")])
 
     def test_postfix_broken(self):
         self.assert_mistake(
