@@ -126,7 +126,7 @@ judge_host(struct doctor *d, const char *host)
 	struct buf out = BUF_INIT(64 * 1024), err = BUF_INIT(64 * 1024);
 	struct findings *f = &d->findings;
 	struct fail fail;
-	int rc = host[0] == '-' ? 2 : child_run(argv, DOCTOR_TIMEOUT_MS, &out,
+	int rc = host[0] == '-' ? 2 : child_run(argv, DOCTOR_PROGRAM_MS, &out,
 	    &err, &fail);
 
 	buf_fini(&out);
