@@ -188,6 +188,21 @@ static const struct command_option selftest_options[] = {
 	  "the authority of the public URL's certificate" },
 	JSON, END
 };
+static const struct command_option doctor_options[] = {
+	{ 's', "skip", "AREA", "configuration rules files redis ledger clock "
+	  "daemons units postfix sendmail",
+	  "leave an area out; may be repeated" },
+	{ 'v', "verbose", NULL, NULL, "show what is good, too" },
+	{ 'S', "strict", NULL, NULL, "exit 1 for warnings as well" },
+	{ 'p', "postfix-config", "DIR", COMPLETE_DIRECTORIES,
+	  "of another instance of Postfix" },
+	{ 'm', "sendmail-config", "FILE", COMPLETE_FILES,
+	  "/etc/mail/sendmail.cf" },
+	{ 'o', "opendkim-config", "FILE", COMPLETE_FILES,
+	  "/etc/opendkim.conf" },
+	{ 'r', "rspamd-config", "DIR", COMPLETE_DIRECTORIES, "/etc/rspamd" },
+	JSON, END
+};
 static const struct command_option rebuild_options[] = {
 	{ 's', "from-start", NULL, NULL,
 	  "do not go on where the last run was interrupted" },
@@ -328,6 +343,13 @@ const struct command command_table[] = {
 	  "[--json] [consent-milter] [consent-web]",
 	  "consent-milter consent-web",
 	  "do the daemons run, and are they well", NULL },
+	{ "doctor", command_doctor, GROUP_OPERATION, doctor_options,
+	  "[--skip AREA]... [--verbose] [--strict] [--postfix-config DIR] "
+	  "[--sendmail-config FILE] [--opendkim-config FILE] "
+	  "[--rspamd-config DIR] [--json]", NULL,
+	  "look at everything, change nothing: what is wrong, and what mends "
+	  "it",
+	  "Root sees all of it; anybody else is told what he may not see." },
 	{ "rebuild", command_rebuild, GROUP_OPERATION, rebuild_options,
 	  "[--from-start] [--dry-run] [--json] [LEDGER...]",
 	  COMPLETE_DIRECTORIES,

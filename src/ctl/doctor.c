@@ -8,15 +8,14 @@
  */
 #include "ctl/doctor.h"
 
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
 
 #include "base/closest.h"
+#include "ctl/term.h"
 
 #define OUTPUT_MAX	((size_t)4 * 1024 * 1024)
 #define ERRORS_SHOWN	20	/* of the configuration */
@@ -38,19 +37,6 @@ static const struct area {
 	{ "sendmail", doctor_sendmail, false },
 };
 #define AREAS	(sizeof(areas) / sizeof(areas[0]))
-
-static const struct option options[] = {
-	{ "json", no_argument, NULL, 'j' },
-	{ "strict", no_argument, NULL, 'S' },
-	{ "verbose", no_argument, NULL, 'v' },
-	{ "skip", required_argument, NULL, 's' },
-	{ "postfix-config", required_argument, NULL, 'p' },
-	{ "sendmail-config", required_argument, NULL, 'm' },
-	{ "opendkim-config", required_argument, NULL, 'o' },
-	{ "rspamd-config", required_argument, NULL, 'r' },
-	{ "help", no_argument, NULL, 'h' },
-	{ NULL, 0, NULL, 0 }
-};
 
 struct run {
 	struct doctor	doctor;
@@ -109,7 +95,7 @@ take_option(struct run *r, int option)
 	case 's':
 		return skip_area(r, optarg);
 	default:
-		return ctl_usage("doctor", "%s", "");
+		return EX_USAGE;
 	}
 }
 
@@ -119,12 +105,9 @@ parse(struct run *r, int argc, char **argv)
 {
 	int option, rc = EX_OK;
 
-	while (rc == EX_OK &&
-	    (option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (option == 'h') {
-			ctl_help(argv[0]);
+	while (rc == EX_OK && (option = ctl_getopt(argc, argv)) != -1) {
+		if (option == 'h')
 			return EX_OK;
-		}
 		rc = take_option(r, option);
 	}
 	if (rc != EX_OK)
@@ -230,8 +213,7 @@ print_text(struct buf *out, struct run *r)
 	findings_sort(f);
 	if (!r->verbose)
 		f->count -= good;
-	findings_print(out, f, ctl_is_terminal(1) &&
-	    getenv("NO_COLOR") == NULL);
+	findings_print(out, f, term_has_colour());
 	f->count = all;
 	buf_addf(out, "%s%zu wrong, %zu to think about, %zu not looked at, "
 	    "%zu good%s\n", r->verbose || good < all ? "\n" : "",

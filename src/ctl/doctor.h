@@ -38,6 +38,8 @@ struct doctor {
 	/* Where the filter listens, by the configuration. */
 	struct mta_socket socket;
 	bool		 has_socket;
+	const char	*redis_url;	/* of a node that is looked at now; or
+					   NULL */
 	bool		 sees_postfix;	/* one is set up here */
 
 	const char	*postfix_directory;	/* NULL: Postfix' own */

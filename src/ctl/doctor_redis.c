@@ -30,7 +30,8 @@ doctor_redis_options(const struct doctor *d, struct store_options *o)
 {
 	const struct settings *s = d->settings;
 
-	*o = (struct store_options){ .url = s->redis.url,
+	*o = (struct store_options){ .url = d->redis_url != NULL ?
+	    d->redis_url : s->redis.url,
 	    .username = s->redis.username, .password = s->redis.password,
 	    .ca_file = s->redis.ca_file,
 	    .certificate = s->redis.certificate, .key = s->redis.key,
@@ -292,6 +293,11 @@ judge_role(struct doctor *d, struct span info)
 	int wanted = d->settings->redis.wait_replicas;
 	struct findings *f = &d->findings;
 
+	/* In a cluster each node is one or the other. */
+	if (d->settings->redis.cluster != NULL) {
+		judge_lag(f, info);
+		return;
+	}
 	if (!is(info, "role", "master")) {
 		findings_add(f, "redis-role", FINDING_FAIL, "this Redis is a "
 		    "replica (of %.*s): no event can be applied to it",
@@ -453,15 +459,14 @@ judge_server(struct doctor *d, struct inspector *redis)
 	buf_fini(&info);
 }
 
-void
-doctor_redis(struct doctor *d)
+/* The Redis, or the node, that the options name. */
+static void
+judge_redis(struct doctor *d)
 {
 	struct findings *f = &d->findings;
 	struct inspector *redis = NULL;
 	struct fail fail;
 
-	if (d->settings->redis.sentinel.hosts != NULL)
-		judge_sentinels(d);
 	if (doctor_redis_open(d, DOCTOR_FILTER, &redis, &fail) == -1) {
 		findings_add(f, "redis", FINDING_FAIL, "%s", fail.text);
 		findings_fix(f, fail.class == FAIL_TEMP ? "systemctl start "
@@ -473,5 +478,43 @@ doctor_redis(struct doctor *d)
 	} else
 		judge_server(d, redis);
 	inspect_close(&redis);
+}
+
+/* Of a cluster, the nodes that are named. */
+static void
+judge_nodes(struct doctor *d)
+{
+	struct span rest = span_str(d->settings->redis.cluster);
+	bool is_tls = span_has_prefix(span_str(d->settings->redis.url),
+	    SPAN("rediss:"));
+	struct buf url = BUF_INIT(512);
+
+	while (rest.len > 0) {
+		ptrdiff_t blank = span_index(rest, ' ');
+		struct span one = blank == -1 ? rest :
+		    span_head(rest, (size_t)blank);
+
+		rest = span_from(rest, one.len + 1);
+		if (one.len == 0)
+			continue;
+		buf_clear(&url);
+		buf_addf(&url, "redis%s://%.*s", is_tls ? "s" : "",
+		    (int)one.len, (const char *)one.p);
+		d->redis_url = buf_get(&url);
+		judge_redis(d);
+	}
+	d->redis_url = NULL;
+	buf_fini(&url);
+}
+
+void
+doctor_redis(struct doctor *d)
+{
+	if (d->settings->redis.sentinel.hosts != NULL)
+		judge_sentinels(d);
+	if (d->settings->redis.cluster != NULL)
+		judge_nodes(d);
+	else
+		judge_redis(d);
 	judge_replica(d);
 }

@@ -15,16 +15,25 @@ judge_mode(struct doctor *d)
 {
 	struct findings *f = &d->findings;
 
-	if (!d->settings->policy.observe) {
+	const struct policy *p = &d->settings->policy;
+	struct buf lists = BUF_INIT(64 * 1024);
+
+	for (size_t i = 0; i < p->list_count; i++)
+		if (policy_observes(p, &p->lists[i]))
+			buf_addf(&lists, "%s%s", lists.len > 0 ? ", " : "",
+			    p->lists[i].id);
+	if (lists.len == 0)
 		findings_add(f, "mode", FINDING_OK, "the filter enforces");
-		return;
+	else {
+		findings_add(f, "mode", FINDING_WARN, "the filter only "
+		    "observes %s: nobody is refused, and no link is added",
+		    policy_observes_all(p) ? "all lists" : buf_get(&lists));
+		findings_fix(f, "consentctl log --action would-reject --since "
+		    "\"7 days\" shows whom it would refuse; when that is "
+		    "right, consent-milter.conf: mode = \"enforce\";");
+		findings_fix(f, "systemctl reload consent-milter");
 	}
-	findings_add(f, "mode", FINDING_WARN, "the filter only observes: "
-	    "nobody is refused, on none of the lists, and no link is added");
-	findings_fix(f, "consentctl log --action would-reject --since "
-	    "\"7 days\" shows whom it would refuse; when that is right, "
-	    "consent-milter.conf: mode = \"enforce\";");
-	findings_fix(f, "systemctl reload consent-milter");
+	buf_fini(&lists);
 }
 
 static void
