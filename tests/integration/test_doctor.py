@@ -14,8 +14,8 @@ import signal
 import subprocess
 import time
 
-from rig import (Authority, Filter, OpenDkim, Postfix, Redis, Sentinels, Sink,
-                 TestCase, Web, free_ports, make_message)
+from rig import (Authority, Cluster, Filter, OpenDkim, Postfix, Redis,
+                 Sentinels, Sink, TestCase, Web, free_ports, make_message)
 from rig.filter import libconfig, merge, program
 from rig.process import read_text, run, wait_for, write_file
 
@@ -253,6 +253,8 @@ class Doctor(DoctorCase):
         for changes, check, status, text, fix in (
                 ({"mode": "observe"}, "mode", "warn", "only observes",
                  'mode = "enforce"'),
+                ({"lists": [{**weekly, "mode": "observe"}]}, "mode", "warn",
+                 "only observes ", 'mode = "enforce"'),
                 ({"on_store_failure": "accept"}, "store-failure", "warn",
                  "unchecked", "tempfail"),
                 ({"on_store_failure": "reject"}, "store-failure", "warn",
@@ -855,3 +857,15 @@ class DoctorAway(DoctorCase):
         self.assert_mistake(self.ask("redis", config=config),
                             "redis-sentinel", "warn", "refused",
                             "SENTINEL MASTERS")
+
+    def test_cluster(self):
+        cluster = Cluster(self.rig, replicas=0)
+        config = self.write({"redis": {"ca_file": None, **cluster.settings}})
+        code, found = self.ask("redis", config=config)
+        self.assertEqual(code, 0, found)
+        self.assertEqual([c["status"] for c in found
+                          if c["check"] == "redis"], ["ok"] * 2)
+        cluster.servers[1].call("CONFIG", "SET", "maxmemory-policy",
+                                "allkeys-lru")
+        self.assert_mistake(self.ask("redis", config=config),
+                            "redis-eviction", "fail", "allkeys-lru")
