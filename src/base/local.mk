@@ -14,6 +14,7 @@ src_base_libbase_a_SOURCES = \
 	src/base/log.c src/base/log.h \
 	src/base/privilege.c src/base/privilege.h \
 	src/base/span.c src/base/span.h \
+	src/base/template.c src/base/template.h \
 	src/base/utf8.c src/base/utf8.h \
 	src/base/xalloc.c src/base/xalloc.h
 

@@ -7,13 +7,14 @@ src_consent_libconsent_a_SOURCES = \
 	src/consent/link.c src/consent/link.h \
 	src/consent/policy.c src/consent/policy.h \
 	src/consent/record.c src/consent/record.h \
+	src/consent/reply_text.c src/consent/reply_text.h \
 	src/consent/subject.c src/consent/subject.h \
 	src/consent/token.c src/consent/token.h
 
 CONSENT_TESTS = tests/unit/test_classify tests/unit/test_decision \
 	tests/unit/test_event tests/unit/test_evidence tests/unit/test_link \
 	tests/unit/test_policy tests/unit/test_record \
-	tests/unit/test_subject tests/unit/test_token
+	tests/unit/test_reply_text tests/unit/test_subject tests/unit/test_token
 check_PROGRAMS += $(CONSENT_TESTS)
 TESTS += $(CONSENT_TESTS)
 tests_unit_test_classify_SOURCES = tests/unit/test_classify.c \
@@ -34,6 +35,9 @@ tests_unit_test_policy_LDADD = $(CONSENT_LIBS)
 tests_unit_test_record_SOURCES = tests/unit/test_record.c \
 	tests/unit/check.h tests/unit/some_events.h
 tests_unit_test_record_LDADD = $(CONSENT_LIBS)
+tests_unit_test_reply_text_SOURCES = tests/unit/test_reply_text.c \
+	tests/unit/check.h
+tests_unit_test_reply_text_LDADD = $(CONSENT_LIBS)
 tests_unit_test_subject_SOURCES = tests/unit/test_subject.c \
 	tests/unit/check.h
 tests_unit_test_subject_LDADD = $(CONSENT_LIBS)
@@ -41,7 +45,8 @@ tests_unit_test_token_SOURCES = tests/unit/test_token.c tests/unit/check.h
 tests_unit_test_token_LDADD = $(CONSENT_LIBS)
 
 FUZZ_TARGETS += tests/fuzz/fuzz_classify tests/fuzz/fuzz_event \
-	tests/fuzz/fuzz_link tests/fuzz/fuzz_record tests/fuzz/fuzz_token
+	tests/fuzz/fuzz_link tests/fuzz/fuzz_record \
+	tests/fuzz/fuzz_reply_text tests/fuzz/fuzz_token
 tests_fuzz_fuzz_classify_SOURCES = tests/fuzz/fuzz_classify.c
 tests_fuzz_fuzz_classify_LDADD = $(FUZZMAIN) $(CONSENT_LIBS)
 tests_fuzz_fuzz_classify_LDFLAGS = $(FUZZLINK)
@@ -54,9 +59,13 @@ tests_fuzz_fuzz_link_LDFLAGS = $(FUZZLINK)
 tests_fuzz_fuzz_record_SOURCES = tests/fuzz/fuzz_record.c
 tests_fuzz_fuzz_record_LDADD = $(FUZZMAIN) $(CONSENT_LIBS)
 tests_fuzz_fuzz_record_LDFLAGS = $(FUZZLINK)
+tests_fuzz_fuzz_reply_text_SOURCES = tests/fuzz/fuzz_reply_text.c
+tests_fuzz_fuzz_reply_text_LDADD = $(FUZZMAIN) $(CONSENT_LIBS)
+tests_fuzz_fuzz_reply_text_LDFLAGS = $(FUZZLINK)
 tests_fuzz_fuzz_token_SOURCES = tests/fuzz/fuzz_token.c
 tests_fuzz_fuzz_token_LDADD = $(FUZZMAIN) $(CONSENT_LIBS)
 tests_fuzz_fuzz_token_LDFLAGS = $(FUZZLINK)
 EXTRA_DIST += tests/fuzz/corpus/classify tests/fuzz/corpus/event \
 	tests/fuzz/corpus/link tests/fuzz/corpus/record \
+	tests/fuzz/corpus/reply_text \
 	tests/fuzz/corpus/token

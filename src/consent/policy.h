@@ -57,6 +57,15 @@ enum list_mode {
 	LIST_MODE_OBSERVE
 };
 
+/* The words of SMTP replies, by the reason that the decision log gives, see
+ * reply_text.h; NULL: those of the whole policy, or else the built-in ones. */
+struct replies {
+	char	*no_consent;		/* whatever the reason is */
+	char	*store_failure;
+	char	*second_recipient;
+	char	*unlisted_bulk;		/* NULL in a list */
+};
+
 struct list {
 	char	 id[LIST_NAME_MAX + 1];
 	char	*name;			/* never NULL */
@@ -72,6 +81,7 @@ struct list {
 	unsigned bases;			/* 1 << enum basis; 0: the default */
 	enum multiple_recipients multiple_recipients;
 	enum list_mode mode;
+	struct replies replies;
 	struct rule *match;		/* any of them */
 	size_t	 match_count;
 	struct rule *confirmation;	/* double-opt-in mails, any of them */
@@ -83,6 +93,7 @@ struct policy {
 	enum evidence_ip evidence_ip;	/* audit.evidence_ip */
 	enum failure_action on_store_failure;
 	enum failure_action unlisted_bulk;
+	struct replies replies;
 	struct list *lists;
 	size_t	 list_count;
 	struct rule *exempt;		/* mail that is never bulk */

@@ -97,6 +97,8 @@ audit_add_sender(struct buf *out, const struct settings *settings,
 }
 
 /* A member that is null when there is nothing to tell. */
+_Static_assert(AUDIT_REF_LEN <= REPLY_TEXT_REF_MAX, "a reply has room");
+
 static void
 add_member(struct buf *out, const char *name, const char *value)
 {
@@ -135,8 +137,10 @@ add_reply(struct buf *out, const struct audit_message *m,
 		add_member(out, "reply", NULL);
 		return;
 	}
-	reply_format(&reply, d->reply, recipient, d->reply_others,
-	    m->class->list, d->ref);
+	reply_format(&reply, d->reply, &(struct reply_facts){
+	    .settings = m->settings, .list = m->class->list,
+	    .recipient = recipient, .others = d->reply_others,
+	    .ref = d->ref });
 	(void)snprintf(line, sizeof(line), "%s %s %s", reply.code,
 	    reply.status, reply.text);
 	add_member(out, "reply", line);

@@ -229,13 +229,13 @@ answer_without_message(SMFICTX *ctx, const struct session *session)
 	bool observe = policy_observes_all(&snapshot->settings->policy);
 	struct reply reply;
 
+	reply_format(&reply, REPLY_TOO_MANY_CONNECTIONS,
+	    &(struct reply_facts){ .settings = snapshot->settings,
+	    .recipient = "", .ref = "" });
 	snapshot_put(&snapshot);
 	if (!session->turned_away)
 		return SMFIS_TEMPFAIL;
-	if (observe)
-		return SMFIS_CONTINUE;
-	reply_format(&reply, REPLY_TOO_MANY_CONNECTIONS, "", 0, NULL, "");
-	return answer(ctx, &reply);
+	return observe ? SMFIS_CONTINUE : answer(ctx, &reply);
 }
 
 static void

@@ -223,8 +223,10 @@ word_reply(struct message *m, struct reply *reply, enum reply_kind kind,
 
 	if (r != NULL)
 		address_add_printable(&shown, span_str(r->argument), 250);
-	reply_format(reply, kind, buf_get(&shown), others, m->class.list,
-	    r != NULL ? r->ref : "");
+	reply_format(reply, kind, &(struct reply_facts){
+	    .settings = settings_of(m), .list = m->class.list,
+	    .recipient = buf_get(&shown), .others = others,
+	    .ref = r != NULL ? r->ref : "" });
 	buf_fini(&shown);
 }
 

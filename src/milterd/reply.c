@@ -9,9 +9,6 @@
 
 #include "base/utf8.h"
 
-/* A list's name may be UTF-8; a reply is ASCII (spec Z-02). */
-#define NAME_MAX_BYTES	120
-
 static const struct {
 	const char *code, *status;
 	const char *text;	/* where there is nothing to fill in */
@@ -33,15 +30,16 @@ static const struct {
 	[REPLY_INTERNAL] = { "451", "4.3.0", NULL },
 };
 
+/* A list's name may be UTF-8; a reply is ASCII (spec Z-02). */
 static void
 list_name(char *out, size_t size, const struct list *list)
 {
-	struct buf name = BUF_INIT(NAME_MAX_BYTES * 10);
+	struct buf name = BUF_INIT(REPLY_TEXT_NAME_MAX * 10);
 
 	if (list != NULL)
 		utf8_add_ascii(&name, span_str(list->name));
-	if (name.len > NAME_MAX_BYTES) {
-		buf_truncate(&name, NAME_MAX_BYTES - 3);
+	if (name.len > REPLY_TEXT_NAME_MAX) {
+		buf_truncate(&name, REPLY_TEXT_NAME_MAX - 3);
 		buf_add_str(&name, "...");
 	}
 	(void)snprintf(out, size, "%s", buf_get(&name));
@@ -49,46 +47,40 @@ list_name(char *out, size_t size, const struct list *list)
 }
 
 static void
-no_consent(struct reply *out, const char *recipient, size_t others,
-    const char *name, const char *ref)
+no_consent(struct reply *out, const struct reply_facts *facts,
+    const char *name)
 {
 	char more[48] = "";
 
-	if (others == 1)
+	if (facts->others == 1)
 		(void)snprintf(more, sizeof(more), ", like 1 other,");
-	else if (others > 1)
+	else if (facts->others > 1)
 		(void)snprintf(more, sizeof(more), ", like %zu others,",
-		    others);
+		    facts->others);
 	(void)snprintf(out->text, sizeof(out->text),
-	    "<%.250s>%s has not opted in to \"%s\" (ref %s)", recipient, more,
-	    name, ref);
+	    "<%.250s>%s has not opted in to \"%s\" (ref %s)",
+	    facts->recipient, more, name, facts->ref);
 }
 
-void
-reply_format(struct reply *out, enum reply_kind kind, const char *recipient,
-    size_t others, const struct list *list, const char *ref)
+/* Our own words. */
+static void
+add_built_in(struct reply *out, const struct reply_facts *facts)
 {
-	char name[NAME_MAX_BYTES + 1];
+	char name[REPLY_TEXT_NAME_MAX + 1];
 	size_t size = sizeof(out->text);
+	const char *ref = facts->ref;
 	char *text = out->text;
 
-	out->kind = kind;
-	out->code = codes[kind].code;
-	out->status = codes[kind].status;
-	text[0] = '\0';
-	if (codes[kind].text != NULL) {
-		(void)snprintf(text, size, "%s", codes[kind].text);
-		return;
-	}
-	list_name(name, sizeof(name), list);
-	switch (kind) {
+	list_name(name, sizeof(name), facts->list);
+	switch (out->kind) {
 	case REPLY_NONE:
 	case REPLY_TOO_MANY:
 	case REPLY_HEADER_TOO_LARGE:
 	case REPLY_TOO_MANY_CONNECTIONS:
+		(void)snprintf(text, size, "%s", codes[out->kind].text);
 		break;
 	case REPLY_NO_CONSENT:
-		no_consent(out, recipient, others, name, ref);
+		no_consent(out, facts, name);
 		break;
 	case REPLY_STORE_TEMPFAIL:
 		(void)snprintf(text, size, "consent can't be verified now, "
@@ -121,6 +113,57 @@ reply_format(struct reply *out, enum reply_kind kind, const char *recipient,
 		    "local error, try again later (ref %s)", ref);
 		break;
 	}
+}
+
+/* The words that were configured for this kind, or NULL. */
+static const char *
+words_of(const struct replies *replies, enum reply_kind kind)
+{
+	switch (kind) {
+	case REPLY_NO_CONSENT:
+		return replies->no_consent;
+	case REPLY_STORE_TEMPFAIL:
+	case REPLY_STORE_REJECT:
+		return replies->store_failure;
+	case REPLY_SECOND_TEMPFAIL:
+	case REPLY_SECOND_REJECT:
+		return replies->second_recipient;
+	case REPLY_BULK_REJECT:
+	case REPLY_BULK_TEMPFAIL:
+		return replies->unlisted_bulk;
+	case REPLY_NONE:
+	case REPLY_UNRECORDED:
+	case REPLY_TOO_MANY:
+	case REPLY_HEADER_TOO_LARGE:
+	case REPLY_TOO_MANY_CONNECTIONS:
+	case REPLY_INTERNAL:
+		break;
+	}
+	return NULL;
+}
+
+void
+reply_format(struct reply *out, enum reply_kind kind,
+    const struct reply_facts *facts)
+{
+	const struct settings *s = facts->settings;
+	const char *words = NULL;
+
+	out->kind = kind;
+	out->code = codes[kind].code;
+	out->status = codes[kind].status;
+	if (facts->list != NULL)
+		words = words_of(&facts->list->replies, kind);
+	if (words == NULL)
+		words = words_of(&s->policy.replies, kind);
+	if (words == NULL)
+		add_built_in(out, facts);
+	else
+		reply_text_expand(out->text, words, &(struct reply_values){
+		    .recipient = facts->recipient, .others = facts->others,
+		    .list = facts->list != NULL ? facts->list->name : NULL,
+		    .ref = facts->ref, .contact = s->controller.email,
+		    .pages = s->web.url });
 }
 
 static enum reply_kind

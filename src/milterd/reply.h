@@ -14,9 +14,8 @@
 #include "base/buf.h"
 #include "consent/decision.h"
 #include "consent/policy.h"
-
-/* RFC 5321 4.5.3.1.5: a reply line has 512 octets with code and CRLF. */
-#define REPLY_TEXT_MAX	490
+#include "consent/reply_text.h"
+#include "settings/settings.h"
 
 enum reply_kind {
 	REPLY_NONE,		/* nothing to say: the MTA goes on */
@@ -41,15 +40,20 @@ struct reply {
 	char		 text[REPLY_TEXT_MAX + 1];	/* printable ASCII */
 };
 
-/*
- * Words a reply.  recipient is the address as the log may show it or as the
- * client gave it (either way printable ASCII, see address_add_printable);
- * others is how many further recipients share the answer; list may be NULL
- * where the kind names none.
- */
+/* All of it is borrowed. */
+struct reply_facts {
+	const struct settings *settings;
+	const struct list *list;	/* NULL where the kind names none */
+	/* The address as the log may show it or as the client gave it; either
+	 * way printable ASCII, see address_add_printable(). */
+	const char	*recipient;
+	size_t		 others;	/* that share the answer */
+	const char	*ref;
+};
+
+/* Words a reply, as the list has it, or the settings, or we have. */
 void	reply_format(struct reply *out, enum reply_kind kind,
-	    const char *recipient, size_t others, const struct list *list,
-	    const char *ref);
+	    const struct reply_facts *facts);
 
 /* The answer that a decision asks for; REPLY_NONE when it accepts. */
 enum reply_kind reply_for(struct decision decision);

@@ -14,6 +14,7 @@
 #include "base/span.h"
 #include "base/xalloc.h"
 #include "consent/policy.h"
+#include "consent/reply_text.h"
 #include "mail/list_field.h"
 #include "settings/settings.h"
 #include "settings/value.h"
@@ -27,6 +28,7 @@
 #define LISTS_MAX	1000
 #define RULES_MAX	100
 #define WEBHOOKS_MAX	16
+#define REPLY_BYTES_MAX	300
 #define MIB		(UINT64_C(1024) * 1024)
 
 /* Where a field is. */
@@ -37,6 +39,7 @@
 #define LIST(field)	AT(struct list, field)
 #define RULE(field)	AT(struct rule, field)
 #define WEBHOOK(field)	AT(struct webhook, field)
+#define REPLY(field)	AT(struct replies, field)
 #define TEXT(bytes)	.kind = OPTION_TEXT, .min = 1, .max = (bytes)
 
 /* The order of the words is that of the enums, or false and true. */
@@ -123,6 +126,9 @@ const struct option option_table[] = {
 	  .members = SCOPE_WEBHOOK, TOP(webhooks), .max = WEBHOOKS_MAX,
 	  .extra = offsetof(struct settings, webhook_count),
 	  .help = "who is told of each change" },
+	{ SCOPE_TOP, "replies", .kind = OPTION_GROUP,
+	  .members = SCOPE_REPLIES, TOP(policy.replies),
+	  .help = "the words of SMTP replies" },
 	{ SCOPE_TOP, "bulk", .kind = OPTION_GROUP, .members = SCOPE_BULK,
 	  .help = "bulk mail outside the lists" },
 
@@ -361,6 +367,10 @@ const struct option option_table[] = {
 	  LIST(mode), .fallback = "default",
 	  .help = "act on decisions about its mail, or only log them" },
 
+	{ SCOPE_LIST, "replies", .kind = OPTION_GROUP,
+	  .members = SCOPE_REPLIES, LIST(replies),
+	  .help = "the words of SMTP replies" },
+
 	{ SCOPE_RULE, "sender", TEXT(TEXT_MAX), RULE(sender),
 	  .help = "glob over the envelope sender" },
 	{ SCOPE_RULE, "sasl_user", TEXT(TEXT_MAX), RULE(sasl_user),
@@ -396,6 +406,19 @@ const struct option option_table[] = {
 	{ SCOPE_WEBHOOK, "from_start", .kind = OPTION_FLAG,
 	  WEBHOOK(from_start), .fallback = "false",
 	  .help = "a new one is told the whole ledger first" },
+
+	{ SCOPE_REPLIES, "no_consent", TEXT(REPLY_BYTES_MAX),
+	  REPLY(no_consent), .check = reply_text_check,
+	  .help = "to who has not opted in, whatever the reason" },
+	{ SCOPE_REPLIES, "store_failure", TEXT(REPLY_BYTES_MAX),
+	  REPLY(store_failure), .check = reply_text_check,
+	  .help = "while Redis can't be asked" },
+	{ SCOPE_REPLIES, "second_recipient", TEXT(REPLY_BYTES_MAX),
+	  REPLY(second_recipient), .check = reply_text_check,
+	  .help = "to more than one recipient, where a list takes one" },
+	{ SCOPE_REPLIES, "unlisted_bulk", TEXT(REPLY_BYTES_MAX),
+	  REPLY(unlisted_bulk), .check = reply_text_check,
+	  .help = "to bulk mail that no list claims" },
 };
 const size_t option_count = sizeof(option_table) / sizeof(option_table[0]);
 
@@ -431,6 +454,8 @@ option_scope_prefix(enum option_scope scope)
 		return "rule.";
 	case SCOPE_WEBHOOK:
 		return "webhooks.";
+	case SCOPE_REPLIES:
+		return "replies.";
 	}
 	return "";
 }

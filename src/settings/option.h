@@ -18,7 +18,8 @@
 #include "base/fail.h"
 
 /* Where a key may stand.  Those before SCOPE_LIST are fields of struct
- * settings, then come struct list, struct rule and struct webhook. */
+ * settings, then come struct list, struct rule, struct webhook and struct
+ * replies. */
 enum option_scope {
 	SCOPE_TOP,
 	SCOPE_REDIS,
@@ -33,7 +34,8 @@ enum option_scope {
 	SCOPE_BULK,
 	SCOPE_LIST,
 	SCOPE_RULE,
-	SCOPE_WEBHOOK
+	SCOPE_WEBHOOK,
+	SCOPE_REPLIES
 };
 
 enum option_kind {
@@ -62,7 +64,7 @@ struct option {
 	enum option_kind	 kind;
 	enum option_scope	 members;	/* GROUP, arrays */
 	bool			 required;
-	size_t			 offset;
+	size_t			 offset;	/* GROUP: of its members' base */
 	size_t			 size;
 	size_t			 extra;	/* offset: element count, or the flag
 					   that a network is set */
@@ -89,9 +91,9 @@ const struct option *option_find(enum option_scope scope, const char *name);
 const char *option_closest(enum option_scope scope, const char *typed);
 
 /*
- * Stores a value in its field of *base (struct settings, list, rule or webhook),
- * freeing what was there.  Returns 0, or -1 with FAIL_SETUP, the text saying
- * what is wrong with the value and what would be right.
+ * Stores a value in its field of *base (struct settings, list, rule, webhook or
+ * replies), freeing what was there.  Returns 0, or -1 with FAIL_SETUP, the text
+ * saying what is wrong with the value and what would be right.
  */
 int	option_set_text(const struct option *option, void *base,
 	    const char *text, struct fail *fail)

@@ -20,6 +20,7 @@
 #include "base/date.h"
 #include "base/privilege.h"
 #include "base/xalloc.h"
+#include "consent/reply_text.h"
 #include "settings/option.h"
 #include "settings/source.h"
 #include "settings/value.h"
@@ -310,7 +311,8 @@ read_option(struct reader *reader, const struct option *option,
 		mistake(reader, setting, "is %s, want %s", type_name(setting),
 		    want_of(option));
 	else if (option->kind == OPTION_GROUP)
-		read_members(reader, option->members, setting, base);
+		read_members(reader, option->members, setting,
+		    (char *)base + option->offset);
 	else if (option->kind == OPTION_LISTS)
 		read_array(reader, option, setting, base,
 		    sizeof(struct list));
@@ -434,6 +436,52 @@ check_list_ids(struct reader *reader, const config_setting_t *setting,
 	}
 }
 
+/* A key that is there and was refused has been told of already. */
+static bool
+is_missing(const struct reader *reader, const char *group, const char *key)
+{
+	const config_setting_t *at =
+	    config_setting_get_member(reader->root, group);
+
+	return at == NULL || config_setting_get_member(at, key) == NULL;
+}
+
+/* Are the values there that the texts name, and is there room for them? */
+static void
+check_replies(struct reader *reader, const config_setting_t *parent,
+    const struct replies *replies)
+{
+	const struct settings *s = reader->settings;
+	const config_setting_t *group =
+	    config_setting_get_member(parent, "replies");
+	struct reply_values values = { .contact = s->controller.email,
+	    .pages = s->web.url };
+	const struct option *o = NULL;
+	struct fail fail;
+
+	if (values.contact == NULL && !is_missing(reader, "controller",
+	    "email"))
+		values.contact = "";
+	if (values.pages == NULL && !is_missing(reader, "web", "url"))
+		values.pages = "";
+	while ((o = option_next(SCOPE_REPLIES, o)) != NULL) {
+		const char *text;
+
+		memcpy(&text, (const char *)replies + o->offset,
+		    sizeof(text));
+		values.list = o->offset == offsetof(struct replies,
+		    unlisted_bulk) ? NULL : "";
+		if (text != NULL && reply_text_check_values(text, &values,
+		    &fail) == -1)
+			mistake(reader, config_setting_get_member(group,
+			    o->name), "%s", fail.text);
+	}
+	if (parent != reader->root && replies->unlisted_bulk != NULL)
+		mistake(reader, config_setting_get_member(group,
+		    "unlisted_bulk"), "is for mail that belongs to no list, "
+		    "want it in the replies outside of lists");
+}
+
 static void
 check_list(struct reader *reader, const config_setting_t *setting, size_t i)
 {
@@ -445,6 +493,7 @@ check_list(struct reader *reader, const config_setting_t *setting, size_t i)
 	check_rules(reader, setting, "confirmation", list->confirmation,
 	    list->confirmation_count);
 	check_list_ids(reader, setting, i);
+	check_replies(reader, setting, &list->replies);
 	if (list->special_category &&
 	    (policy_bases(list) & ~(1u << BASIS_EXPLICIT_CONSENT)) != 0)
 		mistake(reader, setting, "data of a special category (GDPR "
@@ -467,6 +516,7 @@ check_lists(struct reader *reader)
 		check_list(reader, element_of(reader->root, "lists", i), i);
 	check_rules(reader, reader->root, "exempt", policy->exempt,
 	    policy->exempt_count);
+	check_replies(reader, reader->root, &policy->replies);
 	if (policy->list_count > 0 &&
 	    reader->settings->unsubscribe.url == NULL &&
 	    config_setting_get_member(near_setting(reader, "unsubscribe",

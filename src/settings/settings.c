@@ -52,10 +52,12 @@ free_policy(struct policy *policy)
 
 		free_rules(list->match, list->match_count);
 		free_rules(list->confirmation, list->confirmation_count);
+		option_fini_scope(SCOPE_REPLIES, &list->replies);
 		option_fini_scope(SCOPE_LIST, list);
 	}
 	free(policy->lists);
 	free_rules(policy->exempt, policy->exempt_count);
+	option_fini_scope(SCOPE_REPLIES, &policy->replies);
 }
 
 static void
@@ -204,7 +206,12 @@ settings_dump(struct buf *out, const struct settings *settings)
 		    list->match_count);
 		dump_rules(out, buf_get(&path), "confirmation",
 		    list->confirmation, list->confirmation_count);
+		buf_add_str(&path, option_scope_prefix(SCOPE_REPLIES));
+		dump_scope(out, buf_get(&path), SCOPE_REPLIES,
+		    &list->replies);
 	}
+	dump_scope(out, option_scope_prefix(SCOPE_REPLIES), SCOPE_REPLIES,
+	    &policy->replies);
 	dump_rules(out, "", "exempt", policy->exempt, policy->exempt_count);
 	for (size_t i = 0; i < settings->webhook_count; i++) {
 		buf_clear(&path);

@@ -8,6 +8,7 @@
 
 static char weekly_name[] = "Weekly news";
 static const struct list weekly = { .id = "weekly", .name = weekly_name };
+static const struct settings settings;
 
 static void
 test_texts(void)
@@ -48,8 +49,10 @@ test_texts(void)
 		char line[600];
 
 		check_case((long)i);
-		reply_format(&reply, cases[i].kind, "user@example.org",
-		    cases[i].others, &weekly, "abc");
+		reply_format(&reply, cases[i].kind, &(struct reply_facts){
+		    .settings = &settings, .list = &weekly,
+		    .recipient = "user@example.org",
+		    .others = cases[i].others, .ref = "abc" });
 		(void)snprintf(line, sizeof(line), "%s %s %s", reply.code,
 		    reply.status, reply.text);
 		CHECK_STR(line, cases[i].want);
@@ -63,6 +66,9 @@ test_hostile_names(void)
 {
 	char name[1000], recipient[600];
 	struct list list = { .name = name };
+	struct reply_facts facts = { .settings = &settings, .list = &list,
+	    .recipient = recipient, .others = SIZE_MAX,
+	    .ref = "aaaaaaaaaaaaa" };
 	struct reply reply;
 
 	for (size_t i = 0; i + 2 < sizeof(name); i += 2)
@@ -71,16 +77,64 @@ test_hostile_names(void)
 	recipient[sizeof(recipient) - 1] = '\0';
 	for (int kind = REPLY_NONE; kind <= REPLY_INTERNAL; kind++) {
 		check_case(kind);
-		reply_format(&reply, (enum reply_kind)kind, recipient,
-		    SIZE_MAX, &list, "aaaaaaaaaaaaa");
+		reply_format(&reply, (enum reply_kind)kind, &facts);
 		CHECK(strlen(reply.text) <= REPLY_TEXT_MAX);
 		CHECK(strlen(reply.text) + 12 <= 512);
 		for (const char *p = reply.text; *p != '\0'; p++)
 			CHECK(*p >= 0x20 && *p <= 0x7e);
 	}
-	reply_format(&reply, REPLY_NO_CONSENT, recipient, SIZE_MAX, &list,
-	    "aaaaaaaaaaaaa");
+	reply_format(&reply, REPLY_NO_CONSENT, &facts);
 	CHECK(strstr(reply.text, "(ref aaaaaaaaaaaaa)") != NULL);
+}
+
+/* The list's words, or those of all, or ours; codes never change. */
+static void
+test_configured(void)
+{
+	static char of_list[] = "{recipient} is not on {list} ({ref})";
+	static char of_all[] = "not on {list} ({ref})";
+	static char later[] = "later ({ref}) {contact} {url}";
+	static char one[] = "one each ({ref})", bulk[] = "what? ({ref})";
+	static char email[] = "p@example.com", pages[] = "https://n/my/";
+	const struct settings all = { .policy.replies = { of_all, later, one,
+	    bulk }, .controller.email = email, .web.url = pages };
+	const struct list own = { .name = weekly_name,
+	    .replies.no_consent = of_list };
+	static const struct {
+		enum reply_kind kind;
+		bool has_own;
+		const char *want;
+	} cases[] = {
+		{ REPLY_NO_CONSENT, true, "550 5.7.1 <u@example.org> (+2) is "
+		    "not on Weekly news (abc)" },
+		{ REPLY_NO_CONSENT, false, "550 5.7.1 not on Weekly news "
+		    "(abc)" },
+		{ REPLY_STORE_TEMPFAIL, true, "451 4.4.3 later (abc) "
+		    "p@example.com https://n/my/data" },
+		{ REPLY_STORE_REJECT, true, "550 5.7.1 later (abc) "
+		    "p@example.com https://n/my/data" },
+		{ REPLY_SECOND_TEMPFAIL, true, "452 4.5.3 one each (abc)" },
+		{ REPLY_SECOND_REJECT, true, "550 5.5.3 one each (abc)" },
+		{ REPLY_BULK_REJECT, false, "550 5.7.1 what? (abc)" },
+		{ REPLY_BULK_TEMPFAIL, false, "451 4.3.5 what? (abc)" },
+		{ REPLY_UNRECORDED, true, "451 4.3.0 the decision can't be "
+		    "recorded now, try again later (ref abc)" },
+		{ REPLY_NONE, true, "250 2.0.0 " },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct reply reply;
+		char line[600];
+
+		check_case((long)i);
+		reply_format(&reply, cases[i].kind, &(struct reply_facts){
+		    .settings = &all, .list = cases[i].has_own ? &own :
+		    &weekly, .recipient = "u@example.org", .others = 2,
+		    .ref = "abc" });
+		(void)snprintf(line, sizeof(line), "%s %s %s", reply.code,
+		    reply.status, reply.text);
+		CHECK_STR(line, cases[i].want);
+	}
 }
 
 static void
@@ -116,6 +170,7 @@ test_kinds(void)
 static const struct check_test tests[] = {
 	{ "texts", test_texts },
 	{ "hostile_names", test_hostile_names },
+	{ "configured", test_configured },
 	{ "kinds", test_kinds },
 };
 

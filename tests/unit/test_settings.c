@@ -399,6 +399,24 @@ test_mistakes(void)
 		  "webhooks[2]: the name \"a\" is that of webhooks[1] "
 		  "already, each needs its own\n" },
 		/* unknown keys */
+		{ HEAD "replies = {\nno_consent = \"no\";\nstore_failure = "
+		  "\"{contact} {ref}\";\nunlisted_bulk = \"{list} {ref}\";\n"
+		  "rejected = \"\"; };", "c:2: replies.no_consent: has no "
+		  "{ref}, by which the decision log tells what was refused and "
+		  "why; add (ref {ref})\nc:3: replies.store_failure: {contact} "
+		  "is controller.email, which is not set: set it, or leave "
+		  "{contact} out\nc:4: replies.unlisted_bulk: is for mail that "
+		  "belongs to no list, leave {list} out\nc:5: "
+		  "replies.rejected: unknown key, known here are no_consent, "
+		  "store_failure, second_recipient, unlisted_bulk\n" },
+		{ HEAD URL "lists = ( { id = \"a\"; name = \"A\"; " RULE
+		  "replies = { unlisted_bulk = \"{ref}\"; no_consent = "
+		  "\"{reason} {ref}\"; }; } );", "c:1: "
+		  "lists[1].replies.no_consent: {reason} stands for nothing "
+		  "here, known are {recipient}, {list}, {ref}, {contact}, "
+		  "{url}, and {{ for a brace\nc:1: "
+		  "lists[1].replies.unlisted_bulk: is for mail that belongs to "
+		  "no list, want it in the replies outside of lists\n" },
 		{ HEAD "sokcet = 1;", "c:1: sokcet: unknown key, did you mean "
 		  "\"socket\"?\n" },
 		{ HEAD "\n\nredis = {\n timout_ms = 5; };", "c:4: "
@@ -1090,7 +1108,8 @@ check_sample_has(const config_setting_t *group, enum option_scope scope)
 			CHECK_STR(o->name, "in the sample");
 			continue;
 		}
-		if (o->kind == OPTION_GROUP)
+		/* the groups of a list are those at the top */
+		if (o->kind == OPTION_GROUP && scope != SCOPE_LIST)
 			check_sample_has(member, o->members);
 		if (o->kind == OPTION_LISTS || o->kind == OPTION_WEBHOOKS)
 			check_sample_has(config_setting_get_elem(member, 0),
@@ -1109,7 +1128,7 @@ check_sample_defaults(const char *active, const char *uncommented)
 		"redis.sentinel.", "redis.read_from", "redis.cluster",
 		"metrics = ",
 		"unsubscribe.mailto", "unsubscribe.authserv_id",
-		"controller.", "web.url", "web.embed", "web.api_keys",
+		"controller.", "replies.", "lists[1].replies.", "web.url", "web.embed", "web.api_keys",
 		"web.metrics", "web.redis_", "mail.from", "mail.envelope_sender",
 		"lists[1].purpose", "lists[1].list_id", "lists[1].max_age",
 		"lists[1].notice", "lists[1].match[",
@@ -1219,6 +1238,8 @@ section_of(enum option_scope scope)
 		return "\n.Ss Rules\n";
 	case SCOPE_WEBHOOK:
 		return "\n.Ss Webhooks\n";
+	case SCOPE_REPLIES:
+		return "\n.Ss Replies\n";
 	}
 	return "";
 }
