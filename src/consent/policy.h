@@ -82,6 +82,7 @@ struct list {
 	enum multiple_recipients multiple_recipients;
 	enum list_mode mode;
 	struct replies replies;
+	char	*texts;			/* directory of its own words of pages */
 	struct rule *match;		/* any of them */
 	size_t	 match_count;
 	struct rule *confirmation;	/* double-opt-in mails, any of them */

@@ -367,6 +367,9 @@ const struct option option_table[] = {
 	  LIST(mode), .fallback = "default",
 	  .help = "act on decisions about its mail, or only log them" },
 
+	{ SCOPE_LIST, "texts", TEXT(PATH_BYTES_MAX), LIST(texts),
+	  .check = value_check_path,
+	  .help = "directory of its own words of pages and mails" },
 	{ SCOPE_LIST, "replies", .kind = OPTION_GROUP,
 	  .members = SCOPE_REPLIES, LIST(replies),
 	  .help = "the words of SMTP replies" },

@@ -20,9 +20,19 @@ void
 request_fini(struct request *r)
 {
 	settings_put(&r->settings);
+	texts_put(&r->texts);
 	buf_fini(&r->json);
 	crypto_wipe(&r->form, sizeof(r->form));
 	crypto_wipe(r->authorization, sizeof(r->authorization));
+}
+
+struct request
+request_for_list(const struct request *r, const struct list *list)
+{
+	struct request own = *r;
+
+	own.words = texts_of_list(r->texts, r->words, list);
+	return own;
 }
 
 void

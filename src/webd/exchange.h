@@ -14,7 +14,7 @@
 #include "consent/event.h"
 #include "mail/address.h"
 #include "settings/settings.h"
-#include "webd/words.h"
+#include "webd/texts.h"
 
 #define EXCHANGE_TARGET_MAX	2000
 #define EXCHANGE_BODY_MAX	((size_t)16 * 1024)
@@ -40,7 +40,8 @@ struct form {
 
 struct request {
 	struct settings	*settings;	/* one reference */
-	const struct words *words;	/* in the reader's language; borrowed */
+	struct texts	*texts;		/* one reference */
+	const struct words *words;	/* in the reader's language; of texts */
 	enum method	 method;
 	bool		 is_overridden;	/* a POST that says it is none */
 	char		 target[EXCHANGE_TARGET_MAX + 1];
@@ -66,6 +67,10 @@ struct answer {
 
 void	request_init(struct request *request);
 void	request_fini(struct request *request);
+/* The same with the list's own words; list may be NULL.  It borrows all that r
+ * has and is not finished. */
+struct request request_for_list(const struct request *r,
+	    const struct list *list);
 void	answer_init(struct answer *answer);
 void	answer_fini(struct answer *answer);
 

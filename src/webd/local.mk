@@ -18,6 +18,7 @@ src_webd_consent_web_SOURCES = \
 	src/webd/signup.c \
 	src/webd/site.c src/webd/site.h \
 	src/webd/target.c src/webd/target.h \
+	src/webd/texts.c src/webd/texts.h \
 	src/webd/unsubscribe.c \
 	src/webd/visits.c src/webd/visits.h \
 	src/webd/webhook.c src/webd/webhook.h \
@@ -95,7 +96,7 @@ tests_unit_test_letter_LDADD = $(CONSENT_LIBS)
 FUZZ_TARGETS += tests/fuzz/fuzz_program
 tests_fuzz_fuzz_program_SOURCES = tests/fuzz/fuzz_program.c \
 	src/webd/exchange.c src/webd/program.c src/webd/program.h \
-	src/webd/wording.c src/webd/words.c
+	src/webd/texts.c src/webd/wording.c src/webd/words.c
 tests_fuzz_fuzz_program_LDADD = $(FUZZMAIN) $(RIGHTS_LIBS) \
 	src/settings/libsettings.a $(LEDGER_LIBS) $(CONSENT_LIBS) \
 	$(LIBCONFIG_LIBS) $(HIREDIS_LIBS) $(TLS_LIBS)

@@ -141,20 +141,23 @@ reload(struct server *server, struct reloads *reloads, const char *path)
 {
 	struct buf errors = BUF_INIT(256 * 1024);
 	struct settings *settings = NULL;
+	struct texts *texts = NULL;
 	struct fail fail;
 
 	if (read_settings(path, &settings, &errors) == -1) {
 		log_error("reload refused: %s", buf_get(&errors));
 		reloads_note_refusal(reloads, buf_get(&errors));
-	} else if (settings_load_keys(settings, &fail) == -1) {
+	} else if (settings_load_keys(settings, &fail) == -1 ||
+	    texts_load(settings, &texts, &fail) == -1) {
 		log_error("reload refused: %s", fail.text);
 		reloads_note_refusal(reloads, fail.text);
 	} else {
 		reloads_note(reloads);
-		server_reload(server, settings);
+		server_reload(server, settings, texts);
 		log_info("configuration reloaded from %s", path);
 	}
 	settings_put(&settings);
+	texts_put(&texts);
 	buf_fini(&errors);
 }
 
@@ -177,23 +180,25 @@ wait_for_stop(struct server *server, struct reloads *reloads,
 
 /* The configuration is good when we come here. */
 static int
-test_languages(const struct settings *settings)
+test_texts(const struct settings *settings)
 {
-	struct languages languages;
+	const struct languages *languages;
+	struct texts *texts;
 	struct fail fail;
-	int rc = words_load(settings->web.languages, &languages, &fail);
 
-	if (rc == -1)
+	if (texts_load(settings, &texts, &fail) == -1) {
 		fprintf(stderr, "consent-web: %s\n", fail.text);
-	for (size_t i = 0; rc == 0 && i < languages.count; i++)
-		if (languages.all[i].missing != NULL)
+		return -1;
+	}
+	languages = texts_languages(texts);
+	for (size_t i = 0; i < languages->count; i++)
+		if (languages->all[i].missing != NULL)
 			fprintf(stderr, "consent-web: the language %s is not "
 			    "complete, and English where it lacks words: "
-			    "\"%s\"\n", languages.all[i].tag,
-			    languages.all[i].missing);
-	if (rc == 0)
-		words_free(&languages);
-	return rc;
+			    "\"%s\"\n", languages->all[i].tag,
+			    languages->all[i].missing);
+	texts_put(&texts);
+	return 0;
 }
 
 /* The secrets of webhooks, which whoever tests may not be allowed to read. */
@@ -269,7 +274,7 @@ serve(const struct sockets *sockets, struct settings *settings,
 	struct monitor_sources sources = { .config_path = path };
 	struct metrics metrics = { 0 };
 	struct reloads reloads;
-	struct languages languages;
+	struct texts *texts;
 	struct recorder *recorder;
 	struct monitor *monitor = NULL;
 	struct webhooks *webhooks;
@@ -277,9 +282,9 @@ serve(const struct sockets *sockets, struct settings *settings,
 	struct fail fail;
 
 	net_open();
-	if (words_load(settings->web.languages, &languages, &fail) == -1)
+	if (texts_load(settings, &texts, &fail) == -1)
 		stop_on(&fail);
-	warn_of_gaps(settings, &languages);
+	warn_of_gaps(settings, texts_languages(texts));
 	reloads_init(&reloads);
 	if (recorder_open(settings, &metrics, &recorder, &fail) == -1 ||
 	    webhooks_open(settings, &webhooks, &fail) == -1)
@@ -290,7 +295,7 @@ serve(const struct sockets *sockets, struct settings *settings,
 	sources.webhooks = webhooks;
 	if (monitor_start(sockets->metrics, sockets->control,
 	    settings->web.control, &sources, &monitor, &fail) == -1 ||
-	    server_start(sockets->links, settings, &languages, recorder,
+	    server_start(sockets->links, settings, texts, recorder,
 	    &metrics, &server, &fail) == -1)
 		stop_on(&fail);
 	(void)sd_notify(0, "READY=1");
@@ -303,7 +308,7 @@ serve(const struct sockets *sockets, struct settings *settings,
 	webhooks_close(&webhooks);
 	recorder_close(&recorder);
 	reloads_fini(&reloads);
-	words_free(&languages);
+	texts_put(&texts);
 	log_info("stopped");
 	return EX_OK;
 }
@@ -320,7 +325,7 @@ main(int argc, char **argv)
 	parse_options(argc, argv, &options);
 	settings = load_settings(options.path);
 	if (options.test) {
-		rc = test_languages(settings) | test_secrets(settings);
+		rc = test_texts(settings) | test_secrets(settings);
 		settings_put(&settings);
 		return rc == 0 ? EX_OK : EX_CONFIG;
 	}

@@ -455,9 +455,10 @@ add_ways_on(struct buf *out, const struct request *r, enum page page,
 }
 
 void
-page_add(struct answer *answer, const struct request *r, unsigned status,
-    enum page page, const struct list *list)
+page_add(struct answer *answer, const struct request *request,
+    unsigned status, enum page page, const struct list *list)
 {
+	const struct request own = request_for_list(request, list), *r = &own;
 	struct buf *out = &answer->body;
 	bool has_form = page == PAGE_ASK || page == PAGE_DONE ||
 	    page == PAGE_LATER;

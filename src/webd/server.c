@@ -41,9 +41,9 @@ struct server {
 	struct MHD_Daemon *daemon;
 	struct jobs	*clicks, *slow;
 	struct visits	*visits;
-	pthread_mutex_t	 lock;		/* for settings */
+	pthread_mutex_t	 lock;		/* for settings and texts */
 	struct settings	*settings;	/* one reference */
-	const struct languages *languages;
+	struct texts	*texts;		/* one reference */
 	struct recorder	*recorder;
 	struct metrics	*metrics;
 	struct site	*site;
@@ -299,8 +299,6 @@ read_head(struct pending *p, const char *method)
 	p->is_ambiguous = seen.framings > 1 || seen.has_odd_framing;
 	r->method = method_of(method);
 	r->is_overridden = is_overridden(p);
-	r->words = words_choose(p->server->languages, header_of(p,
-	    "Accept-Language"));
 	r->is_json = span_has_prefix_nocase(type, SPAN("application/json"));
 	copy_text(r->authorization, sizeof(r->authorization),
 	    span_str(header_of(p, "Authorization")));
@@ -310,7 +308,10 @@ read_head(struct pending *p, const char *method)
 		    on_field, &r->form);
 	(void)pthread_mutex_lock(&p->server->lock);
 	r->settings = settings_get(p->server->settings);
+	r->texts = texts_get(p->server->texts);
 	(void)pthread_mutex_unlock(&p->server->lock);
+	r->words = words_choose(texts_languages(r->texts), header_of(p,
+	    "Accept-Language"));
 }
 
 static void
@@ -522,6 +523,7 @@ free_server(struct server *s)
 	visits_close(&s->visits);
 	site_close(&s->site);
 	settings_put(&s->settings);
+	texts_put(&s->texts);
 	(void)pthread_mutex_destroy(&s->lock);
 	free(s->policy);
 	free(s);
@@ -544,21 +546,21 @@ start_daemon(struct server *s, int fd)
 }
 
 int
-server_start(int fd, struct settings *settings,
-    const struct languages *languages, struct recorder *recorder,
-    struct metrics *metrics, struct server **out, struct fail *fail)
+server_start(int fd, struct settings *settings, struct texts *texts,
+    struct recorder *recorder, struct metrics *metrics, struct server **out,
+    struct fail *fail)
 {
 	struct server *s = xcalloc(1, sizeof(*s));
 	struct buf policy = BUF_INIT(POLICY_MAX);
 
 	(void)pthread_mutex_init(&s->lock, NULL);
 	s->settings = settings_get(settings);
-	s->languages = languages;
+	s->texts = texts_get(texts);
 	s->recorder = recorder;
 	s->metrics = metrics;
 	page_add_policy(&policy);
 	s->policy = buf_take(&policy);
-	if (site_open(settings, languages, recorder, &s->site, fail) == -1 ||
+	if (site_open(settings, recorder, &s->site, fail) == -1 ||
 	    jobs_open(CLICK_THREADS, CONNECTIONS_MAX, &s->clicks, fail) ==
 	    -1 || jobs_open(SLOW_THREADS, SLOW_WAITING, &s->slow, fail) == -1 ||
 	    visits_open(CONNECTIONS_MAX, &s->visits, fail) == -1) {
@@ -592,15 +594,20 @@ server_stop(struct server **server)
 }
 
 void
-server_reload(struct server *s, struct settings *settings)
+server_reload(struct server *s, struct settings *settings,
+    struct texts *texts)
 {
 	struct settings *old;
+	struct texts *old_texts;
 
 	(void)pthread_mutex_lock(&s->lock);
 	old = s->settings;
 	s->settings = settings_get(settings);
+	old_texts = s->texts;
+	s->texts = texts_get(texts);
 	(void)pthread_mutex_unlock(&s->lock);
 	settings_put(&old);
+	texts_put(&old_texts);
 }
 
 const char *

@@ -371,11 +371,13 @@ take_form(struct site *site, const struct request *r, struct wish *w,
 }
 
 void
-signup_answer(struct site *site, const struct request *r, struct span id,
-    struct answer *answer)
+signup_answer(struct site *site, const struct request *request,
+    struct span id, struct answer *answer)
 {
-	struct wish w = { .list = policy_list(&r->settings->policy, id),
-	    .actor = "sign-up page", .at_ms = clock_now_ms() };
+	const struct list *list = policy_list(&request->settings->policy, id);
+	const struct request own = request_for_list(request, list), *r = &own;
+	struct wish w = { .list = list, .actor = "sign-up page",
+	    .at_ms = clock_now_ms() };
 	bool is_post = r->method == METHOD_POST;
 	struct fail fail;
 	int rc = 0;
@@ -517,9 +519,10 @@ take_confirmation(struct site *site, const struct request *r,
 }
 
 void
-signup_answer_confirm(struct site *site, const struct request *r,
+signup_answer_confirm(struct site *site, const struct request *request,
     struct span text, struct answer *answer)
 {
+	struct request own = *request, *r = &own;
 	int64_t now_ms = clock_now_ms();
 	const struct list *list = NULL;
 	struct link link;
@@ -529,6 +532,7 @@ signup_answer_confirm(struct site *site, const struct request *r,
 
 	if (rc != -1)
 		list = policy_list_of_token(&r->settings->policy, link.list);
+	own = request_for_list(request, list);
 	if (rc == -1)
 		page_add(answer, r, 404, PAGE_UNKNOWN, NULL);
 	else if (rc == 0 || list == NULL)
@@ -589,7 +593,8 @@ signup_answer_program(struct site *site, const struct request *r,
 		return;
 	}
 	in_language.is_program = true;
-	in_language.words = program_words(site->languages, &asked, r->words);
+	in_language.words = texts_of_list(r->texts, program_words(
+	    texts_languages(r->texts), &asked, r->words), w.list);
 	wording_init(&w.wording);
 	rc = program_wording(r->settings, w.list, &asked, &w.wording, &fail);
 	w.evidence = asked.evidence;

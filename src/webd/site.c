@@ -174,13 +174,12 @@ remember_link(const struct link *link, void *context)
 }
 
 int
-site_open(const struct settings *settings, const struct languages *languages,
-    struct recorder *recorder, struct site **out, struct fail *fail)
+site_open(const struct settings *settings, struct recorder *recorder,
+    struct site **out, struct fail *fail)
 {
 	struct site *s = xcalloc(1, sizeof(*s));
 
 	s->recorder = recorder;
-	s->languages = languages;
 	s->sessions = sessions_new();
 	/* Three mails to confirm a list each week (spec 9.3), three links to
 	 * their data each day, four downloads an hour, for each reads whole

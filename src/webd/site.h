@@ -24,7 +24,6 @@
 
 struct site {
 	struct recorder	*recorder;	/* borrowed */
-	const struct languages *languages;	/* borrowed */
 	struct courier	*courier;
 	struct eraser	*eraser;
 	struct sessions	*sessions;
@@ -38,8 +37,7 @@ struct site {
 
 /* Returns 0, or -1 with FAIL_SETUP. */
 int	site_open(const struct settings *settings,
-	    const struct languages *languages, struct recorder *recorder,
-	    struct site **out, struct fail *fail)
+	    struct recorder *recorder, struct site **out, struct fail *fail)
 	    __attribute__((warn_unused_result));
 void	site_close(struct site **site);
 

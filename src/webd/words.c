@@ -6,15 +6,16 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/closest.h"
 #include "base/file.h"
 #include "base/utf8.h"
 #include "base/xalloc.h"
 
 #define TEXT_MAX	1000	/* bytes of one text */
+#define SUBJECT_MAX	250	/* … that is one line of a mail */
 #define ACCEPT_MAX	1000	/* of a header that is looked at */
 #define SUFFIX		".lang"
 
@@ -148,6 +149,16 @@ static const char *const keys[WORDS] = {
 	[WORD_MAIL_DATA_IGNORE] = "mail_data_ignore",
 };
 
+/* What a list may say in its own words. */
+static const enum word own_words[] = {
+	WORD_ASK_TITLE, WORD_ASK_TEXT, WORD_DONE_TITLE, WORD_DONE_TEXT,
+	WORD_AGAIN_TEXT, WORD_SUBSCRIBE_TITLE, WORD_SUBSCRIBE_TEXT,
+	WORD_SUBSCRIBE_CONFIRM_TEXT, WORD_SUBSCRIBED_TITLE,
+	WORD_SUBSCRIBED_TEXT, WORD_CONFIRM_TITLE, WORD_CONFIRM_TEXT,
+	WORD_MAIL_CONFIRM_SUBJECT, WORD_MAIL_CONFIRM_TEXT
+};
+#define OWN_WORDS	(sizeof(own_words) / sizeof(own_words[0]))
+
 /* -- one file -- */
 
 void
@@ -167,12 +178,144 @@ has_control(struct span s)
 	return false;
 }
 
-/* key = text */
+/* Blanks of all kinds, and what is not seen at all. */
+static bool
+is_blank(int32_t c)
+{
+	return c == 0x20 || c == 0xa0 || c == 0xad || c == 0x34f ||
+	    c == 0x61c || c == 0x115f || c == 0x1160 || c == 0x1680 ||
+	    (c >= 0x17b4 && c <= 0x17b5) || (c >= 0x180b && c <= 0x180f) ||
+	    (c >= 0x2000 && c <= 0x200f) || (c >= 0x2028 && c <= 0x202f) ||
+	    (c >= 0x205f && c <= 0x206f) || c == 0x2800 || c == 0x3000 ||
+	    c == 0x3164 || (c >= 0xfe00 && c <= 0xfe0f) || c == 0xfeff ||
+	    c == 0xffa0;
+}
+
+/* No button is to be without a word. */
+static bool
+can_be_seen(struct span s)
+{
+	while (s.len > 0) {
+		size_t len;
+
+		if (!is_blank(utf8_decode(s, &len)))
+			return true;
+		s = span_from(s, len);
+	}
+	return false;
+}
+
 static int
-take_line(struct span line, struct words *out, struct fail *fail)
+check_text(size_t word, struct span text, struct fail *fail)
+{
+	size_t max = word == WORD_MAIL_CONFIRM_SUBJECT ||
+	    word == WORD_MAIL_DATA_SUBJECT ? SUBJECT_MAX : TEXT_MAX;
+
+	if (text.len > max || !utf8_is_valid(text) || has_control(text) ||
+	    !can_be_seen(text))
+		return fail_set(fail, FAIL_SETUP, "the text has to be UTF-8, 1 "
+		    "to %zu bytes, without control characters", max);
+	return 0;
+}
+
+static int
+refuse_key(struct span key, const char *const *known, size_t n,
+    struct fail *fail)
+{
+	struct buf typed = BUF_INIT(40);
+	const char *near;
+	int rc;
+
+	buf_add_span(&typed, span_head(key, 40));
+	near = closest_name(buf_get(&typed), known, n);
+	rc = near != NULL ?
+	    fail_set(fail, FAIL_SETUP, "there is no key \"%s\", did you mean "
+	    "\"%s\"?", buf_get(&typed), near) :
+	    fail_set(fail, FAIL_SETUP, "there is no key \"%s\"",
+	    buf_get(&typed));
+	buf_fini(&typed);
+	return rc;
+}
+
+/* WORDS where there is none. */
+static size_t
+find_key(struct span key)
+{
+	size_t i = 0;
+
+	while (i < WORDS && !span_is(key, span_str(keys[i])))
+		i++;
+	return i;
+}
+
+static int
+check_own_key(struct span key, struct fail *fail)
+{
+	const char *known[OWN_WORDS];
+	size_t word = find_key(key);
+
+	for (size_t i = 0; i < OWN_WORDS; i++) {
+		if (own_words[i] == word)
+			return 0;
+		known[i] = keys[own_words[i]];
+	}
+	if (word == WORDS)
+		return refuse_key(key, known, OWN_WORDS, fail);
+	return fail_set(fail, FAIL_SETUP, "\"%s\" is the same for all lists",
+	    keys[word]);
+}
+
+/* Fills in the places, of which *out is the caller's. */
+static int
+fill_in(struct span text, const struct template_place *places,
+    struct buf *out, struct fail *fail)
+{
+	size_t times[WORDS_PLACES];
+
+	if (template_check(text, places, WORDS_PLACES, times, fail) == -1)
+		return -1;
+	for (size_t i = 0; i < WORDS_PLACES; i++)
+		if (times[i] > 0 && places[i].value.len == 0)
+			return fail_set(fail, FAIL_SETUP, "{%s} is not known: "
+			    "set controller.name, or leave it out",
+			    places[i].name);
+	template_expand(out, text, places, WORDS_PLACES);
+	if (out->overflow)
+		return fail_set(fail, FAIL_SETUP, "the text is longer than %d "
+		    "bytes once it is filled in", TEXT_MAX);
+	return 0;
+}
+
+static int
+take_text(size_t word, struct span text, const struct template_place *places,
+    struct words *out, struct fail *fail)
+{
+	struct buf filled = BUF_INIT(TEXT_MAX);
+	int rc = check_text(word, text, fail);
+
+	if (rc == 0 && places != NULL) {
+		rc = fill_in(text, places, &filled, fail);
+		text = buf_span(&filled);
+		if (rc == 0)
+			rc = check_text(word, text, fail);
+	}
+	if (rc == 0 && out->text[word] != NULL)
+		rc = fail_set(fail, FAIL_SETUP, "\"%s\" is there twice",
+		    keys[word]);
+	if (rc == 0)
+		out->text[word] = xmemdupz(text.p, text.len);
+	buf_fini(&filled);
+	return rc;
+}
+
+/* key = text; places are those of a list's own words, or NULL. */
+static int
+take_line(struct span line, const struct template_place *places,
+    struct words *out, struct fail *fail)
 {
 	ptrdiff_t equals = span_index(line, '=');
 	struct span key, text;
+	size_t word;
 
 	if (line.len == 0 || line.p[0] == '#')
 		return 0;
@@ -180,24 +323,17 @@ take_line(struct span line, struct words *out, struct fail *fail)
 		return fail_set(fail, FAIL_SETUP, "wants \"key = text\"");
 	key = span_trim(span_head(line, (size_t)equals));
 	text = span_trim(span_from(line, (size_t)equals + 1));
-	if (text.len == 0 || text.len > TEXT_MAX || !utf8_is_valid(text) ||
-	    has_control(text))
-		return fail_set(fail, FAIL_SETUP, "the text has to be UTF-8, 1 "
-		    "to %d bytes, without control characters", TEXT_MAX);
-	for (size_t i = 0; i < WORDS; i++)
-		if (span_is(key, span_str(keys[i]))) {
-			if (out->text[i] != NULL)
-				return fail_set(fail, FAIL_SETUP,
-				    "\"%s\" is there twice", keys[i]);
-			out->text[i] = xmemdupz(text.p, text.len);
-			return 0;
-		}
-	return fail_set(fail, FAIL_SETUP, "there is no key of this name");
+	word = find_key(key);
+	if (places != NULL && check_own_key(key, fail) == -1)
+		return -1;
+	if (word == WORDS)
+		return refuse_key(key, keys, WORDS, fail);
+	return take_text(word, text, places, out, fail);
 }
 
 static int
-parse(struct span text, const struct words *instead, struct words *out,
-    struct fail *fail)
+take_lines(struct span text, const struct template_place *places,
+    struct words *out, struct fail *fail)
 {
 	unsigned line_number = 0;
 
@@ -207,10 +343,19 @@ parse(struct span text, const struct words *instead, struct words *out,
 		    (size_t)end);
 
 		line_number++;
-		if (take_line(span_trim(line), out, fail) == -1)
+		if (take_line(span_trim(line), places, out, fail) == -1)
 			return fail_prefix(fail, "line %u", line_number);
 		text = span_from(text, line.len + 1);
 	}
+	return 0;
+}
+
+static int
+parse(struct span text, const struct words *instead, struct words *out,
+    struct fail *fail)
+{
+	if (take_lines(text, NULL, out, fail) == -1)
+		return -1;
 	for (size_t i = 0; i < WORDS; i++) {
 		if (out->text[i] != NULL)
 			continue;
@@ -234,6 +379,23 @@ words_parse(struct span text, const struct words *instead, struct words *out,
 	if (rc == -1)
 		words_fini(out);
 	return rc;
+}
+
+int
+words_parse_own(struct span text, const struct words *instead,
+    const struct template_place places[WORDS_PLACES], struct words *out,
+    struct fail *fail)
+{
+	memset(out, 0, sizeof(*out));
+	if (take_lines(text, places, out, fail) == -1) {
+		words_fini(out);
+		return -1;
+	}
+	memcpy(out->tag, instead->tag, sizeof(out->tag));
+	for (size_t i = 0; i < WORDS; i++)
+		if (out->text[i] == NULL)
+			out->text[i] = xstrdup(instead->text[i]);
+	return 0;
 }
 
 /* -- a directory -- */
@@ -266,9 +428,10 @@ find_words(const struct languages *languages, struct span tag)
 
 /* One that is there already (English) is replaced. */
 static int
-add_words(struct languages *languages, struct span tag, struct span text,
+add_words(void *context, struct span tag, struct span text,
     struct fail *fail)
 {
+	struct languages *languages = context;
 	struct words words, *at;
 
 	if (words_parse(text, languages->count > 0 ? &languages->all[0] :
@@ -290,39 +453,37 @@ add_words(struct languages *languages, struct span tag, struct span text,
 }
 
 static int
-load_file(const char *directory, const char *file, struct span tag,
-    struct languages *out, struct fail *fail)
+take_file(const char *directory, const char *file, words_take *take,
+    void *context, struct fail *fail)
 {
 	struct buf path = BUF_INIT(8192), text = BUF_INIT(WORDS_FILE_MAX);
 	int rc;
 
 	buf_addf(&path, "%s/%s", directory, file);
 	rc = file_read(buf_get(&path), &text, fail);
-	if (rc == 0 && add_words(out, tag, buf_span(&text), fail) == -1)
+	if (rc == 0 && take(context, tag_of(file), buf_span(&text), fail) ==
+	    -1)
 		rc = fail_prefix(fail, "%s", buf_get(&path));
 	buf_fini(&path);
 	buf_fini(&text);
 	return rc;
 }
 
-static int
-load_directory(const char *directory, struct languages *out,
-    struct fail *fail)
+int
+words_read_directory(const char *directory, bool may_be_missing,
+    words_take *take, void *context, struct fail *fail)
 {
 	DIR *dir = opendir(directory);
 	struct dirent *entry;
 	int rc = 0;
 
 	if (dir == NULL)
-		return errno == ENOENT ? 0 : fail_errno(fail, FAIL_SETUP,
-		    errno, "%s", directory);
-	while (rc == 0 && (entry = readdir(dir)) != NULL) {
-		struct span tag = tag_of(entry->d_name);
-
-		if (tag.len > 0)
-			rc = load_file(directory, entry->d_name, tag, out,
-			    fail);
-	}
+		return errno == ENOENT && may_be_missing ? 0 :
+		    fail_errno(fail, FAIL_SETUP, errno, "%s", directory);
+	while (rc == 0 && (entry = readdir(dir)) != NULL)
+		if (tag_of(entry->d_name).len > 0)
+			rc = take_file(directory, entry->d_name, take,
+			    context, fail);
 	(void)closedir(dir);
 	return rc;
 }
@@ -333,7 +494,7 @@ words_load(const char *directory, struct languages *out, struct fail *fail)
 	out->all = xcalloc(WORDS_LANGUAGES_MAX, sizeof(*out->all));
 	out->count = 0;
 	if (add_words(out, SPAN("en"), span_str(english), fail) == 0 &&
-	    load_directory(directory, out, fail) == 0)
+	    words_read_directory(directory, true, add_words, out, fail) == 0)
 		return 0;
 	words_free(out);
 	return -1;

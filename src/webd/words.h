@@ -9,9 +9,12 @@
 #ifndef WEBD_WORDS_H
 #define WEBD_WORDS_H
 
+#include <stdbool.h>
+
 #include "base/buf.h"
 #include "base/fail.h"
 #include "base/span.h"
+#include "base/template.h"
 
 #define WORDS_TAG_MAX	35		/* RFC 5646 section 4.4.1 */
 #define WORDS_FILE_MAX	((size_t)64 * 1024)
@@ -83,6 +86,25 @@ int	words_parse(struct span text, const struct words *instead,
 	    __attribute__((warn_unused_result));
 void	words_fini(struct words *words);
 
+/*
+ * Reads the content of a file of a list, which has some words of its own: only
+ * those that may differ (no button, and nothing that the law wants said), and
+ * with the places filled in: "list", and "controller", whose value is empty
+ * where it is not known.  The others are those of `instead'.  As above.
+ */
+#define WORDS_PLACES	2
+int	words_parse_own(struct span text, const struct words *instead,
+	    const struct template_place places[WORDS_PLACES],
+	    struct words *out, struct fail *fail)
+	    __attribute__((warn_unused_result));
+
+/* Hands over the content of each file TAG.lang of a directory.  Returns 0, or
+ * -1 with FAIL_SETUP, which names the file when take() returned -1. */
+typedef int words_take(void *context, struct span tag, struct span text,
+	    struct fail *fail);
+int	words_read_directory(const char *directory, bool may_be_missing,
+	    words_take *take, void *context, struct fail *fail)
+	    __attribute__((warn_unused_result));
 /* Reads all files TAG.lang of a directory; one that does not exist has none.
  * Returns 0, or -1 with FAIL_SETUP. */
 int	words_load(const char *directory, struct languages *out,

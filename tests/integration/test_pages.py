@@ -11,6 +11,7 @@ import io
 import json
 import os
 import re
+import signal
 import time
 import urllib.parse
 
@@ -762,6 +763,127 @@ class Accessible(Site):
         self.assertNotRegex(page, r'type="email"[^>]*aria-invalid')
         page = self.post("/my/data", address="x@").body.decode()
         self.assertRegex(page, r'aria-describedby="mistake"')
+
+
+class OwnTexts(Site):
+    """Lists that say some things in words of their own."""
+
+    def texts(self, list_id, **files):
+        path = os.path.join(self.filter.dir, "texts", list_id)
+        os.makedirs(path, exist_ok=True)
+        for tag, text in files.items():
+            write_file(os.path.join(path, tag + ".lang"), text)
+        return path
+
+    def configure(self, **texts):
+        entries = [dict(entry, texts=texts[entry["id"]])
+                   if entry["id"] in texts else entry for entry in lists()]
+        self.filter.settings["lists"] = entries
+        self.filter.write_config()
+
+    def reload(self, word="configuration reloaded"):
+        size = len(self.web.log())
+        self.web.service.signal(signal.SIGUSR1)
+        wait_for(lambda: word in self.web.log()[size:], text=word)
+        return self.web.log()[size:]
+
+    def test_pages_of_a_list(self):
+        self.configure(
+            plain=self.texts(
+                "plain",
+                en="ask_title = Leave {list}? <script>alert(1)</script>\n"
+                   "done_text = Farewell, says {controller} & \"all\" {{}\n"
+                   "subscribe_text = Join us.\n",
+                de="done_text = Auf Wiedersehen, {list}.\n"))
+        self.reload()
+        link = self.web.link("own@example.org", "plain")
+        page = self.get(link).body.decode()
+        self.assertEqual(page.count(
+            "Leave Plain &lt;i&gt;&amp;&lt;/i&gt; simple? "
+            "&lt;script&gt;alert(1)&lt;/script&gt;"), 2)
+        self.assertNotIn("<script", page)
+        self.assertNotIn("<i>", page)
+        # What the law wants said is there all the same.
+        self.assertIn(">Unsubscribe</button>", page)
+        self.assertIn("Example AB", page)
+        # German has no title of its own, nor has Swedish anything.
+        self.assertIn("<h1>Abmelden", self.get(link, "de").body.decode())
+        self.assertIn("<html lang=\"sv\"", self.get(link, "sv").body.decode())
+        self.assertNotIn("Leave Plain", self.get(link, "sv").body.decode())
+        for language, text in (
+                ("en", "Farewell, says Example AB &amp; &quot;all&quot; {}"),
+                ("de", "Auf Wiedersehen, Plain &lt;i&gt;&amp;&lt;/i&gt;")):
+            done = self.post(link, language, action="confirm-unsubscribe")
+            self.assertEqual(done.status, 200)
+            self.assertIn(text, done.body.decode())
+        # Out of everything is no matter of one list.
+        done = self.post(link, action="stop-everything")
+        self.assertNotIn("Farewell", done.body.decode())
+        self.assertIn("Join us.", self.text(self.get("/my/subscribe/plain")))
+        self.assertNotIn("Join us.",
+                         self.text(self.get("/my/subscribe/weekly")))
+
+    def test_mail_of_a_list(self):
+        self.configure(weekly=self.texts(
+            "weekly",
+            en="mail_confirm_subject = One click to {list}\n",
+            de="mail_confirm_subject = Nur noch ein Klick für {list}\n"
+               "mail_confirm_text = Sie möchten {list} von {controller}?\n"
+               "confirm_title = Fast fertig mit <b>{list}</b>\n"))
+        self.reload()
+        for language, subject in (("en", "One click to Weekly news"),
+                                  ("de", "Nur noch ein Klick für "
+                                         "Weekly news")):
+            a = f"own-mail-{language}@example.org"
+            self.assertEqual(self.sign_up(a, language=language).status, 200)
+            message = self.mail_for(a)
+            mail = self.parsed(message)
+            self.assertEqual(mail["Subject"], subject)
+            self.assertEqual(mail["Content-Language"], language)
+            self.assertIn("dpo@example.com", mail.get_content())
+        self.assertIn("Sie möchten Weekly news von Example AB?",
+                      mail.get_content())
+        page = self.get(self.link_in(message), "de").body.decode()
+        self.assertIn("<h1>Fast fertig mit &lt;b&gt;Weekly news&lt;/b&gt;",
+                      page)
+        # A program that signs people up gets the same mail.
+        a = "own-mail-api@example.org"
+        answer = self.web.request(
+            "POST", "/my/api/subscribe", json.dumps(
+                {"address": a, "list": "weekly", "language": "de",
+                 "notice": "weekly 1.0"}).encode(),
+            ["Content-Type: application/json",
+             f"Authorization: Bearer {KEY}", *self.headers()])
+        self.assertEqual(answer.status, 202, answer.body)
+        self.assertEqual(self.parsed(self.mail_for(a))["Subject"],
+                         "Nur noch ein Klick für Weekly news")
+
+    def test_mistakes(self):
+        """They are told with file and line, and nothing changes."""
+        path = self.texts("closed", en="done_title = Gone from {list}\n")
+        self.configure(closed=path)
+        self.reload()
+        link = self.web.link("own-bad@example.org", "closed")
+        for files, mistake in (
+                ({"en": "# x\nask_button = Stay\n"},
+                 'en.lang: line 2: "ask_button" is the same for all lists'),
+                ({"en": "done_titel = x\n"},
+                 'en.lang: line 1: there is no key "done_titel", did you '
+                 'mean "done_title"?'),
+                ({"en": "done_title = {reason}\n"},
+                 "en.lang: line 1: {reason} stands for nothing here"),
+                ({"en": "", "nl": "done_title = Weg\n"},
+                 "nl.lang: web.languages has no such language")):
+            self.texts("closed", **files)
+            self.assertIn(mistake, self.reload("reload refused"))
+            done = run([program("consent-web"), "-t", "-c",
+                        self.filter.config_path], check=False)
+            self.assertEqual(done.returncode, 78)
+            self.assertIn(mistake, done.stderr)
+        self.assertIn("Gone from Closed", self.text(self.post(
+            link, action="confirm-unsubscribe")))
+        self.configure(closed="/nonexistent/texts")
+        self.assertIn("/nonexistent/texts", self.reload("reload refused"))
 
 
 class NoPages(TestCase):

@@ -54,8 +54,13 @@ test_parse(void)
 	} cases[] = {
 		{ "language =", "  language  =  ", NULL },
 		{ "\nask_title", "\n\n# x\n\nask_title", NULL },
-		{ "newsletter =", "newsleter =", "line 5: there is no key of "
-		    "this name" },
+		{ "newsletter =", "newsleter =", "line 5: there is no key "
+		    "\"newsleter\", did you mean \"newsletter\"?" },
+		{ "newsletter =", "newspaper of the day =", "line 5: there is "
+		    "no key \"newspaper of the day\"" },
+		{ "ask_button = Unsubscribe", "ask_button = \xc2\xa0"
+		    "\xe2\x80\x8b", "line 8: the text has to be UTF-8, 1 to "
+		    "1000 bytes, without control characters" },
 		{ "newsletter = Newsletter", "", "the key \"newsletter\" is "
 		    "missing" },
 		{ "newsletter =", "language =", "line 5: \"language\" is there "
@@ -124,6 +129,77 @@ test_instead(void)
 	buf_fini(&file);
 }
 
+/* Words of a list, over those of its language. */
+static void
+test_own(void)
+{
+	static const struct {
+		const char *text;
+		const char *error;	/* NULL: it is good */
+	} cases[] = {
+		{ "", NULL },
+		{ "# only a title\nask_title = Leave {list}, {{sorry}\n", NULL },
+		{ "ask_button = Stay\n", "line 1: \"ask_button\" is the same "
+		    "for all lists" },
+		{ "\nrights_text = none\n", "line 2: \"rights_text\" is the "
+		    "same for all lists" },
+		{ "leave_text = none\n", "line 1: \"leave_text\" is the same "
+		    "for all lists" },
+		{ "ask_tilte = x\n", "line 1: there is no key \"ask_tilte\", "
+		    "did you mean \"ask_title\"?" },
+		{ "ask_title = {name}\n", "line 1: {name} stands for nothing "
+		    "here, known are {list}, {controller}, and {{ for a "
+		    "brace" },
+		{ "ask_title = {controller}\n", "line 1: {controller} is not "
+		    "known: set controller.name, or leave it out" },
+		{ "ask_title = x\nask_title = y\n", "line 2: \"ask_title\" is "
+		    "there twice" },
+		{ "ask_title = \n", "line 1: the text has to be UTF-8, 1 to "
+		    "1000 bytes, without control characters" },
+	};
+	const struct template_place places[WORDS_PLACES] = {
+	    { "list", SPAN("<b>{controller}</b>") },
+	    { "controller", SPAN("") } };
+	struct words english, own;
+	struct languages languages;
+	char long_text[1100];
+	struct fail fail;
+
+	CHECK_INT(words_load("/nonexistent", &languages, &fail), 0);
+	english = languages.all[0];
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		int rc = words_parse_own(span_str(cases[i].text), &english,
+		    places, &own, &fail);
+
+		check_case((long)i);
+		CHECK_INT(rc, cases[i].error == NULL ? 0 : -1);
+		if (rc == -1) {
+			CHECK_STR(fail.text, cases[i].error != NULL ?
+			    cases[i].error : "");
+			continue;
+		}
+		CHECK_STR(own.tag, "en");
+		CHECK_STR(own.text[WORD_ASK_TITLE], i == 0 ? "Unsubscribe" :
+		    "Leave <b>{controller}</b>, {sorry}");
+		CHECK_STR(own.text[WORD_ASK_BUTTON], "Unsubscribe");
+		words_fini(&own);
+	}
+	check_case(-1);
+	/* Bounded as it is shown. */
+	(void)snprintf(long_text, sizeof(long_text), "ask_text = {list}%0990d",
+	    1);
+	CHECK_INT(words_parse_own(span_str(long_text), &english, places, &own,
+	    &fail), -1);
+	CHECK_STR(fail.text, "line 1: the text is longer than 1000 bytes once "
+	    "it is filled in");
+	(void)snprintf(long_text, sizeof(long_text), "mail_confirm_subject = "
+	    "%0251d", 1);
+	CHECK_INT(words_parse_own(span_str(long_text), &english, places, &own,
+	    &fail), -1);
+	CHECK(strstr(fail.text, "1 to 250 bytes") != NULL);
+	words_free(&languages);
+}
+
 static void
 test_choose(void)
 {
@@ -158,6 +234,7 @@ static const struct check_test tests[] = {
 	{ "shipped", test_shipped },
 	{ "parse", test_parse },
 	{ "instead", test_instead },
+	{ "own", test_own },
 	{ "choose", test_choose },
 };
 
