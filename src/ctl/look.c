@@ -17,6 +17,7 @@
 #include "consent/decision.h"
 #include "ctl/ctl.h"
 #include "ctl/term.h"
+#include "ledger/identity.h"
 
 struct look {
 	const struct list *list;
@@ -396,6 +397,22 @@ say_made(const char *path, void *context)
 	printf("made %s\n", path);
 }
 
+/* With another pseudonym key nobody would be found in the ledger, and those who
+ * opted out could be opted in again. */
+static int
+check_ledger_has_its_key(const struct settings *s, struct fail *fail)
+{
+	unsigned char id[LEDGER_ID_BYTES];
+
+	if (settings_has_pseudonym_key(s) ||
+	    ledger_identity(s->audit.ledger, id, fail) != 1)
+		return 0;
+	return fail_set(fail, FAIL_SETUP, "%s has no pseudonym.key, and the "
+	    "ledger in %s was written with one: put it back from the backup; "
+	    "if there is none, move the ledger away first, for nobody can be "
+	    "found in it any more", s->keys, s->audit.ledger);
+}
+
 int
 command_keygen(struct ctl *ctl, int argc, char **argv)
 {
@@ -408,7 +425,8 @@ command_keygen(struct ctl *ctl, int argc, char **argv)
 	rc = ctl_need_settings(ctl);
 	if (rc != EX_OK)
 		return rc;
-	if (settings_make_keys(ctl->settings, say_made, &made, &fail) == -1)
+	if (check_ledger_has_its_key(ctl->settings, &fail) == -1 ||
+	    settings_make_keys(ctl->settings, say_made, &made, &fail) == -1)
 		return ctl_error(&fail);
 	if (made == 0)
 		printf("all keys are there, in %s\n", ctl->settings->keys);

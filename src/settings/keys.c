@@ -388,6 +388,17 @@ has_token_key(const struct settings *settings)
 	return found;
 }
 
+bool
+settings_has_pseudonym_key(const struct settings *settings)
+{
+	char *path = key_path(settings, PSEUDONYM_KEY);
+	struct stat st;
+	bool found = lstat(path, &st) == 0 || errno != ENOENT;
+
+	free(path);
+	return found;
+}
+
 int
 settings_make_keys(const struct settings *settings,
     void (*made)(const char *path, void *context), void *context,

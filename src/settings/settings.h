@@ -163,6 +163,9 @@ int	settings_make_keys(const struct settings *settings,
 	    void (*made)(const char *path, void *context), void *context,
 	    struct fail *fail) __attribute__((warn_unused_result));
 
+/* Is there a pseudonym.key?  What else it is shows when it is read. */
+bool	settings_has_pseudonym_key(const struct settings *settings);
+
 /*
  * Reads the password of redis.writer_password_file into *out (owned by the
  * caller, who wipes it), NULL where none is configured.

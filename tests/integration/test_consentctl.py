@@ -62,6 +62,18 @@ class Ctl(TestCase):
 
     # -- dry runs, JSON, colour
 
+    def test_no_new_key_beside_a_ledger(self):
+        aside = Filter(self.rig, self.redis, start=False)
+        aside.grant("a@example.org")
+        key = os.path.join(aside.keys_dir, "pseudonym.key")
+        os.rename(key, key + ".away")
+        done = aside.ctl("keygen", check=False)
+        self.assertEqual(done.returncode, 78, done.stderr)
+        self.assertIn("put it back from the backup", done.stderr)
+        self.assertFalse(os.path.exists(key))
+        os.rename(key + ".away", key)
+        self.assertIn("all keys are there", aside.ctl("keygen").stdout)
+
     def test_dry_runs_change_nothing(self):
         a, b = "dry@example.org", "dry-two@example.org"
         self.filter.grant(a)
