@@ -253,7 +253,7 @@ class Options(TestCase):
         filter_ = Filter(self.rig, None, start=False)
         for args, code, word in (
                 (["consent-wep"], 64, 'there is no daemon "consent-wep"'),
-                (["--yes"], 64, "unrecognized option"),
+                (["--yes"], 64, "unknown option '--yes'"),
                 (["--help"], 0, "")):
             done = filter_.ctl("status", *args, check=False)
             self.assertEqual(done.returncode, code)

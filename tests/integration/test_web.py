@@ -599,8 +599,8 @@ class Places(TestCase):
         filter_.write_config()
         done = self.run_web(filter_, "-t")
         self.assertEqual(done.returncode, 78)
-        self.assertIn("nl.lang: line 1: there is no key of this name",
-                      done.stderr)
+        self.assertIn('nl.lang: line 1: there is no key "langauge", did you '
+                      'mean "language"?', done.stderr)
         # One of an older version must not keep opt-outs from being answered.
         write_file(os.path.join(own, "nl.lang"), "language = Nederlands\n")
         done = self.run_web(filter_, "-t")
