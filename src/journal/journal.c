@@ -310,8 +310,12 @@ end_sync(struct journal *j, int fd)
 	if (failed) {
 		j->sync_failed = true;
 		j->stats.failures++;
-	} else if (fd != -1)
+	} else if (fd != -1) {
 		note_synced(j);
+		/* What came in before the last one was written with it. */
+		if (j->stopped)
+			j->unsynced = false;
+	}
 	(void)pthread_mutex_unlock(&j->lock);
 	if (fd != -1)
 		(void)close(fd);
