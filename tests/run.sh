@@ -99,11 +99,16 @@ configure() {
 
 # Each stage_X prints into its log and sets count="N N".
 
-stage_check() {
-	count="0 1"
+# By the first stage that needs it.
+build_asan() {
 	configure asan --with-sanitizers=address,undefined \
 	    CC=gcc CFLAGS='-g -O1' &&
-	    make -C "$build/asan" -s -j"$jobs" all || return
+	    make -C "$build/asan" -s -j"$jobs" all
+}
+
+stage_check() {
+	count="0 1"
+	build_asan || return
 	timeout 900 make -C "$build/asan" -s -j"$jobs" -k check
 	status=$?
 	count=$(sum_checks "$build/asan")
@@ -116,6 +121,7 @@ stage_check() {
 
 stage_integration() {
 	count="0 1"
+	[ -e "$build/asan/config.h" ] || build_asan || return
 	python3 -B "$src/tests/integration/run.py" -j 2 -b "$build/asan" \
 	    >"$logs/integration.out" 2>&1
 	cat "$logs/integration.out"
@@ -228,6 +234,7 @@ stage_package() {
 
 stage_lint() {
 	count="0 1"
+	[ -e "$build/asan/config.h" ] || build_asan || return
 	python3 -B "$src/tests/lint/lint.py" "$src" "$build/asan" \
 	    >"$logs/lint.out" 2>&1
 	cat "$logs/lint.out"
