@@ -109,33 +109,42 @@ count_members(struct report *r, const struct span *values)
 	return 0;
 }
 
-static void
-count_decision(struct report *r, const struct journal_entry *entry)
+void
+report_read_decision(struct report *r, const struct journal_entry *entry,
+    const char *const *texts, size_t n,
+    int (*count)(struct report *report, const struct span *values))
 {
-	static const char *const texts[MEMBERS] =
-	    { "time", "list", "action", "reason" };
-	struct span names[MEMBERS];
-	struct span values[MEMBERS];
+	struct span names[REPORT_MEMBERS_MAX];
+	struct span values[REPORT_MEMBERS_MAX];
 	struct json_object *object;
 	struct fail unused;
 	int rc = -1;
 
 	if (!span_is(entry->type, SPAN("decision")))
 		return;
-	for (size_t i = 0; i < MEMBERS; i++)
+	for (size_t i = 0; i < n; i++)
 		names[i] = span_str(texts[i]);
-	if (member_scan(entry->body, names, MEMBERS, values) == 0)
-		rc = count_members(r, values);
+	if (member_scan(entry->body, names, n, values) == 0)
+		rc = count(r, values);
 	else if (json_object_parse(entry->object, &object, &unused) == 0) {
 		memset(values, 0, sizeof(values));
-		for (size_t i = 0; i < MEMBERS; i++)
+		for (size_t i = 0; i < n; i++)
 			(void)!json_object_string(object, texts[i],
 			    &values[i]);
-		rc = count_members(r, values);
+		rc = count(r, values);
 		json_object_free(&object);
 	}
 	if (rc == -1)
 		r->unreadable++;
+}
+
+static void
+count_decision(struct report *r, const struct journal_entry *entry)
+{
+	static const char *const names[MEMBERS] =
+	    { "time", "list", "action", "reason" };
+
+	report_read_decision(r, entry, names, MEMBERS, count_members);
 }
 
 const char *

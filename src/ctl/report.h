@@ -79,6 +79,15 @@ struct report {
 	size_t		 directory_count;	/* 0: our own */
 };
 
+/* Hands members of an entry that is a decision to count, in the order of
+ * names; an absent one is empty.  What can't be read, or of which count makes
+ * nothing (-1), is counted as unreadable. */
+#define REPORT_MEMBERS_MAX	12
+void	report_read_decision(struct report *report,
+	    const struct journal_entry *entry, const char *const *names,
+	    size_t n, int (*count)(struct report *report,
+	    const struct span *values));
+
 const char *report_action_name(unsigned action);	/* "would-reject" */
 /* Returns 0, or -1 when no action has this name. */
 int	report_action_parse(struct span name, unsigned *out)

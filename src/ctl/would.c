@@ -9,9 +9,7 @@
 #include <string.h>
 
 #include "base/date.h"
-#include "base/json.h"
 #include "base/xalloc.h"
-#include "ctl/member.h"
 
 #define ROWS_MAX	2000	/* what is beyond counts as one sender */
 #define LISTS_MAX	500
@@ -218,7 +216,7 @@ add_to_row(struct would_row *row, const struct span v[MEMBERS], int64_t ms)
 }
 
 static int
-count_members(struct report *r, const struct span v[MEMBERS])
+count_members(struct report *r, const struct span *v)
 {
 	struct would_list *list;
 	struct would_row *row;
@@ -251,27 +249,7 @@ count_members(struct report *r, const struct span v[MEMBERS])
 void
 would_count(struct report *r, const struct journal_entry *entry)
 {
-	struct span names[MEMBERS], values[MEMBERS];
-	struct json_object *object;
-	struct fail unused;
-	int rc = -1;
-
-	if (!span_is(entry->type, SPAN("decision")))
-		return;
-	for (size_t i = 0; i < MEMBERS; i++)
-		names[i] = span_str(member_names[i]);
-	if (member_scan(entry->body, names, MEMBERS, values) == 0)
-		rc = count_members(r, values);
-	else if (json_object_parse(entry->object, &object, &unused) == 0) {
-		memset(values, 0, sizeof(values));
-		for (size_t i = 0; i < MEMBERS; i++)
-			(void)!json_object_string(object, member_names[i],
-			    &values[i]);
-		rc = count_members(r, values);
-		json_object_free(&object);
-	}
-	if (rc == -1)
-		r->unreadable++;
+	report_read_decision(r, entry, member_names, MEMBERS, count_members);
 }
 
 static int
