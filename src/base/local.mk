@@ -4,6 +4,7 @@ src_base_libbase_a_SOURCES = \
 	src/base/clock.c src/base/clock.h \
 	src/base/closest.c src/base/closest.h \
 	src/base/codec.c src/base/codec.h \
+	src/base/counter.h \
 	src/base/crypto.c src/base/crypto.h \
 	src/base/date.c src/base/date.h \
 	src/base/fail.c src/base/fail.h \

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/counter.h"
 #include "base/json.h"
 #include "base/xalloc.h"
 #include "monitor/prometheus.h"
@@ -15,18 +16,6 @@
 #define OTHER_LISTS	"_other"	/* neither is this */
 
 static const char *const prefixes[2] = { "", "would-" };
-
-static void
-add(_Atomic uint64_t *counter, uint64_t n)
-{
-	(void)atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
-}
-
-static uint64_t
-get(const _Atomic uint64_t *counter)
-{
-	return atomic_load_explicit(counter, memory_order_relaxed);
-}
 
 /* With the lock held. */
 static struct tally_list *
@@ -80,25 +69,26 @@ void
 tally_decision(struct tally_list *list, bool observe,
     struct decision decision)
 {
-	add(&list->decisions[observe][decision.action][decision.reason], 1);
+	counter_add(
+	    &list->decisions[observe][decision.action][decision.reason], 1);
 }
 
 void
 tally_unrecorded(struct tally *tally, size_t n)
 {
-	add(&tally->unrecorded, n);
+	counter_add(&tally->unrecorded, n);
 }
 
 void
 tally_limit(struct tally *tally, enum tally_limit limit)
 {
-	add(&tally->limits[limit], 1);
+	counter_add(&tally->limits[limit], 1);
 }
 
 void
 tally_connection(struct tally *tally)
 {
-	add(&tally->connections, 1);
+	counter_add(&tally->connections, 1);
 }
 
 void
@@ -128,7 +118,8 @@ add_list(const struct prometheus *p, const struct tally_list *list,
 
 	for (unsigned a = 0; a < TALLY_ACTIONS; a++)
 		for (unsigned r = 0; r < TALLY_REASONS; r++) {
-			uint64_t n = get(&list->decisions[observe][a][r]);
+			uint64_t n = counter_get(
+			    &list->decisions[observe][a][r]);
 
 			if (n == 0 && !is_usual(list, observe, a, r))
 				continue;
@@ -147,11 +138,11 @@ add_limits(const struct prometheus *p, const struct tally *tally)
 	    "messages and connections that passed a limit of the "
 	    "configuration.");
 	prometheus_add(p, "limit_reached_total", "{limit=\"recipients\"}",
-	    get(&tally->limits[TALLY_RECIPIENTS]));
+	    counter_get(&tally->limits[TALLY_RECIPIENTS]));
 	prometheus_add(p, "limit_reached_total", "{limit=\"header_bytes\"}",
-	    get(&tally->limits[TALLY_HEADER_BYTES]));
+	    counter_get(&tally->limits[TALLY_HEADER_BYTES]));
 	prometheus_add(p, "limit_reached_total", "{limit=\"connections\"}",
-	    get(&tally->limits[TALLY_CONNECTIONS]));
+	    counter_get(&tally->limits[TALLY_CONNECTIONS]));
 }
 
 static void
@@ -185,10 +176,10 @@ tally_add_metrics(struct buf *out, struct tally *tally)
 			add_list(&p, list, observe);
 	prometheus_one(&p, "decisions_unrecorded_total", "counter",
 	    "Decisions that could not be put on record, so that their mail "
-	    "was deferred.", get(&tally->unrecorded));
+	    "was deferred.", counter_get(&tally->unrecorded));
 	add_limits(&p, tally);
 	prometheus_one(&p, "connections_total", "counter",
-	    "Connections of MTAs.", get(&tally->connections));
+	    "Connections of MTAs.", counter_get(&tally->connections));
 	add_replies(&p, tally);
 }
 
@@ -202,7 +193,7 @@ sum_action(struct tally *tally, int observe, unsigned action)
 	for (const struct tally_list *list = atomic_load(&tally->lists);
 	    list != NULL; list = list->next)
 		for (unsigned r = 0; r < TALLY_REASONS; r++)
-			sum += get(&list->decisions[observe][action][r]);
+			sum += counter_get(&list->decisions[observe][action][r]);
 	return sum;
 }
 
@@ -221,6 +212,6 @@ tally_add_members(struct buf *out, struct tally *tally)
 			    (int64_t)sum_action(tally, observe, a));
 		}
 	json_add_member_i64(out, "unrecorded",
-	    (int64_t)get(&tally->unrecorded));
+	    (int64_t)counter_get(&tally->unrecorded));
 	buf_add_char(out, '}');
 }

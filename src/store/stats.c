@@ -6,43 +6,33 @@
  */
 #include "store/private.h"
 
+#include "base/counter.h"
+
 /* An answer weighs so much in the average: one of 16. */
 #define AVERAGE_SHIFT	4
-
-static void
-add_one(_Atomic uint64_t *counter)
-{
-	(void)atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
-}
-
-static uint64_t
-get(const _Atomic uint64_t *counter)
-{
-	return atomic_load_explicit(counter, memory_order_relaxed);
-}
 
 void
 stats_count_attempt(struct stats *stats)
 {
-	add_one(&stats->attempts);
+	counter_add(&stats->attempts, 1);
 }
 
 void
 stats_count_connection(struct stats *stats)
 {
-	add_one(&stats->connections);
+	counter_add(&stats->connections, 1);
 }
 
 void
 stats_count_failure(struct stats *stats, enum store_failure kind)
 {
-	add_one(&stats->failures[kind]);
+	counter_add(&stats->failures[kind], 1);
 }
 
 void
 stats_count_failed_fast(struct stats *stats)
 {
-	add_one(&stats->failed_fast);
+	counter_add(&stats->failed_fast, 1);
 }
 
 /* Of two that come together the average may miss one. */
@@ -65,11 +55,11 @@ stats_sum(const struct stats *stats, struct store_stats *sum)
 	int64_t average = atomic_load_explicit(&stats->average_us,
 	    memory_order_relaxed);
 
-	sum->attempts += get(&stats->attempts);
-	sum->connections += get(&stats->connections);
+	sum->attempts += counter_get(&stats->attempts);
+	sum->connections += counter_get(&stats->connections);
 	for (size_t i = 0; i < STORE_FAILURES; i++)
-		sum->failures[i] += get(&stats->failures[i]);
-	sum->failed_fast += get(&stats->failed_fast);
+		sum->failures[i] += counter_get(&stats->failures[i]);
+	sum->failed_fast += counter_get(&stats->failed_fast);
 	histogram_sum(&stats->latency, &sum->latency);
 	if (average > sum->average_us)
 		sum->average_us = average;

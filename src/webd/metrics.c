@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 
+#include "base/counter.h"
 #include "base/json.h"
 #include "monitor/prometheus.h"
 #include "webd/webhook.h"
@@ -16,18 +17,6 @@ static const unsigned statuses[METRICS_STATUSES - 1] = {
 	200, 202, 400, 401, 404, 405, 410, 413, 415, 429, 503
 };
 
-static void
-add(_Atomic uint64_t *counter, uint64_t n)
-{
-	(void)atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
-}
-
-static uint64_t
-get(const _Atomic uint64_t *counter)
-{
-	return atomic_load_explicit(counter, memory_order_relaxed);
-}
-
 void
 metrics_count_answer(struct metrics *metrics, unsigned status)
 {
@@ -35,7 +24,7 @@ metrics_count_answer(struct metrics *metrics, unsigned status)
 
 	while (i < METRICS_STATUSES - 1 && statuses[i] != status)
 		i++;
-	add(&metrics->answers[i], 1);
+	counter_add(&metrics->answers[i], 1);
 }
 
 void
@@ -47,7 +36,7 @@ metrics_count_events(struct metrics *metrics, const struct event *events,
 	for (size_t i = 0; i < n; i++)
 		opt_outs += events[i].kind == EVENT_WITHDRAW ||
 		    events[i].kind == EVENT_OBJECT;
-	add(recorded ? &metrics->opt_outs : &metrics->opt_outs_failed,
+	counter_add(recorded ? &metrics->opt_outs : &metrics->opt_outs_failed,
 	    opt_outs);
 }
 
@@ -62,10 +51,11 @@ add_answers(const struct prometheus *p, const struct metrics *metrics)
 	for (size_t i = 0; i < METRICS_STATUSES - 1; i++) {
 		(void)snprintf(label, sizeof(label), "{status=\"%u\"}",
 		    statuses[i]);
-		prometheus_add(p, name, label, get(&metrics->answers[i]));
+		prometheus_add(p, name, label,
+		    counter_get(&metrics->answers[i]));
 	}
 	prometheus_add(p, name, "{status=\"other\"}",
-	    get(&metrics->answers[METRICS_STATUSES - 1]));
+	    counter_get(&metrics->answers[METRICS_STATUSES - 1]));
 }
 
 /* A name is letters, digits and -, so it needs no escape. */
@@ -130,10 +120,11 @@ metrics_format(struct buf *out, const struct metrics *metrics,
 
 	add_answers(&p, metrics);
 	prometheus_one(&p, "opt_outs_total", "counter",
-	    "Opt-outs recorded in the ledger.", get(&metrics->opt_outs));
+	    "Opt-outs recorded in the ledger.",
+	    counter_get(&metrics->opt_outs));
 	prometheus_one(&p, "opt_outs_failed_total", "counter",
 	    "Opt-outs that could not be recorded, and the client was told so.",
-	    get(&metrics->opt_outs_failed));
+	    counter_get(&metrics->opt_outs_failed));
 	prometheus_head(&p, "redis_behind_since_timestamp_seconds", "gauge",
 	    "Since when Redis has not confirmed all that is in the ledger; 0 "
 	    "when it has.");
@@ -157,13 +148,13 @@ metrics_add_members(struct buf *out, const struct metrics *metrics)
 	for (size_t i = 0; i < METRICS_STATUSES - 1; i++) {
 		(void)snprintf(name, sizeof(name), "%u", statuses[i]);
 		json_add_member_i64(out, name,
-		    (int64_t)get(&metrics->answers[i]));
+		    (int64_t)counter_get(&metrics->answers[i]));
 	}
 	json_add_member_i64(out, "other",
-	    (int64_t)get(&metrics->answers[METRICS_STATUSES - 1]));
+	    (int64_t)counter_get(&metrics->answers[METRICS_STATUSES - 1]));
 	buf_add_char(out, '}');
 	json_add_member_i64(out, "opt_outs",
-	    (int64_t)get(&metrics->opt_outs));
+	    (int64_t)counter_get(&metrics->opt_outs));
 	json_add_member_i64(out, "opt_outs_failed",
-	    (int64_t)get(&metrics->opt_outs_failed));
+	    (int64_t)counter_get(&metrics->opt_outs_failed));
 }
