@@ -8,7 +8,7 @@ import shutil
 import signal
 import time
 
-from rig import MilterClient, Redis, read_text, wait_for
+from rig import MilterClient, Redis, RedisError, read_text, wait_for
 
 from .wire import Wire
 
@@ -173,12 +173,27 @@ def flush(world):
     hold(world, 0.2, 1)
 
 
+def keep_dump(world):
+    """Of now, beside the one that Redis writes over.  An erasure may just have
+    asked for a background save, and there is one at a time."""
+    def is_saved():
+        try:
+            return world.redis.call("SAVE") is not None
+        except RedisError as e:
+            if "already in progress" not in str(e):
+                raise
+            return False
+
+    wait_for(is_saved, text="a dump")
+    dump = os.path.join(world.redis.dir, "dump.rdb")
+    shutil.copy(dump, dump + ".old")
+    return dump
+
+
 @fault("old-dump")
 def old_dump(world):
     """An administrator restores the dump of a while ago."""
-    world.redis.call("SAVE")
-    dump = os.path.join(world.redis.dir, "dump.rdb")
-    shutil.copy(dump, dump + ".old")
+    dump = keep_dump(world)
     hold(world, 0.5, 2)
     with world.history.span("suspend"):
         world.redis.kill9()
@@ -191,9 +206,7 @@ def old_dump(world):
 def old_dump_quiet(world):
     """The same, and nobody is there to apply the ledger again: no consentctl
     is run, and consent-web is down."""
-    world.redis.call("SAVE")
-    dump = os.path.join(world.redis.dir, "dump.rdb")
-    shutil.copy(dump, dump + ".old")
+    dump = keep_dump(world)
     hold(world, 0.5, 1.5)
     world.is_quiet = True
     try:
