@@ -322,6 +322,28 @@ add_backlog(struct buf *out, const struct json_object *object)
 	buf_add_char(out, '\n');
 }
 
+/* Those that the filter's own mode does not tell of. */
+static void
+add_other_modes(struct buf *out, const struct json_object *object)
+{
+	struct json_object *lists;
+	int64_t enforce, observe;
+	struct span mode;
+	bool observes;
+
+	if (json_object_string(object, "mode", &mode) != 1 ||
+	    json_object_object(object, "lists", &lists) != 1)
+		return;
+	observes = span_is(mode, SPAN("observe"));
+	enforce = number(lists, "enforce");
+	observe = number(lists, "observe");
+	if ((observes ? enforce : observe) > 0)
+		buf_addf(out, ", but %" PRId64 " of %" PRId64 " lists in mode "
+		    "%s", observes ? enforce : observe, enforce + observe,
+		    observes ? "enforce" : "observe");
+	json_object_free(&lists);
+}
+
 static void
 add_first(struct buf *out, const char *program,
     const struct json_object *object)
@@ -334,6 +356,7 @@ add_first(struct buf *out, const char *program,
 	add_span(out, number(object, "uptime_seconds"));
 	buf_addf(out, "), process %" PRId64, number(object, "pid"));
 	(void)add_text(out, ", mode ", object, "mode");
+	add_other_modes(out, object);
 	buf_add_char(out, '\n');
 }
 

@@ -4,6 +4,7 @@
  */
 #include "milterd/overview.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,14 +53,34 @@ take(const struct overview *o, struct moment *m)
 		report_add_problem(&m->report, "too-many-connections");
 }
 
+/* A list's mode, with that of the filter where it has none of its own. */
+static void
+add_list_modes(const struct prometheus *p, const struct policy *policy)
+{
+	char label[96];
+
+	prometheus_head(p, "list_observe", "gauge", "Whether decisions on "
+	    "mail of the list are only logged: 1 yes, 0 no.");
+	for (size_t i = 0; i < policy->list_count; i++) {
+		const struct list *list = &policy->lists[i];
+
+		(void)snprintf(label, sizeof(label), "{list=\"%s\"}",
+		    list->id);
+		prometheus_add(p, "list_observe", label,
+		    policy_observes(policy, list));
+	}
+}
+
 static void
 add_metrics(struct buf *out, void *context)
 {
 	const struct overview *o = context;
+	const struct policy *policy;
 	const struct prometheus p = { out, PREFIX };
 	struct moment m;
 
 	take(o, &m);
+	policy = &m.snapshot->settings->policy;
 	report_add_metrics(out, &m.report);
 	tally_add_metrics(out, runtime_tally(o->runtime));
 	prometheus_one(&p, "connections", "gauge",
@@ -73,8 +94,25 @@ add_metrics(struct buf *out, void *context)
 	    "can be followed: 1 yes, 0 no, and mail to lists is deferred.",
 	    m.unapplied.is_known);
 	prometheus_one(&p, "observe", "gauge", "Whether decisions are only "
-	    "logged: 1 yes, 0 no.", m.snapshot->settings->policy.observe);
+	    "logged where no list says otherwise: 1 yes, 0 no.",
+	    policy->observe);
+	add_list_modes(&p, policy);
 	snapshot_put(&m.snapshot);
+}
+
+static void
+add_list_counts(struct buf *out, const struct policy *policy)
+{
+	int64_t observe = 0;
+
+	for (size_t i = 0; i < policy->list_count; i++)
+		observe += policy_observes(policy, &policy->lists[i]);
+	json_add_name(out, "lists");
+	buf_add_char(out, '{');
+	json_add_member_i64(out, "enforce",
+	    (int64_t)policy->list_count - observe);
+	json_add_member_i64(out, "observe", observe);
+	buf_add_char(out, '}');
 }
 
 static void
@@ -89,6 +127,7 @@ add_members(struct buf *out, void *context)
 	report_add_members(out, &m.report);
 	json_add_member_str(out, "mode", s->policy.observe ? "observe" :
 	    "enforce");
+	add_list_counts(out, &s->policy);
 	tally_add_members(out, runtime_tally(o->runtime));
 	json_add_member_i64(out, "connections", (int64_t)m.connections);
 	json_add_member_i64(out, "unapplied", (int64_t)m.unapplied.events);

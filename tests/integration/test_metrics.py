@@ -113,6 +113,10 @@ def decisions(action, reason, list_id="weekly"):
             f'action="{action}",reason="{reason}"}}')
 
 
+def observes(list_id):
+    return f'consent_milter_list_observe{{list="{list_id}"}}'
+
+
 class OfTheFilter(TestCase):
     @classmethod
     def set_up_rig(cls):
@@ -194,6 +198,8 @@ class OfTheFilter(TestCase):
         after = self.filter.numbers()
         self.assertEqual(after[generation], before[generation] + 1)
         self.assertEqual(after["consent_milter_observe"], 1)
+        self.assertEqual(after[observes("daily")], 1)
+        self.assertNotIn(observes("weekly"), after)
         self.assertEqual(after[decisions("accept", "granted")],
                          before[decisions("accept", "granted")])
         self.assertEqual(after[decisions("accept", "granted", "daily")], 0)
@@ -203,6 +209,15 @@ class OfTheFilter(TestCase):
         self.send("a")
         self.assertEqual(self.changes(after),
                          {decisions("accept", "granted"): 1})
+        # Each list has the filter's mode or one of its own.
+        self.filter.reload(lists=[lists[0], {
+            **lists[0], "id": "daily", "mode": "observe",
+            "match": [{"sender": "daily@example.com"}]}])
+        numbers = self.filter.numbers()
+        self.assertEqual([numbers["consent_milter_observe"],
+                          numbers[observes("weekly")],
+                          numbers[observes("daily")]], [0, 0, 1])
+        self.filter.reload(lists=lists)
         self.filter.write_config("x = 1;\n")
         self.filter.signal_reload()
         numbers = self.filter.numbers()

@@ -48,10 +48,11 @@ class Monitoring(TestCase):
     def test_names(self):
         """Dashboard and rules use no metric that nobody exports."""
         exported = self.names()
-        for name in ("dashboard.json", "alerts.yml", "alerts_test.yml"):
+        for name in ("dashboard.json", "alerts.yml", "alerts_test.yml",
+                     "alerts_long_test.yml"):
             used = set(re.findall(r"\bconsent_(?:milter|web)_[a-z0-9_]+",
                                   contrib(name)))
-            self.assertGreater(len(used), 5, name)
+            self.assertGreater(len(used), 0, name)
             self.assertEqual(used - exported, set(), name)
 
     def test_dashboard(self):
@@ -67,7 +68,8 @@ class Monitoring(TestCase):
         promtool = find_program("promtool")
         run([promtool, "check", "config",
              os.path.join(CONTRIB, "prometheus.yml")])
-        done = subprocess.run([promtool, "test", "rules", "alerts_test.yml"],
+        done = subprocess.run([promtool, "test", "rules", "alerts_test.yml",
+                               "alerts_long_test.yml"],
                               cwd=CONTRIB, capture_output=True, text=True,
                               check=False)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
@@ -77,7 +79,7 @@ class Monitoring(TestCase):
     def start_prometheus(self):
         directory = self.rig.subdir("prometheus")
         write_file(os.path.join(directory, "alerts.yml"), re.sub(
-            r"for: \d+m", "for: 0s", contrib("alerts.yml")))
+            r"for: \d+[md]", "for: 0s", contrib("alerts.yml")))
         text = contrib("prometheus.yml").replace("15s", "1s")
         for port, daemon in ((9892, self.filter), (9092, self.web)):
             self.assertIn(f"127.0.0.1:{port}", text)

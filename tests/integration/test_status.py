@@ -51,6 +51,7 @@ class Status(TestCase):
         self.assertEqual(said["format"], 1)
         self.assertEqual(said["pid"], self.filter.service.pid)
         self.assertEqual(said["mode"], "enforce")
+        self.assertEqual(said["lists"], {"enforce": 1, "observe": 0})
         self.assertEqual(said["config"]["file"], self.filter.config_path)
         self.assertEqual(said["connections"], 1)
         self.assertEqual((said["decisions"]["accept"],
@@ -76,6 +77,21 @@ class Status(TestCase):
                          r"Redis ")
         self.assertRegex(text, r"(?m)^  configuration  /.*, generation \d+, ")
         self.assertNotIn("PROBLEMS", text)
+
+    def test_1_modes_of_lists(self):
+        lists = self.filter.settings["lists"]
+        other = {**lists[0], "id": "daily",
+                 "match": [{"sender": "daily@example.com"}]}
+        for mode, of_list, text in (
+                ("enforce", "observe", "1 of 2 lists in mode observe"),
+                ("observe", "enforce", "1 of 2 lists in mode enforce")):
+            self.filter.reload(mode=mode, lists=[
+                lists[0], {**other, "mode": of_list}])
+            self.assertEqual(self.filter.control()["lists"],
+                             {"enforce": 1, "observe": 1})
+            self.assertIn(f"mode {mode}, but {text}\n", self.filter.ctl(
+                "status", "consent-milter").stdout)
+        self.filter.reload(mode="enforce", lists=lists)
 
     def test_2_redis_stops(self):
         self.redis.stop()
