@@ -30,6 +30,7 @@ findings_fini(struct findings *f)
 	for (size_t i = 0; i < f->count; i++) {
 		free(f->all[i].text);
 		free(f->all[i].fixes);
+		free(f->all[i].about);
 	}
 	free(f->all);
 	*f = (struct findings){ NULL, 0, 0 };
@@ -69,6 +70,23 @@ findings_fix(struct findings *f, const char *fmt, ...)
 	buf_addf(&lines, "%s\n", text);
 	free(last->fixes);
 	last->fixes = buf_take(&lines);
+}
+
+void
+findings_about(struct findings *f, const char *name, const char *value)
+{
+	struct finding *last = &f->all[f->count - 1];
+	struct buf members = BUF_INIT(LINE_MAX_BYTES);
+
+	if (last->about != NULL)
+		buf_add_str(&members, last->about);
+	json_add_name(&members, name);
+	if (value != NULL)
+		json_add_string(&members, span_str(value));
+	else
+		buf_add_str(&members, "null");
+	free(last->about);
+	last->about = buf_take(&members);
 }
 
 const struct finding *
@@ -205,6 +223,8 @@ findings_print_json(struct buf *out, const struct findings *f)
 		buf_add_str(out, i == 0 ? "{" : ",{");
 		json_add_member_str(out, "check", one->check);
 		json_add_member_str(out, "status", words[one->status].word);
+		if (one->about != NULL)
+			buf_addf(out, ",%s", one->about);
 		json_add_member_str(out, "text", one->text);
 		json_add_name(out, "fixes");
 		buf_add_char(out, '[');

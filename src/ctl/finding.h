@@ -25,6 +25,7 @@ struct finding {
 	enum finding_status status;
 	char		*text;	/* owned */
 	char		*fixes;	/* lines, each ended by LF; owned, NULL */
+	char		*about;	/* members of JSON; owned, NULL */
 };
 
 struct findings {
@@ -41,6 +42,11 @@ void	findings_add(struct findings *findings, const char *check,
  * a sentence. */
 void	findings_fix(struct findings *findings, const char *fmt, ...)
 	    __attribute__((format(printf, 2, 3)));
+
+/* Names what the finding that was added last is about, for programs: a member
+ * of its JSON; value NULL: null. */
+void	findings_about(struct findings *findings, const char *name,
+	    const char *value);
 
 /* NULL where there is none of this name. */
 const struct finding *findings_find(const struct findings *findings,

@@ -151,6 +151,28 @@ language_number(const char *tag)
 	return i;
 }
 
+/* A part is NULL where the finding is about none, or no single one. */
+static void
+tell_about(struct findings *f, const char *list, const char *notice,
+    const char *version, const char *language)
+{
+	findings_about(f, "list", list);
+	findings_about(f, "notice", notice);
+	findings_about(f, "version", version);
+	findings_about(f, "language", language);
+}
+
+/* The notice that the list wants, in whatever version. */
+static void
+tell_wanted(const struct lint *l, const char *language)
+{
+	char id[sizeof(l->notice->id)];
+
+	(void)snprintf(id, sizeof(id), "%.*s",
+	    (int)strcspn(l->list->notice, " "), l->list->notice);
+	tell_about(l->findings, l->list->id, id, NULL, language);
+}
+
 /* What would have to be edited is another version: texts never change. */
 static void
 add(const struct lint *l, const char *check, enum finding_status status,
@@ -159,6 +181,8 @@ add(const struct lint *l, const char *check, enum finding_status status,
 	findings_add(l->findings, check, status, "%s, %s %s %s: %s",
 	    l->list->id, l->notice->id, l->notice->version,
 	    l->notice->language, text);
+	tell_about(l->findings, l->list->id, l->notice->id, l->notice->version,
+	    l->notice->language);
 	if (status != FINDING_OK && fix != NULL)
 		findings_fix(l->findings, "%s, then consentctl notice add FILE "
 		    "--id %s --version NEW --language %s", fix, l->notice->id,
@@ -336,12 +360,16 @@ static void
 lint_translation(const struct lint *l, const char *tag, const char *why)
 {
 	struct span base = base_tag(tag);
+	char language[sizeof(l->notice->language)];
 
 	if (current(l, tag) != NULL)
 		return;
 	findings_add(l->findings, "translation", FINDING_FAIL, "%s, \"%s\": "
 	    "there is no text in \"%.*s\", %s", l->list->id, l->list->notice,
 	    (int)base.len, (const char *)base.p, why);
+	(void)snprintf(language, sizeof(language), "%.*s", (int)base.len,
+	    (const char *)base.p);
+	tell_wanted(l, language);
 	findings_fix(l->findings, "consentctl notice add FILE --id ID "
 	    "--version V --language %.*s", (int)base.len,
 	    (const char *)base.p);
@@ -393,6 +421,7 @@ notice_lint_list(struct findings *findings, const struct settings *settings,
 		findings_add(findings, "notice", FINDING_FAIL, "%s: the list "
 		    "names no notice, so nobody can show what people were "
 		    "told (Art. 7(1))", list->id);
+		tell_about(findings, list->id, NULL, NULL, NULL);
 		findings_fix(findings, "consent-milter.conf: in list \"%s\": "
 		    "notice = \"ID MAJOR\";", list->id);
 		return 0;
@@ -409,6 +438,7 @@ notice_lint_list(struct findings *findings, const struct settings *settings,
 	if (count == 0) {
 		findings_add(findings, "notice", FINDING_FAIL, "%s: notice "
 		    "\"%s\" is not stored", list->id, list->notice);
+		tell_wanted(&l, NULL);
 		findings_fix(findings, "consentctl notice add FILE --id ID "
 		    "--version V --language TAG");
 		return 0;

@@ -87,6 +87,11 @@ class NoticeLint(TestCase):
         self.assertRegex(text, rf"(?m)^ok +lix +weekly, {self.notice} 1 sv: LIX "
                          r"[0-9]+, at most 55$")
 
+    @staticmethod
+    def about(told):
+        return {(c["check"], c["list"], c["notice"], c["version"],
+                 c["language"]) for c in told["checks"]}
+
     def test_each_part_is_missed(self):
         sentences = [s + "." for s in GOOD["en"].rstrip(".").split(". ")]
         misses = [{"controller", "purpose"}, {"basis"},
@@ -146,6 +151,29 @@ class NoticeLint(TestCase):
         self.assertEqual(self.failed(told), {"translation"})
         self.assertEqual([c["fixes"][0].split()[-1] for c in told["checks"]
                           if c["check"] == "translation"], ["de", "cy"])
+
+    def test_about(self):
+        """What a finding is about, without reading its text."""
+        self.assertEqual(self.about(self.lint(code=1)),
+                         {("notice", "weekly", self.notice, None, None)})
+        self.add(GOOD["en"], version="1.2")
+        self.add(GOOD["de"], "de-AT")
+        about = self.about(self.lint())
+        for language, version in (("en", "1.2"), ("de-AT", "1")):
+            self.assertIn(("purpose", "weekly", self.notice, version,
+                           language), about)
+        self.assertEqual({a[1:] for a in about},
+                         {("weekly", self.notice, "1.2", "en"),
+                          ("weekly", self.notice, "1", "de-AT")})
+        self.add(GOOD["en"], version="2")
+        self.filter.settings["lists"][0]["notice"] = f"{self.notice} 2"
+        self.filter.write_config()
+        self.assertIn(("translation", "weekly", self.notice, None, "de"),
+                      self.about(self.lint(code=1)))
+        done = self.filter.ctl("notice", "lint", "--list", "bare", "--json",
+                               check=False)
+        self.assertEqual(self.about(json.loads(done.stdout)),
+                         {("notice", "bare", None, None, None)})
 
     def test_languages_of_the_sign_up_page(self):
         words = os.path.join(self.filter.dir, "languages")
