@@ -87,6 +87,16 @@ policy_notice_is_valid(struct span wanted)
 	    span_index(span_from(wanted, id.len), '.') == -1;
 }
 
+struct span
+policy_notice_id(const struct list *list)
+{
+	struct span wanted = span_str(list->notice != NULL ? list->notice :
+	    list->id);
+	ptrdiff_t blank = span_index(wanted, ' ');
+
+	return span_head(wanted, blank == -1 ? wanted.len : (size_t)blank);
+}
+
 bool
 policy_takes_consent(const struct list *list)
 {

@@ -120,6 +120,9 @@ unsigned policy_bases(const struct list *list);
  * And is it the explicit one alone, so that a box has to be ticked? */
 bool	policy_takes_consent(const struct list *list);
 bool	policy_takes_explicit_only(const struct list *list);
+/* The id of the notice that the list names, otherwise the list's own.
+ * Borrowed. */
+struct span policy_notice_id(const struct list *list);
 /* Has a notice ("ID VERSION") the ID that is wanted and at least the major
  * version ("ID MAJOR")?  The major version is the number that VERSION starts
  * with, before its end or a dot: 3 of "3", "3.1". */

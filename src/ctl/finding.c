@@ -73,7 +73,7 @@ findings_fix(struct findings *f, const char *fmt, ...)
 }
 
 void
-findings_about(struct findings *f, const char *name, const char *value)
+findings_about(struct findings *f, const char *name, struct span value)
 {
 	struct finding *last = &f->all[f->count - 1];
 	struct buf members = BUF_INIT(LINE_MAX_BYTES);
@@ -81,8 +81,8 @@ findings_about(struct findings *f, const char *name, const char *value)
 	if (last->about != NULL)
 		buf_add_str(&members, last->about);
 	json_add_name(&members, name);
-	if (value != NULL)
-		json_add_string(&members, span_str(value));
+	if (value.p != NULL)
+		json_add_string(&members, value);
 	else
 		buf_add_str(&members, "null");
 	free(last->about);

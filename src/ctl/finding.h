@@ -44,9 +44,9 @@ void	findings_fix(struct findings *findings, const char *fmt, ...)
 	    __attribute__((format(printf, 2, 3)));
 
 /* Names what the finding that was added last is about, for programs: a member
- * of its JSON; value NULL: null. */
+ * of its JSON; null where value.p is NULL. */
 void	findings_about(struct findings *findings, const char *name,
-	    const char *value);
+	    struct span value);
 
 /* NULL where there is none of this name. */
 const struct finding *findings_find(const struct findings *findings,

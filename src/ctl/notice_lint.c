@@ -18,6 +18,9 @@
 #define WORDS_MOST		1000
 #define WORDS_MOST_CHILDREN	300
 
+/* Of what a finding is about. */
+#define NONE	((struct span){ NULL, 0 })
+
 enum part { PART_PURPOSE, PART_BASIS, PART_RECIPIENTS, PART_TRANSFERS,
     PART_OFFICER, PART_RETENTION, PART_RIGHTS, PART_WITHDRAW, PART_AUTHORITY,
     PARTS };
@@ -151,12 +154,12 @@ language_number(const char *tag)
 	return i;
 }
 
-/* A part is NULL where the finding is about none, or no single one. */
+/* A part has no text (NONE) where the finding is about none, or no single one. */
 static void
-tell_about(struct findings *f, const char *list, const char *notice,
-    const char *version, const char *language)
+tell_about(struct findings *f, const char *list, struct span notice,
+    struct span version, struct span language)
 {
-	findings_about(f, "list", list);
+	findings_about(f, "list", span_str(list));
 	findings_about(f, "notice", notice);
 	findings_about(f, "version", version);
 	findings_about(f, "language", language);
@@ -164,13 +167,10 @@ tell_about(struct findings *f, const char *list, const char *notice,
 
 /* The notice that the list wants, in whatever version. */
 static void
-tell_wanted(const struct lint *l, const char *language)
+tell_wanted(const struct lint *l, struct span language)
 {
-	char id[sizeof(l->notice->id)];
-
-	(void)snprintf(id, sizeof(id), "%.*s",
-	    (int)strcspn(l->list->notice, " "), l->list->notice);
-	tell_about(l->findings, l->list->id, id, NULL, language);
+	tell_about(l->findings, l->list->id, policy_notice_id(l->list), NONE,
+	    language);
 }
 
 /* What would have to be edited is another version: texts never change. */
@@ -181,8 +181,8 @@ add(const struct lint *l, const char *check, enum finding_status status,
 	findings_add(l->findings, check, status, "%s, %s %s %s: %s",
 	    l->list->id, l->notice->id, l->notice->version,
 	    l->notice->language, text);
-	tell_about(l->findings, l->list->id, l->notice->id, l->notice->version,
-	    l->notice->language);
+	tell_about(l->findings, l->list->id, span_str(l->notice->id),
+	    span_str(l->notice->version), span_str(l->notice->language));
 	if (status != FINDING_OK && fix != NULL)
 		findings_fix(l->findings, "%s, then consentctl notice add FILE "
 		    "--id %s --version NEW --language %s", fix, l->notice->id,
@@ -360,16 +360,13 @@ static void
 lint_translation(const struct lint *l, const char *tag, const char *why)
 {
 	struct span base = base_tag(tag);
-	char language[sizeof(l->notice->language)];
 
 	if (current(l, tag) != NULL)
 		return;
 	findings_add(l->findings, "translation", FINDING_FAIL, "%s, \"%s\": "
 	    "there is no text in \"%.*s\", %s", l->list->id, l->list->notice,
 	    (int)base.len, (const char *)base.p, why);
-	(void)snprintf(language, sizeof(language), "%.*s", (int)base.len,
-	    (const char *)base.p);
-	tell_wanted(l, language);
+	tell_wanted(l, base);
 	findings_fix(l->findings, "consentctl notice add FILE --id ID "
 	    "--version V --language %.*s", (int)base.len,
 	    (const char *)base.p);
@@ -381,7 +378,7 @@ static void
 lint_translations(const struct lint *l)
 {
 	const struct settings *s = l->settings;
-	size_t id_len = strcspn(l->list->notice, " ");
+	struct span id = policy_notice_id(l->list);
 	bool has_page = l->list->sign_up && s->web.url != NULL;
 	DIR *directory = has_page ? opendir(s->web.languages) : NULL;
 	struct dirent *entry;
@@ -401,9 +398,8 @@ lint_translations(const struct lint *l)
 	for (size_t i = 0; i < l->notices->count; i++) {
 		const struct notice *n = &l->notices->all[i];
 
-		if (strlen(n->id) == id_len && strncmp(n->id, l->list->notice,
-		    id_len) == 0 && !(has_page && language_number(
-		    n->language) < LANGUAGES))
+		if (span_is(id, span_str(n->id)) && !(has_page &&
+		    language_number(n->language) < LANGUAGES))
 			lint_translation(l, n->language,
 			    "which an earlier version has");
 	}
@@ -421,7 +417,7 @@ notice_lint_list(struct findings *findings, const struct settings *settings,
 		findings_add(findings, "notice", FINDING_FAIL, "%s: the list "
 		    "names no notice, so nobody can show what people were "
 		    "told (Art. 7(1))", list->id);
-		tell_about(findings, list->id, NULL, NULL, NULL);
+		tell_about(findings, list->id, NONE, NONE, NONE);
 		findings_fix(findings, "consent-milter.conf: in list \"%s\": "
 		    "notice = \"ID MAJOR\";", list->id);
 		return 0;
@@ -438,7 +434,7 @@ notice_lint_list(struct findings *findings, const struct settings *settings,
 	if (count == 0) {
 		findings_add(findings, "notice", FINDING_FAIL, "%s: notice "
 		    "\"%s\" is not stored", list->id, list->notice);
-		tell_wanted(&l, NULL);
+		tell_wanted(&l, NONE);
 		findings_fix(findings, "consentctl notice add FILE --id ID "
 		    "--version V --language TAG");
 		return 0;

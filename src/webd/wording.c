@@ -23,24 +23,13 @@ wording_fini(struct wording *w)
 	buf_fini(&w->text);
 }
 
-/* The id of the notice that the list is about. */
-static struct span
-wanted_id(const struct list *list)
-{
-	struct span wanted = span_str(list->notice != NULL ? list->notice :
-	    list->id);
-	ptrdiff_t blank = span_index(wanted, ' ');
-
-	return span_head(wanted, blank == -1 ? wanted.len : (size_t)blank);
-}
-
 /* Is it that, and new enough? */
 static bool
 suffices(const struct list *list, const struct notice *notice)
 {
 	char name[EVIDENCE_TEXT_MAX + 1];
 
-	if (!span_is(wanted_id(list), span_str(notice->id)))
+	if (!span_is(policy_notice_id(list), span_str(notice->id)))
 		return false;
 	(void)snprintf(name, sizeof(name), "%s %s", notice->id,
 	    notice->version);
