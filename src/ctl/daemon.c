@@ -327,7 +327,7 @@ static void
 add_other_modes(struct buf *out, const struct json_object *object)
 {
 	struct json_object *lists;
-	int64_t enforce, observe;
+	int64_t enforce, observe, others;
 	struct span mode;
 	bool observes;
 
@@ -337,10 +337,11 @@ add_other_modes(struct buf *out, const struct json_object *object)
 	observes = span_is(mode, SPAN("observe"));
 	enforce = number(lists, "enforce");
 	observe = number(lists, "observe");
-	if ((observes ? enforce : observe) > 0)
+	others = observes ? enforce : observe;
+	if (others > 0)
 		buf_addf(out, ", but %" PRId64 " of %" PRId64 " lists in mode "
-		    "%s", observes ? enforce : observe, enforce + observe,
-		    observes ? "enforce" : "observe");
+		    "%s", others, enforce + observe, observes ? "enforce" :
+		    "observe");
 	json_object_free(&lists);
 }
 
