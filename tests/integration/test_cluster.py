@@ -241,6 +241,8 @@ class Everyday(Clustered):
                                 "continue")
             wait_for(lambda: client.rcpt("<m0@example.org>").text[:3] ==
                      "550", 10, "m0 refused")
+            self.assert_refused(client.rcpt("<m0@example.org>").text,
+                                "m0@example.org")
             wait_for(lambda: client.rcpt("<m1@example.org>").kind ==
                      "continue", 10, "mail to go on")
         # And again, which changes nothing; and what follows goes on there.
@@ -417,7 +419,7 @@ class Failover(Clustered):
         old = self.cluster.primaries()[1]
         new = self.cluster.replica_of(old)
         has = {n: self.cluster.owner(slot_of(self.key(n)))
-               for n in self.names[:12]}
+               for n in self.names}
         spared = next(n for n, owner in has.items() if owner is not old)
         hit = next(n for n, owner in has.items() if owner is old)
         with Load(self, self.names, leaving) as load:

@@ -324,10 +324,17 @@ class Cluster:
     def is_ok(self):
         """Is everybody there, content, and in step?"""
         try:
-            return all(self.info(s)["cluster_state"] == "ok" and
-                       self.is_linked(s) for s in self.servers)
+            return all(map(self.is_content, self.servers))
         except (OSError, RigError):
             return False
+
+    def is_content(self, server):
+        """Without full coverage a node says that all is well though it has not
+        yet heard who has a slot."""
+        info = self.info(server)
+        return info["cluster_state"] == "ok" and \
+            int(info["cluster_slots_assigned"]) == SLOTS and \
+            self.is_linked(server)
 
     def wait_ok(self, timeout=60):
         wait_for(self.is_ok, timeout, "the cluster to be well")
