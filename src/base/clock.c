@@ -27,6 +27,12 @@ clock_monotonic_ms(void)
 }
 
 int64_t
+clock_since_boot_ms(void)
+{
+	return read_ms(CLOCK_BOOTTIME);
+}
+
+int64_t
 clock_monotonic_us(void)
 {
 	struct timespec ts;

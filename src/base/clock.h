@@ -15,6 +15,7 @@
 int64_t	clock_now_ms(void);		/* Unix time, see date.h */
 int64_t	clock_monotonic_ms(void);	/* for time-outs only */
 int64_t	clock_monotonic_us(void);	/* for how long something took */
+int64_t	clock_since_boot_ms(void);	/* of the machine, with its sleep */
 
 /* A condition whose time-outs are of the monotonic clock: one that is set back
  * must not make anybody wait.  And such a time-out, for a time of

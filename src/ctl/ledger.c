@@ -19,6 +19,7 @@
 #include "ctl/progress.h"
 #include "ledger/append.h"
 #include "ledger/applier.h"
+#include "ledger/known_time.h"
 #include "ledger/when.h"
 
 #define PROGRESS_MS	100
@@ -194,14 +195,14 @@ ledger_opt_out_ms(struct ctl *ctl, const struct subject *subject,
     const char *list)
 {
 	const char *directory = ctl->settings->audit.ledger;
+	int64_t now_ms = known_time_ms(directory), at_ms;
 	struct fail unused;
-	int64_t at_ms;
 
 	/* What is wrong with either is told when the event is recorded. */
 	if (ctl_need_store(ctl) != EX_OK || when_opted_out(ctl->store,
-	    subject, list, ctl->now_ms, &at_ms, &unused) == -1)
+	    subject, list, now_ms, &at_ms, &unused) == -1)
 		(void)!when_opted_out_by_ledger(directory, subject, list,
-		    ctl->now_ms, &at_ms, &unused);
+		    now_ms, &at_ms, &unused);
 	return at_ms;
 }
 

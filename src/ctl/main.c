@@ -22,6 +22,7 @@
 #include "ctl/command.h"
 #include "ctl/help.h"
 #include "ledger/applier.h"
+#include "ledger/known_time.h"
 
 /* The ledger is read from the start of a segment to find what Redis has not
  * confirmed, so its segments are small. */
@@ -148,6 +149,8 @@ ctl_need_ledger(struct ctl *c)
 		ctl_warn("nothing is recorded: %s", fail.text);
 		return rc;
 	}
+	/* Remembered for who opts out after the clock was set back. */
+	(void)known_time_ms(options.directory);
 	if (recovered != 0)
 		ctl_warn("the ledger ended in half an entry: %llu bytes cut "
 		    "off", (unsigned long long)recovered);

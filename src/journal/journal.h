@@ -124,6 +124,12 @@ int	journal_size(const char *directory, const char *name,
 	    uint64_t *bytes, uint64_t *free_bytes, struct fail *fail)
 	    __attribute__((warn_unused_result));
 
+/* When its last segment was last written to, by the clock of then, in Unix
+ * milliseconds; 0 without one.  Returns 0, or -1 with FAIL_SETUP. */
+int	journal_written_ms(const char *directory, const char *name,
+	    int64_t *ms, struct fail *fail)
+	    __attribute__((warn_unused_result));
+
 /*
  * Reading.  One reader per thread; needs no lock and sees whole lines only.
  * While others append, the end moves.

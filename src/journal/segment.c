@@ -173,6 +173,34 @@ journal_size(const char *directory, const char *name, uint64_t *bytes,
 }
 
 int
+journal_written_ms(const char *directory, const char *name, int64_t *ms,
+    struct fail *fail)
+{
+	struct stat st;
+	char **names;
+	size_t count;
+	int fd, rc = 0;
+
+	*ms = 0;
+	if (journal_segments(directory, name, &names, &count, fail) == -1)
+		return -1;
+	if (count > 0) {
+		fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (fd == -1 || fstatat(fd, names[count - 1], &st,
+		    AT_SYMLINK_NOFOLLOW) == -1)
+			rc = fail_errno(fail, FAIL_SETUP, errno, "%s",
+			    directory);
+		else
+			*ms = (int64_t)st.st_mtim.tv_sec * 1000 +
+			    st.st_mtim.tv_nsec / 1000000;
+		if (fd != -1)
+			(void)close(fd);
+	}
+	journal_segments_free(names, count);
+	return rc;
+}
+
+int
 journal_segment_last(const char *directory, const char *name,
     uint64_t *number, struct fail *fail)
 {

@@ -13,7 +13,7 @@
 #include "store/store.h"
 
 /*
- * Now; or, where a clock that is or was ahead recorded an opt-in `later', at
+ * now_ms (known_time.h); or, where a clock that is or was ahead recorded an opt-in `later', at
  * that opt-in, however late: whoever opts out now is out, and stays out when
  * the clock has come that far.  list NULL: of all lists.
  *

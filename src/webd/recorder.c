@@ -23,6 +23,7 @@
 #include "base/xalloc.h"
 #include "ledger/append.h"
 #include "ledger/applier.h"
+#include "ledger/known_time.h"
 #include "ledger/when.h"
 
 #define LEDGER_SEGMENT_BYTES	(UINT64_C(64) * 1024 * 1024)
@@ -208,6 +209,7 @@ keep_applying(void *argument)
 
 	while (wait_for_work(r, rc == -1)) {
 		(void)went_back(r, clock_now_ms());
+		(void)known_time_ms(r->settings->audit.ledger);
 		rc = open_applier(r, &fail);
 		if (rc == 0)
 			rc = applier_apply(r->applier, &fail);
@@ -264,8 +266,9 @@ recorder_opt_out_ms(struct recorder *r, const struct subject *subject,
     const struct list *list)
 {
 	const char *id = list != NULL ? list->id : NULL;
-	int64_t now_ms = clock_now_ms(), at_ms = now_ms;
-	bool back = went_back(r, now_ms);
+	bool back = went_back(r, clock_now_ms());
+	int64_t now_ms = known_time_ms(r->settings->audit.ledger);
+	int64_t at_ms = now_ms;
 	struct fail fail;
 
 	if (ask_when(r, subject, id, now_ms, &at_ms) == 0 || !back)

@@ -343,6 +343,26 @@ class WebTest(TestCase):
         self.assertEqual(self.web.click(self.web.link(a)).status, 200)
         self.assert_out(a)
 
+    def test_clock_set_back(self):
+        """An opt-in from before the opt-out, imported after it, must not win
+        because the clock was set back in between."""
+        path = os.path.join(self.filter.audit_dir, "ledger", ".clock")
+        clicks, types = "back1@example.org", "back2@example.org"
+        self.filter.grant(clicks, types)
+        boot, booted, until = read_text(path).split()
+        self.addCleanup(os.unlink, path)
+        write_file(path, f"{boot} {int(booted) + 7200_000} {until}\n")
+        self.assertEqual(self.web.click(self.web.link(clicks)).status, 200)
+        self.filter.withdraw(types)
+        later = time.strftime("%Y-%m-%dT%H:%M:%SZ",
+                              time.gmtime(time.time() + 120))
+        self.filter.ctl("import", "-", input="address,list,at\n" + "".join(
+            f"{a},weekly,{later}\n" for a in (clicks, types)))
+        for a in (clicks, types):
+            self.assert_out(a)
+            self.wait_in_redis(a)
+            self.assert_out(a)
+
     def test_many_clicks_from_one_address(self):
         people = [f"many{i}@example.org" for i in range(40)]
         self.filter.grant(*people)
