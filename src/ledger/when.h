@@ -13,9 +13,9 @@
 #include "store/store.h"
 
 /*
- * now_ms (known_time.h); or, where a clock that is or was ahead recorded an opt-in `later', at
- * that opt-in, however late: whoever opts out now is out, and stays out when
- * the clock has come that far.  list NULL: of all lists.
+ * now_ms (known_time.h); or, where a clock that is or was ahead recorded an
+ * opt-in `later', at that opt-in, however late: whoever opts out now is out,
+ * and stays out when the clock has come that far.  list NULL: of all lists.
  *
  * Returns 0, or -1 with FAIL_TEMP when Redis can't be asked, which is no reason
  * not to record it: *at_ms is now then.

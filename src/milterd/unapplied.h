@@ -3,17 +3,19 @@
  * SPDX-License-Identifier: BSD-2-Clause
  *
  * Events that this host's ledger holds and Redis has not confirmed yet.  An
- * opt-out taken while Redis was away has been acknowledged: it must count the
- * moment Redis is back, before anybody has applied it there.  So a thread
- * follows the ledger, and each record that is looked up gets the events on top.
+ * opt-out taken while Redis was away has been acknowledged: it must count when
+ * Redis is back, before anybody has applied it there.  So a thread follows the
+ * ledger, 0.3 s behind at most, and each record that is looked up gets the
+ * events on top.
  *
  * Who applies keeps the sequence number up to which Redis has confirmed
  * everything in the file `.applied' beside the ledger, and Redis has the same
- * number (in a cluster, both have one for each partition): the lower of the two counts, so that it does not take anybody to
- * notice that Redis has lost what it confirmed.  The number is that of whoever
- * is asked for records: a replica may not have yet what the primary has
- * confirmed.  Of what was lost, opt-ins stay lost until they are applied again:
- * the later opt-out may be on another host.
+ * number (in a cluster, both have one for each partition): the lower of the two
+ * counts, so that it does not take anybody to notice that Redis has lost what
+ * it confirmed.  The number is that of whoever is asked for records: a replica
+ * may not have yet what the primary has confirmed.  Of what was lost, opt-ins
+ * stay lost until they are applied again: the later opt-out may be on another
+ * host.
  * Locks inside.
  */
 #ifndef MILTERD_UNAPPLIED_H
