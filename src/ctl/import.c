@@ -875,8 +875,13 @@ run(struct import *im)
 		    "harm", im->line);
 		return EX_TEMPFAIL;
 	}
-	if (im->code != EX_OK)
+	if (im->code != EX_OK) {
+		/* Without it a count is all that tells of the rest. */
+		ctl_warn("stopped at line %" PRIu64 ": what is counted above "
+		    "is %s, and importing the file again does no harm",
+		    im->line, im->dry_run ? "good" : "recorded");
 		return im->code;
+	}
 	return im->refused > 0 ? 1 : EX_OK;
 }
 
