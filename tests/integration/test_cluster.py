@@ -10,7 +10,9 @@ import threading
 import time
 
 from rig import (Authority, Cluster, Filter, Redis, RespClient, TestCase,
-                 UNVERIFIED, Web, read_text, slot_of, wait_for)
+                 UNVERIFIED, Web, in_threads, read_text, slot_of,
+                 verify_chain, wait_for)
+from test_selftest import SelftestCase
 
 PERSONS = 120
 
@@ -505,3 +507,205 @@ class Failover(Clustered):
         self.cluster.wait_ok()
         self.wait_served([name])
         self.assert_out(out)
+
+
+class Commands(SelftestCase):
+    """The commands of consentctl that go through everybody, or through all of
+    one person, whichever nodes that takes."""
+    ROWS = 3000
+
+    @classmethod
+    def make_filter(cls):
+        # Nobody takes over: what a node had is away until it is back.
+        cls.cluster = Cluster(cls.rig, replicas=0, options=[
+            "cluster-require-full-coverage no"])
+        return Filter(cls.rig, None, redis=cls.cluster.settings,
+                      audit={"evidence_ip": "full"},
+                      retention={"ip": "36 months"})
+
+    def setUp(self):
+        self.cluster.wait_ok()
+
+    def ctl(self, *args, code=0):
+        done = self.filter.ctl(*args, check=False)
+        self.assertEqual(done.returncode, code,
+                         f"{args}: {done.stdout}{done.stderr}")
+        return done
+
+    def key(self, address):
+        told = json.loads(self.ctl("show", address, "--json").stdout)
+        return b"c:{%s}%s" % (told["subject"][:2].encode(),
+                              told["subject"].encode())
+
+    def rows(self, name, n=ROWS):
+        path = self.rig.path(f"{name}.csv")
+        with open(path, "w", encoding="ascii") as f:
+            f.write("address,list,at,source\n" + "".join(
+                f"{name}{i}@example.org,weekly,2026-01-05T09:00:00Z,shop\n"
+                for i in range(n)))
+        return path
+
+    def records(self):
+        """{key: record} of all nodes, as dumped."""
+        found = {}
+        for server in self.cluster.servers:
+            for key in server.call("KEYS", "c:{*"):
+                self.assertNotIn(key, found)
+                flat = server.call("HGETALL", key)
+                found[key] = dict(zip(flat[::2], flat[1::2]))
+        return found
+
+    def slots(self, source):
+        return sorted({slot_of(b"{%02x}" % p) for p in range(256)
+                       if self.cluster.owner(slot_of(b"{%02x}" % p))
+                       is source})
+
+    def move(self, slots, target):
+        for slot in slots:
+            self.cluster.move(slot, target)
+
+    def assert_clean(self):
+        self.assertIn("good", self.ctl("verify").stdout)
+        verify_chain(os.path.join(self.filter.audit_dir, "ledger"), "ledger")
+
+    def test_selftest(self):
+        self.assert_good(*self.run_json())
+
+    def test_import(self):
+        path = self.rows("i")
+        known = len(self.records())
+        before = [s.call("DBSIZE") for s in self.cluster.servers]
+        done = self.ctl("import", path)
+        self.assertIn(f"{self.ROWS} rows imported", done.stdout)
+        after = [s.call("DBSIZE") for s in self.cluster.servers]
+        for a, b in zip(before, after):
+            self.assertGreater(b - a, self.ROWS // 5)
+        self.assertEqual(len(self.records()) - known, self.ROWS)
+        # Twice is as good as once.
+        records = self.records()
+        self.ctl("import", path)
+        self.assertEqual(self.records(), records)
+
+    def test_import_while_slots_move(self):
+        first, second = self.cluster.servers[:2]
+        before = len(self.records())
+        path = self.rows("m")
+
+        def work(i):
+            if i == 0:
+                return self.filter.ctl("import", path, check=False)
+            taken = self.slots(first)
+            self.move(taken, second)
+            return self.move(taken, first)
+        done = in_threads(2, work)[0]
+        # A half-moved slot may make it say that some of it waits in the
+        # ledger; the next command takes that to Redis.
+        self.assertIn(done.returncode, (0, 75), done.stderr)
+        self.filter.grant("after-moves@example.org")
+        self.assertEqual(len(self.records()), before + self.ROWS + 1)
+        self.assert_clean()
+
+    def test_import_without_a_node(self):
+        away = self.cluster.servers[2]
+        before = len(self.records())
+        self.ctl("import", self.rows("warm", 10))
+        away.kill9()
+        try:
+            done = self.ctl("import", self.rows("w"), code=75)
+            # It stops after the batch that is in the ledger, and says where.
+            self.assertIn("1000 rows imported", done.stdout)
+            self.assertRegex(done.stderr, "stopped at line 100[0-9]: what is "
+                             "counted above is recorded")
+            self.ctl("rebuild", code=69)
+        finally:
+            away.start()            # with nothing in it
+        self.cluster.wait_ok()
+        self.ctl("rebuild")
+        self.assertEqual(len(self.records()), before + 1000 + 10)
+        self.ctl("import", self.rows("w"))
+        self.assertEqual(len(self.records()), before + self.ROWS + 10)
+        self.assertEqual(self.state("w77@example.org"), "granted")
+        self.assert_clean()
+
+    def test_rebuild(self):
+        self.ctl("import", self.rows("r"))
+        self.filter.withdraw("r1@example.org", "r2@example.org")
+        records = self.records()
+        for server in self.cluster.servers:
+            server.call("FLUSHALL")
+        self.ctl("rebuild")
+        self.assertEqual(self.records(), records)
+        # One that lost all, and whose slots are another's meanwhile.
+        first, second = self.cluster.servers[:2]
+        taken = self.slots(first)
+        self.move(taken, second)
+        second.call("FLUSHALL")
+        self.assertEqual(first.call("KEYS", "c:{*"), [])
+        self.ctl("rebuild")
+        self.assertEqual(self.records(), records)
+        self.move(taken, first)
+        self.assertEqual(self.state("r1@example.org"), "withdrawn")
+
+    def test_erase_and_export(self):
+        people = [f"e{i}@example.org" for i in range(40)]
+        self.filter.grant(*people, source="form-9")
+        self.assertEqual({self.cluster.owner(slot_of(self.key(a)))
+                          for a in people}, set(self.cluster.servers))
+        for address in people[:12]:
+            told = json.loads(self.ctl("export", address).stdout)
+            self.assertIn("form-9", json.dumps(told))
+        # One whose key has gone ahead of its slot.
+        key = self.key(people[0])
+        slot = slot_of(key)
+        target = next(s for s in self.cluster.servers
+                      if s is not self.cluster.owner(slot))
+        source = self.cluster.start_move(slot, target)
+        self.cluster.move_keys(source, target, [key])
+        try:
+            self.assertIn("form-9", self.ctl("export", people[0]).stdout)
+            done = self.ctl("erase", people[0], code=75)
+            self.assertIn("a slot is being moved", done.stderr)
+            # The node where the record is has heard of it all the same.
+            flat = Slots.asking(target, "HGETALL", key)
+            self.assertNotIn(b"weekly", flat)
+        finally:
+            self.cluster.end_move(slot, source, target)
+        self.ctl("erase", *people[1:])
+        for address in people[:12]:
+            self.assertEqual(self.state(address), "erased")
+            told = self.ctl("export", address).stdout
+            self.assertNotIn("form-9", told)
+            self.assertNotIn(b"weekly", self.records().get(
+                self.key(address), {}))
+        self.assert_clean()
+        # Nor does a rebuild bring them back.
+        self.ctl("rebuild", "--from-start")
+        for address in people[:12]:
+            self.assertEqual(self.state(address), "erased")
+
+    def test_prune(self):
+        def ago(days):
+            return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(
+                time.time() - days * 86400))
+        people = [f"p{i}@example.org" for i in range(12)]
+        for i, address in enumerate(people):
+            self.filter.grant(address, at=ago(1200), source="slip",
+                              ip=f"198.51.100.{100 + i}")
+        gone = [f"g{i}@example.org" for i in range(40)]
+        self.filter.grant(*gone, at=ago(1500))
+        self.ctl("withdraw", "--list", "weekly", "--at", ago(1300), *gone)
+        keys = [self.key(a) for a in gone]
+        self.assertEqual({self.cluster.owner(slot_of(k)) for k in keys},
+                         set(self.cluster.servers))
+        told = json.loads(self.ctl("prune", "--json").stdout)
+        self.assertEqual((told["addresses"], told["persons"]), (12, 40))
+        records = self.records()
+        self.assertNotIn(b"198.51.100.", b"".join(
+            v for r in records.values() for v in r.values()))
+        for key in keys:
+            self.assertNotIn(b"weekly", records.get(key, {}))
+        for address in people:
+            self.assertEqual(self.state(address), "granted")
+        told = json.loads(self.ctl("prune", "--json").stdout)
+        self.assertEqual((told["addresses"], told["persons"]), (0, 0))
+        self.assert_clean()

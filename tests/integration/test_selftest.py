@@ -75,8 +75,7 @@ class Resolver:
 class SelftestCase(TestCase):
     @classmethod
     def set_up_rig(cls):
-        cls.redis = Redis(cls.rig)
-        cls.filter = Filter(cls.rig, cls.redis)
+        cls.filter = cls.make_filter()
         cls.web = Web(cls.rig, cls.filter)
         cls.authority = Authority(cls.rig)
         cls.pem = cls.authority.issue("localhost")
@@ -88,6 +87,11 @@ class SelftestCase(TestCase):
         cls.sink = Sink(cls.rig, save=os.path.join(cls.maildir, "new"))
         cls.dkim = OpenDkim(cls.rig)
         cls.postfix = Postfix(cls.rig, cls.sink, [cls.filter, cls.dkim])
+
+    @classmethod
+    def make_filter(cls):
+        cls.redis = Redis(cls.rig)
+        return Filter(cls.rig, cls.redis)
 
     @classmethod
     def make_proxy(cls, pem=None, changes=()):
