@@ -875,13 +875,15 @@ run(struct import *im)
 		    "harm", im->line);
 		return EX_TEMPFAIL;
 	}
-	if (im->code != EX_OK) {
-		/* Without it a count is all that tells of the rest. */
+	/* Where the file is not to blame, a count would be all that tells of the
+	 * rest. */
+	if (im->code == EX_TEMPFAIL || im->code == EX_UNAVAILABLE ||
+	    im->code == EX_IOERR)
 		ctl_warn("stopped at line %" PRIu64 ": what is counted above "
 		    "is %s, and importing the file again does no harm",
 		    im->line, im->dry_run ? "good" : "recorded");
+	if (im->code != EX_OK)
 		return im->code;
-	}
 	return im->refused > 0 ? 1 : EX_OK;
 }
 

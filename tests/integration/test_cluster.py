@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A Redis Cluster: slots, redirections, slots on the move, failovers, nodes
 that lose what they had; and no answer is wrong meanwhile."""
+import contextlib
 import hashlib
 import hmac
 import json
@@ -560,9 +561,18 @@ class Commands(SelftestCase):
                        if self.cluster.owner(slot_of(b"{%02x}" % p))
                        is source})
 
-    def move(self, slots, target):
-        for slot in slots:
-            self.cluster.move(slot, target)
+    @contextlib.contextmanager
+    def moved(self, source, target):
+        """All slots in which persons are, and back."""
+        slots = self.slots(source)
+        try:
+            for slot in slots:
+                self.cluster.move(slot, target)
+            yield
+        finally:
+            for slot in slots:
+                if self.cluster.owner(slot) is not source:
+                    self.cluster.move(slot, source)
 
     def assert_clean(self):
         self.assertIn("good", self.ctl("verify").stdout)
@@ -594,9 +604,9 @@ class Commands(SelftestCase):
         def work(i):
             if i == 0:
                 return self.filter.ctl("import", path, check=False)
-            taken = self.slots(first)
-            self.move(taken, second)
-            return self.move(taken, first)
+            with self.moved(first, second):
+                pass
+            return None
         done = in_threads(2, work)[0]
         # A half-moved slot may make it say that some of it waits in the
         # ledger; the next command takes that to Redis.
@@ -637,13 +647,11 @@ class Commands(SelftestCase):
         self.assertEqual(self.records(), records)
         # One that lost all, and whose slots are another's meanwhile.
         first, second = self.cluster.servers[:2]
-        taken = self.slots(first)
-        self.move(taken, second)
-        second.call("FLUSHALL")
-        self.assertEqual(first.call("KEYS", "c:{*"), [])
-        self.ctl("rebuild")
-        self.assertEqual(self.records(), records)
-        self.move(taken, first)
+        with self.moved(first, second):
+            second.call("FLUSHALL")
+            self.assertEqual(first.call("KEYS", "c:{*"), [])
+            self.ctl("rebuild")
+            self.assertEqual(self.records(), records)
         self.assertEqual(self.state("r1@example.org"), "withdrawn")
 
     def test_erase_and_export(self):
