@@ -8,6 +8,7 @@
 #ifndef CTL_CTL_H
 #define CTL_CTL_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -23,6 +24,7 @@
 #include "store/store.h"
 
 struct applier;
+struct applying;
 
 struct ctl {
 	const char	*config_path;
@@ -31,11 +33,12 @@ struct ctl {
 	struct store	*store;
 	struct journal	*ledger;
 	struct applier	*applier;
+	struct applying	*applying;	/* NULL: ledger_record() applies */
 	char		 host[256];	/* this one's name */
 	const char	*actor;		/* who does it, for the ledger; NULL:
 					   the login */
 	int64_t		 now_ms;	/* the start of the run */
-	volatile int	 interrupted;	/* SIGINT was seen */
+	atomic_int	 interrupted;	/* SIGINT was seen */
 };
 
 /* A command: gets its own argv (argv[0] is the command's name); returns the
@@ -98,6 +101,17 @@ int	ctl_time(const struct ctl *ctl, const char *text, int64_t *ms);
  */
 int	ledger_record(struct ctl *ctl, const struct event *events, size_t n,
 	    bool *recorded);
+/*
+ * For who records a lot: from now on a thread brings Redis up to the ledger's
+ * end, and ledger_record() does not wait for it unless it falls far behind;
+ * that Redis has to wait is told with a later call, or never.  ledger_wait() waits for Redis; it returns 0, or -1
+ * with FAIL_TEMP.  ledger_end_behind() ends the thread; ledger_record()
+ * without events then tells whether Redis has everything.
+ * Returns 0, or an exit code after saying why.
+ */
+int	ledger_apply_behind(struct ctl *ctl);
+int	ledger_wait(struct ctl *ctl, struct fail *fail);
+void	ledger_end_behind(struct ctl *ctl);
 /* The time of an opt-out that is made now (when_opted_out()); list NULL: of all
  * lists. */
 int64_t	ledger_opt_out_ms(struct ctl *ctl, const struct subject *subject,

@@ -130,8 +130,10 @@ look_up(struct import *im, bool (*wanted)(const struct row_events *),
 	struct record *found = xcalloc(BATCH_ROWS, sizeof(*found));
 	size_t *from = xcalloc(BATCH_ROWS, sizeof(*from));
 	int *results = xcalloc(BATCH_ROWS, sizeof(*results));
-	int rc = 0;
+	int rc;
 
+	/* The rows before these count. */
+	rc = ledger_wait(im->ctl, fail);
 	for (size_t l = 0; rc == 0 && l < policy->list_count; l++) {
 		const struct list *list = &policy->lists[l];
 		size_t n = 0;
@@ -859,10 +861,16 @@ run(struct import *im)
 		return rc;
 	if (start_csv(im) == -1)
 		return im->code;
+	if (!im->dry_run && (rc = ledger_apply_behind(im->ctl)) != EX_OK)
+		return rc;
 	im->row_line = 1;
 	rc = is_document(im);
 	if (rc != -1)
 		(void)(rc == 1 ? read_document(im) : read_all(im));
+	ledger_end_behind(im->ctl);
+	if (im->code == EX_OK && !im->dry_run && (rc = ledger_record(im->ctl,
+	    NULL, 0, &recorded)) != EX_OK)
+		(void)stop(im, rc, NULL);
 	csv_free(&im->csv);
 	buf_fini(&im->text);
 	buf_fini(&im->start);

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "ctl/applying.h"
 #include "ctl/ctl.h"
 #include "ctl/progress.h"
 #include "ledger/append.h"
@@ -144,10 +145,12 @@ need_applier(struct ctl *ctl, struct fail *fail)
 	    applier_open(&options, &ctl->applier, fail);
 }
 
-/* Brings Redis up to the ledger's end. */
+/* Brings Redis up to the ledger's end, or sees to it that it gets there. */
 static int
 apply(struct ctl *ctl, struct fail *fail)
 {
+	if (ctl->applying != NULL)
+		return applying_go_on(ctl->applying, fail);
 	if (need_applier(ctl, fail) == -1)
 		return -1;
 	return applier_apply(ctl->applier, fail);
@@ -185,9 +188,34 @@ ledger_record(struct ctl *ctl, const struct event *events, size_t n,
 			    "there");
 		rc = EX_TEMPFAIL;
 	}
-	if (rc == EX_OK && applier_unreadable(ctl->applier) > 0)
+	if (rc == EX_OK && ctl->applying == NULL &&
+	    applier_unreadable(ctl->applier) > 0)
 		rc = EX_DATAERR;
 	return rc;
+}
+
+int
+ledger_apply_behind(struct ctl *ctl)
+{
+	struct fail fail;
+	int rc = ctl_need_store(ctl);
+
+	if (rc == EX_OK && (need_applier(ctl, &fail) == -1 ||
+	    applying_begin(ctl->applier, &ctl->applying, &fail) == -1))
+		rc = ctl_error(&fail);
+	return rc;
+}
+
+int
+ledger_wait(struct ctl *ctl, struct fail *fail)
+{
+	return ctl->applying == NULL ? 0 : applying_wait(ctl->applying, fail);
+}
+
+void
+ledger_end_behind(struct ctl *ctl)
+{
+	applying_end(&ctl->applying);
 }
 
 int64_t

@@ -1,5 +1,6 @@
 bin_PROGRAMS += src/ctl/consentctl
 src_ctl_consentctl_SOURCES = \
+	src/ctl/applying.c src/ctl/applying.h \
 	src/ctl/ledger.c \
 	src/ctl/change.c \
 	src/ctl/changes.c \

@@ -23,10 +23,7 @@
 #include "ledger/applied.h"
 #include "ledger/identity.h"
 
-/* Events applied between two steps; so many more in a cluster, where they are
- * spread over its partitions. */
-#define BATCH		512
-#define BATCH_CLUSTER	4096
+#define BATCH		4096	/* events applied between two steps */
 /* Between two notes of how far it is, each of which waits for Redis and the
  * disk.  What is applied twice after a crash does no harm. */
 #define NOTE_MS		500
@@ -55,7 +52,6 @@ struct applier {
 	struct applied	 cursor;	/* as last read or written */
 	unsigned	 partitions;
 	size_t		 unreadable;
-	size_t		 batch;
 	struct event	*events;	/* so many */
 	uint64_t	*seqs;		/* and their numbers */
 
@@ -97,9 +93,8 @@ applier_open(const struct applier_options *options, struct applier **out,
 
 	a->options = *options;
 	a->partitions = store_partitions(options->store);
-	a->batch = a->partitions > 1 ? BATCH_CLUSTER : BATCH;
-	a->events = xcalloc(a->batch, sizeof(*a->events));
-	a->seqs = xcalloc(a->batch, sizeof(*a->seqs));
+	a->events = xcalloc(BATCH, sizeof(*a->events));
+	a->seqs = xcalloc(BATCH, sizeof(*a->seqs));
 	a->own.directory = options->directory;
 	path_in_ledger(a, &path, ".applied.lock");
 	a->lock_fd = open(buf_get(&path), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
@@ -250,7 +245,7 @@ read_batch(struct applier *a, struct source *source, uint64_t skip,
 	size_t n = 0;
 	int rc;
 
-	while (n < a->batch) {
+	while (n < BATCH) {
 		rc = journal_reader_next(source->reader, &entry, fail);
 		if (rc == 0)
 			break;
