@@ -133,6 +133,23 @@ json_object_parse(struct span text, struct json_object **out,
 }
 
 int
+json_members_parse(struct span members, struct json_object **out,
+    struct fail *fail)
+{
+	struct buf text = BUF_INIT(JSON_TEXT_MAX);
+	int rc;
+
+	buf_add_char(&text, '{');
+	buf_add_span(&text, members);
+	buf_add_char(&text, '}');
+	rc = text.overflow ? fail_set(fail, FAIL_INPUT, "JSON text of %zu bytes "
+	    "is longer than %d", members.len, JSON_TEXT_MAX) :
+	    parse(buf_span(&text), JSON_TEXT_MAX, out, fail);
+	buf_fini(&text);
+	return rc;
+}
+
+int
 json_document_parse(struct span text, struct json_object **out,
     struct fail *fail)
 {

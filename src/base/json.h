@@ -39,6 +39,9 @@ struct json_object;
  * names.  Returns 0, or -1 with FAIL_INPUT. */
 int	json_object_parse(struct span text, struct json_object **out,
 	    struct fail *fail) __attribute__((warn_unused_result));
+/* The same for the members of one, without its braces. */
+int	json_members_parse(struct span members, struct json_object **out,
+	    struct fail *fail) __attribute__((warn_unused_result));
 /* The same for a document of up to JSON_DOCUMENT_MAX bytes. */
 #define JSON_DOCUMENT_MAX	(64 * 1024 * 1024)
 int	json_document_parse(struct span text, struct json_object **out,

@@ -13,6 +13,7 @@ src_base_libbase_a_SOURCES = \
 	src/base/json.c src/base/json.h \
 	src/base/listen.c src/base/listen.h \
 	src/base/log.c src/base/log.h \
+	src/base/member.c src/base/member.h \
 	src/base/privilege.c src/base/privilege.h \
 	src/base/span.c src/base/span.h \
 	src/base/template.c src/base/template.h \

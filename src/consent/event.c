@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/date.h"
+#include "base/member.h"
 #include "base/utf8.h"
 
 static const struct {
@@ -280,6 +281,85 @@ event_read(struct span text, struct event *out, struct fail *fail)
 	int rc;
 
 	if (json_object_parse(text, &object, fail) == -1)
+		return -1;
+	rc = event_parse(object, out, fail);
+	json_object_free(&object);
+	return rc;
+}
+
+/* What an entry may tell of; the evidence comes behind these. */
+enum { NAME_EVENT, NAME_LIST, NAME_SUBJECT, NAME_AT, NAME_TIME, NAME_RESTATED,
+    NAMES };
+
+static const struct span scanned_names[NAMES] = { SPAN("event"), SPAN("list"),
+    SPAN("subject"), SPAN("at"), SPAN("time"), SPAN("restated_at") };
+
+static int
+read_scanned(const struct span *v, struct event *out)
+{
+	bool has_list = v[NAME_LIST].p != NULL;
+
+	if (event_kind_parse(v[NAME_EVENT], &out->kind) == 0 ||
+	    subject_parse(v[NAME_SUBJECT], &out->subject) == -1 ||
+	    date_parse(v[NAME_AT], &out->at_ms) == -1 || out->at_ms == 0)
+		return -1;
+	if (has_list ? !event_kind_has_list(out->kind) ||
+	    !list_name_is_valid(v[NAME_LIST]) :
+	    !event_kind_has_person(out->kind))
+		return -1;
+	if (has_list)
+		memcpy(out->list, v[NAME_LIST].p, v[NAME_LIST].len);
+	out->restated = v[NAME_RESTATED].p != NULL;
+	return 0;
+}
+
+int
+event_scan(struct span body, struct event *out, int64_t *recorded_ms)
+{
+	struct span v[NAMES];
+
+	memset(out, 0, sizeof(*out));
+	*recorded_ms = 0;
+	if (member_scan(body, scanned_names, NAMES, v) == -1 ||
+	    read_scanned(v, out) == -1)
+		return -1;
+	if (v[NAME_TIME].p != NULL)
+		(void)!date_parse(v[NAME_TIME], recorded_ms);
+	return 0;
+}
+
+static int
+scan_all(struct span body, struct event *out)
+{
+	struct span names[NAMES + EVIDENCE_FIELDS];
+	struct span v[NAMES + EVIDENCE_FIELDS];
+	struct fail unused;
+
+	memcpy(names, scanned_names, sizeof(scanned_names));
+	for (unsigned i = 0; i < EVIDENCE_FIELDS; i++)
+		names[NAMES + i] = span_str(fields[i].member);
+	if (member_scan(body, names, NAMES + EVIDENCE_FIELDS, v) == -1 ||
+	    read_scanned(v, out) == -1)
+		return -1;
+	for (unsigned i = 0; i < EVIDENCE_FIELDS; i++)
+		if (v[NAMES + i].p != NULL && evidence_set(&out->evidence,
+		    evidence_name(i), v[NAMES + i], &unused) == -1)
+			return -1;
+	return 0;
+}
+
+int
+event_read_body(struct span body, struct event *out, struct fail *fail)
+{
+	struct event event = { .at_ms = 0 };
+	struct json_object *object;
+	int rc;
+
+	if (scan_all(body, &event) == 0) {
+		*out = event;
+		return 0;
+	}
+	if (json_members_parse(body, &object, fail) == -1)
 		return -1;
 	rc = event_parse(object, out, fail);
 	json_object_free(&object);

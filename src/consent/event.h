@@ -131,12 +131,23 @@ bool	evidence_limit_ip(struct evidence *evidence, enum evidence_ip most);
  * restated.
  */
 void	event_format(struct buf *out, const struct event *event);
-/* Reads a whole JSON object that holds these members among others.  Returns 0,
- * or -1 with FAIL_INPUT and *out untouched. */
+/* Reads a JSON object that holds these members among others: whole, or without
+ * its braces as the body of an entry is.  Returns 0, or -1 with FAIL_INPUT and
+ * *out untouched. */
 int	event_read(struct span text, struct event *out, struct fail *fail)
 	    __attribute__((warn_unused_result));
+int	event_read_body(struct span body, struct event *out,
+	    struct fail *fail) __attribute__((warn_unused_result));
 /* The same for an object that has been parsed. */
 int	event_parse(const struct json_object *object, struct event *out,
 	    struct fail *fail) __attribute__((warn_unused_result));
+/*
+ * Of the body of an entry, what happened, without the evidence, and when it was
+ * recorded (0: it does not tell): of millions of entries that are counted, all
+ * have the same plain shape (base/member.h).  Returns 0; or -1 when
+ * event_read_body() has to be asked, also about what is no event at all.
+ */
+int	event_scan(struct span body, struct event *out, int64_t *recorded_ms)
+	    __attribute__((warn_unused_result));
 
 #endif

@@ -69,3 +69,14 @@ EXTRA_DIST += tests/fuzz/corpus/classify tests/fuzz/corpus/event \
 	tests/fuzz/corpus/link tests/fuzz/corpus/record \
 	tests/fuzz/corpus/reply_text \
 	tests/fuzz/corpus/token
+
+check_PROGRAMS += tests/unit/test_member
+TESTS += tests/unit/test_member
+tests_unit_test_member_SOURCES = tests/unit/test_member.c tests/unit/check.h
+tests_unit_test_member_LDADD = $(CONSENT_LIBS)
+
+FUZZ_TARGETS += tests/fuzz/fuzz_member
+tests_fuzz_fuzz_member_SOURCES = tests/fuzz/fuzz_member.c
+tests_fuzz_fuzz_member_LDADD = $(FUZZMAIN) $(CONSENT_LIBS)
+tests_fuzz_fuzz_member_LDFLAGS = $(FUZZLINK)
+EXTRA_DIST += tests/fuzz/corpus/member

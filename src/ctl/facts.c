@@ -10,7 +10,6 @@
 
 #include "base/clock.h"
 #include "base/xalloc.h"
-#include "ctl/member.h"
 
 #define PROGRESS_MS	100
 #define PROGRESS_EVENTS	4096	/* between two looks at the clock */
@@ -44,8 +43,8 @@ take_entry(struct facts *f, const struct policy *policy,
 	int64_t recorded_ms;
 
 	if (!entry->blanked && span_is(entry->type, SPAN("event")) &&
-	    (member_event(entry->body, &event, &recorded_ms) == 0 ||
-	    event_read(entry->object, &event, &unused) == 0))
+	    (event_scan(entry->body, &event, &recorded_ms) == 0 ||
+	    event_read_body(entry->body, &event, &unused) == 0))
 		add_fact(f, policy, &event);
 }
 

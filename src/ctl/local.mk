@@ -39,7 +39,6 @@ src_ctl_consentctl_SOURCES = \
 	src/ctl/main.c \
 	src/ctl/mailbox.c src/ctl/mailbox.h \
 	src/ctl/mailto.c src/ctl/mailto.h \
-	src/ctl/member.c src/ctl/member.h \
 	src/ctl/mtaconf.c src/ctl/mtaconf.h \
 	src/ctl/notice.c \
 	src/ctl/notice_lint.c src/ctl/notice_lint.h \
@@ -81,11 +80,6 @@ tests_fuzz_fuzz_import_row_LDADD = $(FUZZMAIN) $(CONSENT_LIBS)
 tests_fuzz_fuzz_import_row_LDFLAGS = $(FUZZLINK)
 EXTRA_DIST += tests/fuzz/corpus/import_row
 
-check_PROGRAMS += tests/unit/test_member
-TESTS += tests/unit/test_member
-tests_unit_test_member_SOURCES = tests/unit/test_member.c \
-	src/ctl/member.c src/ctl/member.h
-tests_unit_test_member_LDADD = $(CONSENT_LIBS)
 FUZZ_TARGETS += tests/fuzz/fuzz_daemon
 tests_fuzz_fuzz_daemon_SOURCES = tests/fuzz/fuzz_daemon.c \
 	src/ctl/daemon.c src/ctl/daemon.h
@@ -93,12 +87,6 @@ tests_fuzz_fuzz_daemon_LDADD = $(FUZZMAIN) $(BASE_LIBS)
 tests_fuzz_fuzz_daemon_LDFLAGS = $(FUZZLINK)
 EXTRA_DIST += tests/fuzz/corpus/daemon
 
-FUZZ_TARGETS += tests/fuzz/fuzz_member
-tests_fuzz_fuzz_member_SOURCES = tests/fuzz/fuzz_member.c \
-	src/ctl/member.c src/ctl/member.h
-tests_fuzz_fuzz_member_LDADD = $(FUZZMAIN) $(CONSENT_LIBS)
-tests_fuzz_fuzz_member_LDFLAGS = $(FUZZLINK)
-EXTRA_DIST += tests/fuzz/corpus/member
 
 check_PROGRAMS += tests/unit/test_mailto
 TESTS += tests/unit/test_mailto

@@ -17,9 +17,9 @@
 
 #include "base/date.h"
 #include "base/json.h"
+#include "base/member.h"
 #include "base/xalloc.h"
 #include "ctl/explained.h"
-#include "ctl/member.h"
 #include "ctl/progress.h"
 #include "ctl/would.h"
 
@@ -224,7 +224,7 @@ count_event(struct report *r, const struct journal_entry *entry)
 
 	if (!span_is(entry->type, SPAN("event")))
 		return;
-	if (member_event(entry->body, &event, &recorded_ms) == -1 &&
+	if (event_scan(entry->body, &event, &recorded_ms) == -1 &&
 	    parse_event(entry, &event, &recorded_ms) == -1) {
 		r->unreadable++;
 		return;

@@ -200,7 +200,7 @@ event_of(struct applier *a, const struct journal_entry *entry,
 
 	if (entry->blanked || !span_is(entry->type, SPAN("event")))
 		return 0;
-	if (event_read(entry->object, event, &fail) == 0)
+	if (event_read_body(entry->body, event, &fail) == 0)
 		return 1;
 	warn(a, "ledger entry %" PRIu64 " can't be read and is passed "
 	    "over: %s", entry->seq, fail.text);

@@ -52,7 +52,7 @@ is_opt_in(const struct journal_entry *entry, struct span name,
 
 	return !entry->blanked && span_is(entry->type, SPAN("event")) &&
 	    memmem(entry->body.p, entry->body.len, name.p, name.len) != NULL &&
-	    event_read(entry->object, out, &unused) == 0 &&
+	    event_read_body(entry->body, out, &unused) == 0 &&
 	    out->kind == EVENT_GRANT &&
 	    (list == NULL || strcmp(out->list, list) == 0);
 }

@@ -147,7 +147,7 @@ take_entry(struct unapplied *u, const struct journal_entry *entry)
 
 	if (entry->blanked || !span_is(entry->type, SPAN("event")))
 		return;
-	if (event_read(entry->object, &event, &fail) == 0) {
+	if (event_read_body(entry->body, &event, &fail) == 0) {
 		p = partition_of(u, &event.subject);
 		if (entry->seq > u->confirmed.seqs[p] &&
 		    (entry->seq > u->peaks[p] ||

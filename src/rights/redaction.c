@@ -170,7 +170,7 @@ take_erasure(const struct journal_entry *entry, bool own,
 	struct fail unused;
 
 	if (memmem(entry->body.p, entry->body.len, "\"erase\"", 7) != NULL &&
-	    event_read(entry->object, &event, &unused) == 0 &&
+	    event_read_body(entry->body, &event, &unused) == 0 &&
 	    event.kind == EVENT_ERASE)
 		erasures_add(out, &event.subject, event.at_ms,
 		    own ? entry->seq : 0);
@@ -254,7 +254,7 @@ is_due_event(const struct journal_entry *entry, const struct erasure *erasure)
 	struct fail unused;
 
 	/* What can't be read can't be consent either. */
-	if (event_read(entry->object, &event, &unused) == -1)
+	if (event_read_body(entry->body, &event, &unused) == -1)
 		return entry->seq < erasure->seq;
 	/* One stays, and by an order on which all who erase agree: the latest,
 	 * of equal ones the last.  An earlier time would let opt-ins back in

@@ -121,7 +121,7 @@ learn(struct retention *r, const struct journal_entry *entry,
 	if (has_text(entry->body, RESTATED))
 		note_restated(r, entry);
 	if (has_text(entry->body, "restrict\"") &&
-	    event_read(entry->object, &event, &unused) == 0 &&
+	    event_read_body(entry->body, &event, &unused) == 0 &&
 	    (event.kind == EVENT_RESTRICT || event.kind == EVENT_UNRESTRICT))
 		note_restriction(r, &event);
 	return 0;
@@ -206,7 +206,7 @@ check_grant(struct retention *r, const struct journal_entry *entry,
 	struct fail unused;
 
 	if (!has_text(entry->body, "\"ip\"") ||
-	    event_read(entry->object, &event, &unused) == -1 ||
+	    event_read_body(entry->body, &event, &unused) == -1 ||
 	    !evidence_limit_ip(&event.evidence, most_of_ip(r, event.at_ms)) ||
 	    is_restricted(r, &event.subject))
 		return 0;

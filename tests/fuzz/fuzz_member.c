@@ -9,25 +9,40 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "ctl/member.h"
+#include "base/member.h"
+#include "consent/event.h"
 
 int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* ... and an event is the one that the parser reads, but for its evidence. */
+static void
+check_same(const struct event *a, const struct event *b)
+{
+	if (a->kind != b->kind || a->at_ms != b->at_ms ||
+	    a->restated != b->restated ||
+	    !subject_is(&a->subject, &b->subject) ||
+	    strcmp(a->list, b->list) != 0)
+		abort();
+}
+
+/* ... and an event is the one that the parser reads. */
 static void
 check_event(struct span body, struct span whole)
 {
-	struct event scanned, parsed;
+	struct event scanned, read, parsed;
 	struct fail unused;
 	int64_t recorded_ms;
+	int rc = event_read_body(body, &read, &unused);
 
-	if (member_event(body, &scanned, &recorded_ms) == -1 ||
-	    event_read(whole, &parsed, &unused) == -1)
+	if (event_read(whole, &parsed, &unused) == -1)
 		return;
-	if (scanned.kind != parsed.kind || scanned.at_ms != parsed.at_ms ||
-	    !subject_is(&scanned.subject, &parsed.subject) ||
-	    strcmp(scanned.list, parsed.list) != 0)
+	if (rc == -1)
 		abort();
+	check_same(&read, &parsed);
+	if (memcmp(&read.evidence, &parsed.evidence,
+	    sizeof(read.evidence)) != 0)
+		abort();
+	if (event_scan(body, &scanned, &recorded_ms) == 0)
+		check_same(&scanned, &parsed);
 }
 
 int

@@ -2,11 +2,12 @@
  * Copyright the consent-milter authors.
  * SPDX-License-Identifier: BSD-2-Clause
  */
-#include "ctl/member.h"
+#include "base/member.h"
 
 #include <string.h>
 
 #include "check.h"
+#include "consent/event.h"
 
 static const struct span names[] = { SPAN("a"), SPAN("b") };
 
@@ -20,7 +21,9 @@ test_scan(void)
 	} cases[] = {
 		{ "\"a\":\"x\",\"b\":\"y\"", "x", "y" },
 		{ "\"b\":\"\",\"c\":\"z\"", "-", "" },
-		{ "\"a\":null,\"b\":-1.5e+3", "-", "-" },
+		{ "\"a\":null,\"c\":-1.5e+3", "-", "-" },
+		{ "\"a\":null,\"b\":-1.5e+3", NULL, NULL },
+		{ "\"a\":\"x\",\"b\":true", NULL, NULL },
 		{ "\"c\":\"q\\\"\\\\\",\"a\":\"x\"", "x", "-" },
 		{ "\"c\":\"\\\\\\\"\",\"a\":\"x\"", "x", "-" },
 		{ "\"c\":\"\xc3\xa4\",\"a\":\"x\"", "x", "-" },
@@ -67,7 +70,7 @@ test_scan(void)
 static void
 test_bounds(void)
 {
-	static const char whole[] = "\"a\":\"x\",\"b\":true,\"c\":\"\\\"\"";
+	static const char whole[] = "\"a\":\"x\",\"d\":true,\"c\":\"\\\"\"";
 	struct span values[2];
 
 	for (size_t len = 0; len < sizeof(whole) - 1; len++) {
@@ -114,7 +117,7 @@ test_event(void)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct event event;
 		int64_t recorded_ms;
-		int rc = member_event(span_str(cases[i].body), &event,
+		int rc = event_scan(span_str(cases[i].body), &event,
 		    &recorded_ms);
 
 		check_case((long)i);
@@ -129,7 +132,53 @@ test_event(void)
 	}
 }
 
+/* With its evidence, whether the scanner or the parser read it. */
+static void
+test_event_body(void)
+{
+	static const struct {
+		const char *more;
+		int rc;
+		const char *source, *digest;
+		bool restated;
+	} cases[] = {
+		{ ",\"source\":\"shop\"", 0, "shop", "", false },
+		{ ",\"notice_digest\":\"ab\",\"digest\":\"no\"", 0, "", "ab",
+		    false },
+		{ ",\"source\":\"B\xc3\xa4r\"", 0, "B\xc3\xa4r", "", false },
+		{ ",\"source\":\"B\\u00e4r\"", 0, "B\xc3\xa4r", "", false },
+		{ ",\"restated_at\":\"1\",\"source\":\"a\"", 0, "a", "",
+		    true },
+		{ ",\"more\":{\"source\":\"x\"}", 0, "", "", false },
+		{ ",\"source\":\"\xff\"", -1, "", "", false },
+		{ ",\"source\":5", -1, "", "", false },
+		{ ",\"list\":\"b\"", -1, "", "", false },
+		{ ",\"source\":\"a\",\"source\":\"b\"", -1, "", "", false },
+		{ "}", -1, "", "", false }, { ",", -1, "", "", false },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct buf body = BUF_INIT(1024);
+		struct event event;
+		struct fail fail;
+
+		check_case((long)i);
+		buf_add_str(&body, "\"event\":\"grant\",\"list\":\"a\"," WHO AT);
+		buf_add_str(&body, cases[i].more);
+		CHECK_INT(event_read_body(buf_span(&body), &event, &fail),
+		    cases[i].rc);
+		buf_fini(&body);
+		if (cases[i].rc == -1)
+			continue;
+		CHECK_STR(event.list, "a");
+		CHECK_STR(event.evidence.source, cases[i].source);
+		CHECK_STR(event.evidence.digest, cases[i].digest);
+		CHECK_INT(event.restated, cases[i].restated);
+	}
+}
+
 static const struct check_test tests[] = {
+	{ "event_body", test_event_body },
 	{ "scan", test_scan },
 	{ "bounds", test_bounds },
 	{ "event", test_event },

@@ -2,12 +2,10 @@
  * Copyright the consent-milter authors.
  * SPDX-License-Identifier: BSD-2-Clause
  */
-#include "ctl/member.h"
+#include "base/member.h"
 
 #include <stdbool.h>
 #include <string.h>
-
-#include "base/date.h"
 
 struct scan {
 	const unsigned char *p, *end;
@@ -59,15 +57,18 @@ is_plain(struct span text)
 	return true;
 }
 
-/* A number, true, false or null. */
+/* A number, true, false or null; of one that is asked for, null alone. */
 static int
-take_word(struct scan *s)
+take_word(struct scan *s, bool asked)
 {
 	const unsigned char *from = s->p;
 
 	while (s->p < s->end && (ascii_isalnum(*s->p) || *s->p == '-' ||
 	    *s->p == '+' || *s->p == '.'))
 		s->p++;
+	if (asked && !span_is(span_of(from, (size_t)(s->p - from)),
+	    SPAN("null")))
+		return -1;
 	return s->p > from ? 0 : -1;
 }
 
@@ -100,7 +101,7 @@ take_member(struct scan *s, const struct span *names, size_t n,
 	if (i < n)
 		*seen |= 1u << i;
 	if (!take(s, '"'))
-		return take_word(s);
+		return take_word(s, i < n);
 	if (take_string(s, &value) == -1 || (i < n && !is_plain(value)))
 		return -1;
 	if (i < n)
@@ -123,33 +124,4 @@ member_scan(struct span text, const struct span *names, size_t n,
 			return -1;
 	} while (take(&s, ','));
 	return s.p == s.end ? 0 : -1;
-}
-
-enum { NAME_EVENT, NAME_LIST, NAME_SUBJECT, NAME_AT, NAME_TIME, NAMES };
-
-int
-member_event(struct span body, struct event *out, int64_t *recorded_ms)
-{
-	const struct span names[NAMES] = { SPAN("event"), SPAN("list"),
-	    SPAN("subject"), SPAN("at"), SPAN("time") };
-	struct span v[NAMES];
-	bool has_list;
-
-	memset(out, 0, sizeof(*out));
-	*recorded_ms = 0;
-	if (member_scan(body, names, NAMES, v) == -1 ||
-	    event_kind_parse(v[NAME_EVENT], &out->kind) == 0 ||
-	    subject_parse(v[NAME_SUBJECT], &out->subject) == -1 ||
-	    date_parse(v[NAME_AT], &out->at_ms) == -1 || out->at_ms == 0)
-		return -1;
-	if (v[NAME_TIME].p != NULL)
-		(void)!date_parse(v[NAME_TIME], recorded_ms);
-	has_list = v[NAME_LIST].p != NULL;
-	if (has_list ? !event_kind_has_list(out->kind) ||
-	    !list_name_is_valid(v[NAME_LIST]) :
-	    !event_kind_has_person(out->kind))
-		return -1;
-	if (has_list)
-		memcpy(out->list, v[NAME_LIST].p, v[NAME_LIST].len);
-	return 0;
 }

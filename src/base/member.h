@@ -5,33 +5,24 @@
  * A few members of a line of JSON without a parser: of millions of lines that
  * are counted, all have the same plain shape.  Pure; thread-safe.
  */
-#ifndef CTL_MEMBER_H
-#define CTL_MEMBER_H
+#ifndef BASE_MEMBER_H
+#define BASE_MEMBER_H
 
 #include <stddef.h>
 
 #include "base/span.h"
-#include "consent/event.h"
 
 /*
  * Finds the members with these names in the text of an object, without its
  * braces.  values[i] borrows from text; its p is NULL where the member is not
- * there, or is no string.
+ * there, or null.
  *
  * Returns 0; or -1, with values[] meaning nothing, when the text is not of the
- * plain shape (nested, escaped where it matters, a name twice, or no JSON): then
- * json_object_parse() is to be asked.  What is returned for an object is what
+ * plain shape (nested, escaped where it matters, one of the values no string, a
+ * name twice, or no JSON): then json_object_parse() is to be asked.  What is returned for an object is what
  * that would say; whether the text is one, this does not tell.
  */
 int	member_scan(struct span text, const struct span *names, size_t n,
 	    struct span *values) __attribute__((warn_unused_result));
-
-/*
- * The same for an entry of the ledger: what happened, without its evidence, and
- * when it was recorded (0: it does not tell).  Returns 0; or -1 when
- * event_read() has to be asked, also about what is no event at all.
- */
-int	member_event(struct span body, struct event *out,
-	    int64_t *recorded_ms) __attribute__((warn_unused_result));
 
 #endif
