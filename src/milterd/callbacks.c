@@ -36,7 +36,10 @@
 static struct runtime *application;
 static atomic_int in_flight;
 static atomic_size_t connections;
-static atomic_bool is_full;		/* and the log was told */
+static atomic_uint told;		/* TOLD_ bits: the log knows that ... */
+
+#define TOLD_FULL	1u		/* further ones are turned away */
+#define TOLD_CLOSED	2u		/* further ones are closed */
 
 /* connect .. close */
 struct session {
@@ -47,27 +50,27 @@ struct session {
 	struct message	*message;	/* MAIL .. end of message; or NULL */
 };
 
-static size_t
-connections_max(void)
+static struct capacity
+capacity(void)
 {
 	struct snapshot *snapshot = runtime_get(application);
-	size_t max = snapshot->connections;
+	struct capacity found = snapshot->capacity;
 
 	snapshot_put(&snapshot);
-	return max;
+	return found;
 }
 
 /* Counts a connection in; is there room for it? */
 static bool
 enter(void)
 {
-	size_t max = connections_max();
+	size_t max = capacity().served;
 
 	tally_connection(runtime_tally(application));
 	if (atomic_fetch_add(&connections, 1) < max)
 		return true;
 	tally_limit(runtime_tally(application), TALLY_CONNECTIONS);
-	if (!atomic_exchange(&is_full, true))
+	if ((atomic_fetch_or(&told, TOLD_FULL) & TOLD_FULL) == 0)
 		log_warn("more than %zu connections of MTAs at once: mail "
 		    "that comes by further ones is deferred (raise "
 		    "limits.connections, or LimitNOFILE of the unit)", max);
@@ -80,12 +83,32 @@ leave(void)
 	size_t left = atomic_fetch_sub(&connections, 1) - 1;
 	size_t max;
 
-	if (!atomic_load(&is_full))
+	if (atomic_load(&told) == 0)
 		return;
 	/* Well below, or the log would be told again and again. */
-	max = connections_max();
-	if (left < max - max / 10 && atomic_exchange(&is_full, false))
+	max = capacity().served;
+	if (left < max - max / 10 && atomic_exchange(&told, 0) != 0)
 		log_info("there is room for connections of MTAs again");
+}
+
+/*
+ * Is there no room even for words?  Sessions that are turned away may stay for
+ * long, and each has a descriptor of those that we need to serve the others.
+ */
+static bool
+is_beyond_words(void)
+{
+	size_t max = capacity().open;
+
+	if (atomic_load(&connections) < max)
+		return false;
+	tally_connection(runtime_tally(application));
+	tally_limit(runtime_tally(application), TALLY_CONNECTIONS);
+	if ((atomic_fetch_or(&told, TOLD_CLOSED) & TOLD_CLOSED) == 0)
+		log_warn("%zu connections of MTAs leave no file descriptors "
+		    "for more: further ones are closed at once (raise "
+		    "LimitNOFILE of the unit)", max);
+	return true;
 }
 
 static struct session *
@@ -128,6 +151,8 @@ on_negotiate(SMFICTX *ctx, unsigned long offered_actions,
 		    "fields and delete recipients: consent-milter needs that");
 		return SMFIS_REJECT;
 	}
+	if (is_beyond_words())
+		return SMFIS_REJECT;
 	*actions = WANTED_ACTIONS;
 	*steps = WANTED_STEPS & offered_steps;
 	*out2 = 0;

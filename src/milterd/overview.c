@@ -49,7 +49,7 @@ take(const struct overview *o, struct moment *m)
 	report_find_problems(&m->report);
 	if (!m->unapplied.is_known)
 		report_add_problem(&m->report, "ledger-not-followed");
-	if (m->connections > m->snapshot->connections)
+	if (m->connections > m->snapshot->capacity.served)
 		report_add_problem(&m->report, "too-many-connections");
 }
 
@@ -86,7 +86,7 @@ add_metrics(struct buf *out, void *context)
 	prometheus_one(&p, "connections", "gauge",
 	    "Connections of MTAs that are open.", m.connections);
 	prometheus_one(&p, "connections_max", "gauge", "How many of them "
-	    "there may be.", m.snapshot->connections);
+	    "there may be.", m.snapshot->capacity.served);
 	prometheus_one(&p, "unapplied_events", "gauge", "Events of this "
 	    "host's ledger that Redis has not confirmed and the filter puts "
 	    "on top of its answers.", m.unapplied.events);
@@ -135,7 +135,7 @@ add_members(struct buf *out, void *context)
 	json_add_name(out, "limits");
 	buf_add_char(out, '{');
 	json_add_member_i64(out, "connections",
-	    (int64_t)m.snapshot->connections);
+	    (int64_t)m.snapshot->capacity.served);
 	json_add_member_i64(out, "recipients", (int64_t)s->limits.recipients);
 	json_add_member_i64(out, "header_bytes",
 	    (int64_t)s->limits.header_bytes);

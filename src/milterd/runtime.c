@@ -16,7 +16,6 @@
 #include "base/log.h"
 #include "base/xalloc.h"
 #include "journal/checkpoint.h"
-#include "milterd/capacity.h"
 #include "monitor/reach.h"
 #include "monitor/reloads.h"
 
@@ -113,13 +112,13 @@ open_store(const struct settings *settings, struct pooled_store **out,
 
 static struct counted_snapshot *
 snapshot_new(struct runtime *runtime, struct settings *settings,
-    size_t connections, struct pooled_store *pool)
+    const struct capacity *capacity, struct pooled_store *pool)
 {
 	struct counted_snapshot *snapshot = xcalloc(1, sizeof(*snapshot));
 
 	snapshot->public.settings = settings;
 	snapshot->public.store = pool->store;
-	snapshot->public.connections = connections;
+	snapshot->public.capacity = *capacity;
 	snapshot->runtime = runtime;
 	snapshot->pool = pool;
 	snapshot->refs = 1;
@@ -176,13 +175,13 @@ runtime_new(const char *path, struct settings *settings,
 	};
 	struct pooled_store *pool;
 	uint64_t recovered = 0;
-	size_t connections;
+	struct capacity capacity;
 
 	runtime->path = path;
 	(void)pthread_mutex_init(&runtime->lock, NULL);
 	if (gethostname(runtime->host, sizeof(runtime->host) - 1) == -1)
 		(void)snprintf(runtime->host, sizeof(runtime->host), "localhost");
-	if (capacity_connections(settings, &connections, fail) == -1 ||
+	if (capacity_find(settings, &capacity, fail) == -1 ||
 	    journal_open(&options, &runtime->decisions, &recovered,
 	    fail) == -1) {
 		free(runtime);
@@ -203,7 +202,7 @@ runtime_new(const char *path, struct settings *settings,
 	}
 	reloads_init(&runtime->reloads);
 	tally_init(&runtime->tally);
-	runtime->current = snapshot_new(runtime, settings, connections, pool);
+	runtime->current = snapshot_new(runtime, settings, &capacity, pool);
 	runtime->first = settings_get(settings);
 	/* The process ends where this fails. */
 	if (follow_ledger(runtime, settings, fail) == -1) {
@@ -352,7 +351,7 @@ runtime_reload(struct runtime *runtime)
 	struct counted_snapshot *old = NULL;
 	struct pooled_store *pool = NULL;
 	struct fail fail = { .text = "" };
-	size_t connections;
+	struct capacity capacity;
 
 	if (read_settings(runtime->path, &fresh, &fail) == -1) {
 		reloads_note_refusal(&runtime->reloads, fail.text);
@@ -363,7 +362,7 @@ runtime_reload(struct runtime *runtime)
 	warn_of_restart(running->settings, fresh);
 	if (same_redis(running->settings, fresh))
 		pool = ((struct counted_snapshot *)running)->pool;
-	if (capacity_connections(fresh, &connections, &fail) == -1 ||
+	if (capacity_find(fresh, &capacity, &fail) == -1 ||
 	    (pool == NULL && open_store(fresh, &pool, &fail) == -1)) {
 		reloads_note_refusal(&runtime->reloads, fail.text);
 		log_error("reload refused, the running configuration stays: "
@@ -373,7 +372,7 @@ runtime_reload(struct runtime *runtime)
 	if (fresh != NULL) {
 		(void)pthread_mutex_lock(&runtime->lock);
 		old = runtime->current;
-		runtime->current = snapshot_new(runtime, fresh, connections,
+		runtime->current = snapshot_new(runtime, fresh, &capacity,
 		    pool);
 		(void)pthread_mutex_unlock(&runtime->lock);
 		reloads_note(&runtime->reloads);

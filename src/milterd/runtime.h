@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/fail.h"
 #include "journal/journal.h"
+#include "milterd/capacity.h"
 #include "milterd/tally.h"
 #include "milterd/unapplied.h"
 #include "monitor/report.h"
@@ -22,7 +23,7 @@
 struct snapshot {
 	struct settings	*settings;	/* owned: one reference */
 	struct store	*store;		/* borrowed from its pool */
-	size_t		 connections;	/* of MTAs, at the most */
+	struct capacity	 capacity;	/* for connections of MTAs */
 	struct tally_list **tallies;	/* of each list, by its place */
 };
 

@@ -64,7 +64,7 @@ MUTABLE = {
     # libmilter has no other way to reach our state; the rest are constants
     # for which it wants char *.
     "src/milterd/callbacks.c": {"application", "in_flight", "connections",
-                                "is_full", "name", "connect_macros",
+                                "told", "name", "connect_macros",
                                 "mail_macros", "rcpt_macros",
                                 "end_macros"},
     # Constant, but hiredis takes it without const.
