@@ -10,6 +10,8 @@ installed MTA or Redis is not touched.  Environment:
     CONSENT_MILTER_CACHE   where Sendmail is unpacked
                            (/var/cache/consent-milter-tests)
     CONSENT_MILTER_KEEP    not empty: temporary directories stay
+    CONSENT_MILTER_SESSIONS
+                           SMTP sessions at once in test_many (400)
 
 A test module (tests/integration/test_*.py) looks like this:
 
