@@ -118,6 +118,8 @@ judge_secrets(struct doctor *d)
 	judge_file(d, "redis.password_file", s->redis.password_file, true,
 	    &good);
 	judge_writer(d, &good);
+	judge_file(d, "redis.sentinel.password_file",
+	    s->redis.sentinel.password_file, true, &good);
 	judge_file(d, "web.redis_password_file", s->web.redis_password_file,
 	    true, &good);
 	judge_file(d, "redis.key", s->redis.key, true, &good);

@@ -37,6 +37,8 @@ doctor_redis_options(const struct doctor *d, struct store_options *o)
 	    .certificate = s->redis.certificate, .key = s->redis.key,
 	    .sentinels = s->redis.sentinel.hosts,
 	    .master = s->redis.sentinel.master,
+	    .sentinel_username = s->redis.sentinel.username,
+	    .sentinel_password = s->redis.sentinel.password,
 	    .timeout_ms = DOCTOR_TIMEOUT_MS };
 }
 
@@ -374,18 +376,28 @@ judge_sentinel(struct doctor *d, struct span host)
 	    SPAN("rediss:")) ? "s" : "", (int)host.len, (const char *)host.p);
 	options.url = buf_get(&url);
 	options.sentinels = NULL;
-	options.password = NULL;
+	options.username = options.sentinel_username;
+	options.password = options.sentinel_password;
 	if (inspect_open(&options, &sentinel, &fail) == 0 &&
 	    inspect_ask(sentinel, words, &out, &fail) == 0)
 		findings_add(f, "redis-sentinel", FINDING_OK, "Sentinel %.*s: "
 		    "%s", (int)host.len, (const char *)host.p, buf_get(&out));
 	else {
+		bool is_login = fail.class ==
+		    (sentinel == NULL ? FAIL_INPUT : FAIL_SETUP);
+
 		findings_add(f, "redis-sentinel", fail.class == FAIL_TEMP ?
 		    FINDING_WARN : FINDING_FAIL, "Sentinel %.*s: %s",
 		    (int)host.len, (const char *)host.p, fail.text);
-		findings_fix(f, "redis-cli -p PORT SENTINEL MASTERS on that "
-		    "machine; consent-milter.conf: redis = { sentinel = { "
-		    "master = \"%s\"; hosts = ( ... ); }; };", master);
+		if (is_login)
+			findings_fix(f, "consent-milter.conf: redis = { "
+			    "sentinel = { username = \"...\"; password_file = "
+			    "\"...\"; }; }; as its sentinel.conf has them");
+		else
+			findings_fix(f, "redis-cli -p PORT SENTINEL MASTERS "
+			    "on that machine; consent-milter.conf: redis = { "
+			    "sentinel = { master = \"%s\"; hosts = ( ... ); }; "
+			    "};", master);
 	}
 	inspect_close(&sentinel);
 	buf_fini(&url);

@@ -176,6 +176,8 @@ ctl_need_store(struct ctl *c)
 	options.wait_replicas = c->settings->redis.wait_replicas;
 	options.sentinels = c->settings->redis.sentinel.hosts;
 	options.master = c->settings->redis.sentinel.master;
+	options.sentinel_username = c->settings->redis.sentinel.username;
+	options.sentinel_password = c->settings->redis.sentinel.password;
 	options.cluster = c->settings->redis.cluster;
 	if (settings_writer_password(c->settings, &password, &fail) == -1)
 		return ctl_error(&fail);

@@ -92,6 +92,8 @@ open_store(const struct settings *settings, struct pooled_store **out,
 		.key = settings->redis.key,
 		.sentinels = settings->redis.sentinel.hosts,
 		.master = settings->redis.sentinel.master,
+		.sentinel_username = settings->redis.sentinel.username,
+		.sentinel_password = settings->redis.sentinel.password,
 		.cluster = settings->redis.cluster,
 		.read_from = settings->redis.read_from,
 		.read_within_ms = settings->redis.read_within_ms,
@@ -272,6 +274,10 @@ same_redis(const struct settings *a, const struct settings *b)
 	    same_text(a->redis.key, b->redis.key) &&
 	    same_text(a->redis.sentinel.hosts, b->redis.sentinel.hosts) &&
 	    same_text(a->redis.sentinel.master, b->redis.sentinel.master) &&
+	    same_text(a->redis.sentinel.username,
+	    b->redis.sentinel.username) &&
+	    same_text(a->redis.sentinel.password,
+	    b->redis.sentinel.password) &&
 	    same_text(a->redis.cluster, b->redis.cluster) &&
 	    same_text(a->redis.read_from, b->redis.read_from) &&
 	    a->redis.read_within_ms == b->redis.read_within_ms &&

@@ -187,6 +187,12 @@ const struct option option_table[] = {
 	  .max = PATH_BYTES_MAX, TOP(redis.sentinel.hosts), .required = true,
 	  .check = value_check_sentinel,
 	  .help = "where the Sentinels are" },
+	{ SCOPE_SENTINEL, "username", TEXT(SHORT_MAX),
+	  TOP(redis.sentinel.username),
+	  .help = "ACL user of the Sentinels" },
+	{ SCOPE_SENTINEL, "password_file", TEXT(PATH_BYTES_MAX),
+	  TOP(redis.sentinel.password_file), .check = value_check_path,
+	  .help = "file that holds the password for them" },
 
 	{ SCOPE_AUDIT, "directory", TEXT(PATH_BYTES_MAX), TOP(audit.directory),
 	  .fallback = "/var/lib/consent-milter/audit",

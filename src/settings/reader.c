@@ -637,6 +637,36 @@ check_redis_topology(struct reader *reader)
 		    "all look-ups: leave one of them out");
 }
 
+/* A key of redis.sentinel, or what is near it. */
+static const config_setting_t *
+near_sentinel(const struct reader *reader, const char *key)
+{
+	const config_setting_t *at = near_setting(reader, "redis", "sentinel");
+	const config_setting_t *member =
+	    config_setting_type(at) == CONFIG_TYPE_GROUP ?
+	    config_setting_get_member(at, key) : NULL;
+
+	return member != NULL ? member : at;
+}
+
+static void
+check_sentinel(struct reader *reader)
+{
+	struct settings *s = reader->settings;
+	struct fail fail;
+
+	if (s->redis.sentinel.password_file != NULL &&
+	    value_read_password(s->redis.sentinel.password_file,
+	    &s->redis.sentinel.password, &fail) == -1)
+		mistake(reader, near_sentinel(reader, "password_file"), "%s",
+		    fail.text);
+	if (s->redis.sentinel.username != NULL &&
+	    s->redis.sentinel.password_file == NULL)
+		mistake(reader, near_sentinel(reader, "username"),
+		    "Sentinels take a user name only with a password, give "
+		    "redis.sentinel.password_file, too");
+}
+
 static void
 check_redis(struct reader *reader)
 {
@@ -668,6 +698,7 @@ check_redis(struct reader *reader)
 		    "read_within_ms"), "is for a replica, give "
 		    "redis.read_from, too");
 	check_redis_topology(reader);
+	check_sentinel(reader);
 	if (s->web.redis_username != NULL &&
 	    s->web.redis_password_file == NULL)
 		mistake(reader, near_setting(reader, "web",

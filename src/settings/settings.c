@@ -61,12 +61,18 @@ free_policy(struct policy *policy)
 }
 
 static void
+free_password(char *password)
+{
+	if (password != NULL)
+		crypto_wipe(password, strlen(password));
+	free(password);
+}
+
+static void
 settings_free(struct settings *settings)
 {
-	if (settings->redis.password != NULL)
-		crypto_wipe(settings->redis.password,
-		    strlen(settings->redis.password));
-	free(settings->redis.password);
+	free_password(settings->redis.password);
+	free_password(settings->redis.sentinel.password);
 	crypto_hmac_free(&settings->pseudonym_key);
 	for (size_t i = 0; i < TOKEN_KEYS; i++)
 		crypto_hmac_free(&settings->token_keys.key[i]);

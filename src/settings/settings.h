@@ -64,6 +64,9 @@ struct settings {
 		struct {
 			char	*master;	/* NULL: no Sentinels */
 			char	*hosts;		/* "host:port host:port" */
+			char	*username;	/* of theirs; NULL */
+			char	*password_file;	/* NULL */
+			char	*password;	/* NULL; read from that */
 		} sentinel;
 		char	*cluster;	/* the same; NULL: no cluster */
 	} redis;

@@ -59,6 +59,15 @@ command_format(struct buf *out, ...)
 	va_end(ap);
 }
 
+void
+command_log_in(struct buf *out, const char *username, const char *password)
+{
+	if (username != NULL)
+		command_format(out, "AUTH", username, password, (char *)NULL);
+	else
+		command_format(out, "AUTH", password, (char *)NULL);
+}
+
 static size_t
 add_hex(char *out, size_t at, unsigned byte)
 {

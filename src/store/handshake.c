@@ -122,12 +122,7 @@ write_steps(struct buf *out, const struct handshake *h, enum step *steps)
 
 	if (h->password != NULL) {
 		steps[n++] = STEP_AUTH;
-		if (h->username != NULL)
-			command_format(out, "AUTH", h->username, h->password,
-			    (char *)NULL);
-		else
-			command_format(out, "AUTH", h->password,
-			    (char *)NULL);
+		command_log_in(out, h->username, h->password);
 	}
 	if (h->database != 0) {
 		steps[n++] = STEP_SELECT;

@@ -133,12 +133,8 @@ log_in(struct inspector *i, const struct store_options *options,
 	int rc = 0;
 
 	if (options->password != NULL) {
-		if (options->username != NULL)
-			command_format(&command, "AUTH", options->username,
-			    options->password, (char *)NULL);
-		else
-			command_format(&command, "AUTH", options->password,
-			    (char *)NULL);
+		command_log_in(&command, options->username,
+		    options->password);
 		rc = exchange(i, &command, &unused, fail);
 	}
 	if (rc == 0 && database != 0) {

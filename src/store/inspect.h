@@ -18,7 +18,8 @@
 
 /*
  * Connects and logs in.  Of the options url, username, password, the files for
- * TLS, sentinels with master, and timeout_ms (for each step) count.
+ * TLS, sentinels with master and what is theirs, and timeout_ms (for each step)
+ * count.
  * Returns 0, or -1: FAIL_TEMP when nobody can be reached, FAIL_INPUT when who
  * is there refuses the user or the database, and FAIL_SETUP for a URL or a file
  * that can't be used.

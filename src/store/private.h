@@ -68,6 +68,9 @@ void	command_begin(struct buf *out, size_t count);
 void	command_add(struct buf *out, struct span word);
 /* The same for a few strings, up to a NULL. */
 void	command_format(struct buf *out, ...) __attribute__((sentinel));
+/* AUTH; username may be NULL. */
+void	command_log_in(struct buf *out, const char *username,
+	    const char *password);
 /*
  * Keys.  A person's is "c:" and the subject in hexadecimal; of several
  * partitions, where all keys of one are in the same slot, "c:{ab}abcd..." with
@@ -264,8 +267,8 @@ struct primary {
 };
 
 struct sentinels;
-/* Of options: sentinels, master, timeout_ms.  files is borrowed.  Returns 0,
- * or -1 with FAIL_SETUP. */
+/* Of options: sentinels, master, their user and password, timeout_ms.  files
+ * is borrowed.  Returns 0, or -1 with FAIL_SETUP. */
 int	sentinel_new(const struct store_options *options,
 	    const struct tls_files *files, bool is_tls,
 	    struct sentinels **out, struct fail *fail)

@@ -25,6 +25,8 @@
 
 struct sentinels {
 	char		*master;
+	char		*username;	/* NULL: the default user */
+	char		*password;	/* NULL: they want none */
 	struct url	*places;
 	size_t		 count;
 	size_t		 now;		/* whom we ask */
@@ -51,6 +53,10 @@ sentinel_new(const struct store_options *options,
 	struct sentinels *s = xcalloc(1, sizeof(*s));
 
 	s->master = xstrdup(options->master);
+	if (options->sentinel_username != NULL)
+		s->username = xstrdup(options->sentinel_username);
+	if (options->sentinel_password != NULL)
+		s->password = xstrdup(options->sentinel_password);
 	s->files = files;
 	s->timeout_ms = options->timeout_ms;
 	s->transport.fd = -1;
@@ -71,6 +77,10 @@ sentinel_free(struct sentinels **sp)
 	hang_up(*sp);
 	free((*sp)->places);
 	free((*sp)->master);
+	free((*sp)->username);
+	if ((*sp)->password != NULL)
+		explicit_bzero((*sp)->password, strlen((*sp)->password));
+	free((*sp)->password);
 	free(*sp);
 	*sp = NULL;
 }
@@ -103,6 +113,9 @@ int
 sentinel_read(const struct reply *address, const struct reply *details,
     struct primary *out, struct fail *fail)
 {
+	if (reply_is_error(address, "NOAUTH"))
+		return fail_set(fail, FAIL_TEMP, "wants a password: set "
+		    "redis.sentinel.password_file");
 	if (address->type == REPLY_NIL)
 		return fail_set(fail, FAIL_TEMP, "this Sentinel watches no "
 		    "primary of that name: check redis.sentinel.master");
@@ -120,26 +133,51 @@ sentinel_read(const struct reply *address, const struct reply *details,
 	return 0;
 }
 
+static void
+write_question(const struct sentinels *s, bool logs_in, struct buf *out)
+{
+	if (logs_in)
+		command_log_in(out, s->username, s->password);
+	command_format(out, "SENTINEL", "get-master-addr-by-name", s->master,
+	    (char *)NULL);
+	command_format(out, "SENTINEL", "MASTER", s->master, (char *)NULL);
+}
+
+static int
+read_login(struct sentinels *s, int stop_fd, int64_t deadline_ms,
+    struct fail *fail)
+{
+	struct reply *reply = NULL;
+	int rc = transport_read_reply(&s->transport, s->reader, stop_fd,
+	    deadline_ms, &reply, fail);
+
+	if (rc == 0 && reply->type != REPLY_STATUS)
+		rc = reply_fail(reply, fail);
+	reply_free(&reply);
+	return rc;
+}
+
 /* One question, one answer, from the one whom we ask now. */
 static int
 ask_one(struct sentinels *s, int stop_fd, struct primary *out,
     struct fail *fail)
 {
 	int64_t deadline_ms;
-	struct buf question = BUF_INIT(1024);
+	struct buf question = BUF_INIT(LINK_REPLY_SMALL);
 	struct reply *address = NULL, *details = NULL;
+	bool logs_in = s->reader == NULL && s->password != NULL;
 	int rc = hold_line(s, stop_fd, fail);
 
 	if (rc == -1)
 		return -1;
 	deadline_ms = clock_monotonic_ms() + s->timeout_ms;
-	command_format(&question, "SENTINEL", "get-master-addr-by-name",
-	    s->master, (char *)NULL);
-	command_format(&question, "SENTINEL", "MASTER", s->master,
-	    (char *)NULL);
+	write_question(s, logs_in, &question);
 	rc = transport_send_all(&s->transport, buf_span(&question), stop_fd,
 	    deadline_ms, fail);
+	explicit_bzero(question.data, question.size);
 	buf_fini(&question);
+	if (rc == 0 && logs_in)
+		rc = read_login(s, stop_fd, deadline_ms, fail);
 	if (rc == 0)
 		rc = transport_read_reply(&s->transport, s->reader, stop_fd,
 		    deadline_ms, &address, fail);

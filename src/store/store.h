@@ -46,6 +46,9 @@ struct store_options {
 	 * They are asked with TLS or without, as the primary is. */
 	const char	*sentinels;	/* NULL: none */
 	const char	*master;	/* its name; with sentinels */
+	/* Theirs, which have nothing to do with those of Redis. */
+	const char	*sentinel_username;	/* NULL: default user */
+	const char	*sentinel_password;	/* NULL: no AUTH is sent */
 	/* "host:port" of some nodes of a Redis Cluster, with blanks between: of
 	 * url only TLS or not counts, and the others are found by themselves.
 	 * Without sentinels and read_from. */

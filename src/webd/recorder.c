@@ -146,7 +146,10 @@ store_options_of(const struct recorder *r, int timeout_ms)
 	    .username = s->redis.username, .password = s->redis.password,
 	    .ca_file = s->redis.ca_file, .certificate = s->redis.certificate,
 	    .key = s->redis.key, .sentinels = s->redis.sentinel.hosts,
-	    .master = s->redis.sentinel.master, .cluster = s->redis.cluster,
+	    .master = s->redis.sentinel.master,
+	    .sentinel_username = s->redis.sentinel.username,
+	    .sentinel_password = s->redis.sentinel.password,
+	    .cluster = s->redis.cluster,
 	    .wait_replicas = s->redis.wait_replicas, .timeout_ms = timeout_ms };
 
 	if (r->password != NULL) {

@@ -197,6 +197,32 @@ class RedisTls(TestCase):
             self.redis.call("CONFIG", "SET", "tls-auth-clients", "no")
             self.redis.call("CONFIG", "SET", "tls-protocols", "")
 
+    def test_replica(self):
+        """redis.read_from: the same files for TLS, and no more trust."""
+        pem = self.authority.issue()
+        replica = Redis(self.rig, tls=(pem, self.authority.path), options=[
+            f"replicaof 127.0.0.1 {self.redis.port}"])
+        reading = Filter(
+            self.rig, None, keygen=False, keys=self.filter.keys_dir,
+            redis=dict(self.filter.settings["redis"],
+                       read_from=replica.tls_url))
+
+        def rcpt():
+            with reading.client() as client:
+                client.connect()
+                client.mail("<n@news.example.com>")
+                return client.rcpt("<ann@example.org>")
+        wait_for(lambda: rcpt().kind == "continue", 20, "the replica")
+        self.assertGreater(replica.call("INFO", "commandstats").count(
+            b"cmdstat_hmget"), 0)
+        replica.use_certificate(self.authority.issue("other.example.com"))
+        size = len(reading.log())
+        replica.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        wait_for(lambda: rcpt().text[:3] == "451", 10, "mail to wait")
+        reading.wait_log("is not for localhost: give a host", size)
+        replica.use_certificate(pem)
+        wait_for(lambda: rcpt().kind == "continue", 10, "mail to go on")
+
     def test_bad_files(self):
         ours = self.authority.issue("client.example.com")
         other = self.authority.issue("client.example.com")

@@ -42,7 +42,7 @@ What there is (each class says more):
                            .url .tcp_url .tls_url .call("HGETALL", key)
                            .stop() .start() .kill9() .sigstop() .cont()
                            .restart() .use_certificate(pem)
-    Sentinels(rig, replicas)
+    Sentinels(rig, replicas, tls, password)
                            a primary, replicas and three Sentinels: .settings
                            .servers .services .primary() .wait_failover(old)
     Filter(rig, redis, **settings)

@@ -4,6 +4,7 @@
 import binascii
 import os
 import re
+import ssl
 
 from .process import (RigError, Service, accepts, connect, find_program,
                       free_ports, wait_for)
@@ -14,10 +15,15 @@ class RedisError(Exception):
 
 
 class RespClient:
-    """One connection.  call("GET", "k") returns bytes, int, list or None."""
+    """One connection, with TLS where a CA is given.  call("GET", "k") returns
+    bytes, int, list or None."""
 
-    def __init__(self, address, timeout=5.0):
+    def __init__(self, address, timeout=5.0, ca=None):
         self._socket = connect(address, timeout)
+        if ca:
+            self._socket = ssl.create_default_context(
+                cafile=ca).wrap_socket(self._socket,
+                                       server_hostname=address[0])
         self._file = self._socket.makefile("rb")
 
     def call(self, *args):
@@ -53,6 +59,11 @@ class RespClient:
         self._socket.close()
 
 
+def _tls_lines(port, pem, ca):
+    return [f"tls-port {port}", f"tls-cert-file {pem}", f"tls-key-file {pem}",
+            f"tls-ca-cert-file {ca}", "tls-auth-clients no"]
+
+
 class Redis:
     """Redis(rig): on a UNIX socket; tcp=True: on a loopback port as well;
     tls=(PEM file, CA file): on a port with TLS.
@@ -73,10 +84,7 @@ class Redis:
         self._config = os.path.join(self.dir, "redis.conf")
         self._options = list(options)
         if tls:
-            self._options += [
-                f"tls-port {self.tls_port}", f"tls-cert-file {tls[0]}",
-                f"tls-key-file {tls[0]}", f"tls-ca-cert-file {tls[1]}",
-                "tls-auth-clients no"]
+            self._options += _tls_lines(self.tls_port, *tls)
         self._client = None
         self.service = None
         rig.add_log("redis", self.log_path)
@@ -152,8 +160,12 @@ class Sentinels:
     """Sentinels(rig, replicas=1): a primary with replicas, on loopback ports,
     and three Sentinels that watch it as "consent".
 
+    tls=(PEM file, CA file)   nobody talks to anybody without TLS
+    password    of the Sentinels' default user
+    options     further lines of sentinel.conf
+
     hosts       for `redis.sentinel.hosts'
-    settings    for `redis'
+    settings    for `redis', without the password
     servers     the Redis instances; .primary() is the one that the Sentinels
                 name
 
@@ -163,33 +175,55 @@ class Sentinels:
     wait for twice failover_ms.
     """
 
-    def __init__(self, rig, replicas=1, down_ms=3000, failover_ms=5000):
+    def __init__(self, rig, replicas=1, down_ms=3000, failover_ms=5000,
+                 tls=None, password=None, options=()):
         self._rig = rig
-        self.servers = [Redis(rig, tcp=True)]
+        self._tls = tls
+        self._password = password
+        self._options = list(options)
+        self.servers = [self._start_redis()]
         for _ in range(replicas):
-            self.servers.append(Redis(rig, tcp=True, options=[
-                f"replicaof 127.0.0.1 {self.servers[0].port}",
-                "repl-diskless-sync-delay 0"]))
+            self.servers.append(self._start_redis(
+                f"replicaof 127.0.0.1 {self.port(self.servers[0])}"))
         wait_for(lambda: all(self.is_linked(r) for r in self.servers[1:]), 20,
                  "the replicas to be linked")
         self.ports = free_ports(3)
         self.hosts = [f"127.0.0.1:{port}" for port in self.ports]
         self.settings = {"url": "redis://sentinel/0", "sentinel": {
             "master": "consent", "hosts": self.hosts}}
+        if tls:
+            self.settings.update(url="rediss://sentinel/0", ca_file=tls[1])
         self.services = [self._start(rig, port, down_ms, failover_ms)
                          for port in self.ports]
         wait_for(self.know_each_other, 20, "the Sentinels to know each other")
 
+    def port(self, server):
+        """By which Sentinels know it."""
+        return server.tls_port if self._tls else server.port
+
+    def _start_redis(self, *options):
+        if self._tls:
+            options += ("tls-replication yes",)
+        return Redis(self._rig, tcp=not self._tls, tls=self._tls, options=[
+            "repl-diskless-sync-delay 0", *options])
+
     def _start(self, rig, port, down_ms, failover_ms):
+        lines = [f"port {port}"]
+        if self._tls:
+            lines = ["port 0", "tls-replication yes",
+                     *_tls_lines(port, *self._tls)]
+        if self._password:
+            lines.append(f"requirepass {self._password}")
+        lines = "\n".join(lines + self._options)
         top = rig.subdir("sentinel")
         log = os.path.join(top, "log")
         config = os.path.join(top, "conf")
         with open(config, "w") as f:
-            f.write(f"""port {port}
+            f.write(f"""{lines}
 bind 127.0.0.1
 dir {top}
 logfile ""
-sentinel monitor consent 127.0.0.1 {self.servers[0].port} 2
+sentinel monitor consent 127.0.0.1 {self.port(self.servers[0])} 2
 sentinel down-after-milliseconds consent {down_ms}
 sentinel failover-timeout consent {failover_ms}
 """)
@@ -211,8 +245,11 @@ sentinel failover-timeout consent {failover_ms}
         return b"master_link_status:up" in replica.call("INFO", "replication")
 
     def ask(self, port, *args):
-        client = RespClient(("127.0.0.1", port))
+        client = RespClient(("127.0.0.1", port),
+                            ca=self._tls[1] if self._tls else None)
         try:
+            if self._password:
+                client.call("AUTH", self._password)
             return client.call("SENTINEL", *args)
         finally:
             client.close()
@@ -237,7 +274,7 @@ sentinel failover-timeout consent {failover_ms}
         """The instance that one of the Sentinels names."""
         _, port = self.ask(self.ports[sentinel], "get-master-addr-by-name",
                            "consent")
-        return next(s for s in self.servers if s.port == int(port))
+        return next(s for s in self.servers if self.port(s) == int(port))
 
     def wait_failover(self, old, timeout=30):
         """Until the first Sentinel names another primary; returns it."""

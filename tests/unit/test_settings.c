@@ -563,6 +563,14 @@ test_mistakes(void)
 		{ HEAD "redis = {\nwriter_username = \"m\"; };", "c:2: "
 		  "redis.writer_username: Redis takes a user name only with a "
 		  "password, give redis.writer_password_file, too\n" },
+		{ HEAD "redis = { sentinel = { master = \"m\"; hosts = ( "
+		  "\"h:1\" );\nusername = \"m\"; }; };", "c:2: "
+		  "redis.sentinel.username: Sentinels take a user name only "
+		  "with a password, give redis.sentinel.password_file, too\n" },
+		{ HEAD "redis = { sentinel = { master = \"m\"; hosts = ( "
+		  "\"h:1\" );\npassword_file = \"/nonexistent/x\"; }; };",
+		  "c:2: redis.sentinel.password_file: /nonexistent/x: No such "
+		  "file or directory\n" },
 		{ HEAD "redis = { password_file = \"/nonexistent/x\"; };",
 		  "c:1: redis.password_file: /nonexistent/x: No such file or "
 		  "directory\n" },
@@ -1166,10 +1174,11 @@ out:
 static void
 test_sample(void)
 {
-	static const char *const tls_files[] = {
+	static const char *const files[] = {
 		"/etc/consent-milter/redis-ca.pem",
 		"/etc/consent-milter/redis-client.pem",
 		"/etc/consent-milter/redis-client.key",
+		"/etc/consent-milter/sentinel.password",
 	};
 	char *password = write_file("password", "secret\n", 0600);
 	char *sample = replace(read_source("conf/consent-milter.conf"),
@@ -1179,8 +1188,8 @@ test_sample(void)
 
 	all = replace(all, "\"/etc/consent-milter/redis.password\"", "\"PW\"");
 	all = replace(all, "PW", password);
-	for (size_t i = 0; i < N(tls_files); i++) {
-		all = replace(all, tls_files[i], "PW");
+	for (size_t i = 0; i < N(files); i++) {
+		all = replace(all, files[i], "PW");
 		all = replace(all, "PW", password);
 	}
 	all = replace(all, "url = \"redis://", "url = \"rediss://");
