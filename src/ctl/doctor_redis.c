@@ -191,6 +191,7 @@ static void
 judge_version(struct doctor *d, struct inspector *redis, struct span info)
 {
 	struct span version = inspect_info(info, "redis_version");
+	struct span valkey = inspect_info(info, "valkey_version");
 	struct findings *f = &d->findings;
 	int64_t major = 0;
 
@@ -206,7 +207,12 @@ judge_version(struct doctor *d, struct inspector *redis, struct span info)
 		    "6.0 or later is needed", inspect_place(redis),
 		    (int)version.len, (const char *)version.p);
 		findings_fix(f, "update Redis");
-	} else
+	} else if (valkey.len > 0)
+		/* Which tells as Redis' the version that it can stand in for. */
+		findings_add(f, "redis", FINDING_OK, "%s is Valkey %.*s",
+		    inspect_place(redis), (int)valkey.len,
+		    (const char *)valkey.p);
+	else
 		findings_add(f, "redis", FINDING_OK, "%s is Redis %.*s",
 		    inspect_place(redis), (int)version.len,
 		    (const char *)version.p);

@@ -37,6 +37,24 @@ fail_info(const struct reply *reply, struct fail *fail)
 	return reply_fail(reply, fail);
 }
 
+/* Who it is, as it says.  Valkey tells the version of Redis that it can stand in
+ * for, and its own beside it. */
+static void
+name_server(const struct reply *reply, char *version, size_t size)
+{
+	struct span own = reply_info(reply, "valkey_version");
+	struct span text = own.len > 0 ? own :
+	    reply_info(reply, "redis_version");
+	size_t n = (size_t)snprintf(version, size, "%s ", own.len > 0 ?
+	    "Valkey" : "Redis");
+
+	text = span_head(text, size - n - 1);
+	for (size_t i = 0; i < text.len; i++)
+		version[n++] = (char)(ascii_isprint(text.p[i]) ? text.p[i] :
+		    '?');
+	version[n] = '\0';
+}
+
 int
 handshake_check_version(const struct reply *reply, char *version, size_t size,
     struct fail *fail)
@@ -53,13 +71,10 @@ handshake_check_version(const struct reply *reply, char *version, size_t size,
 	if (span_to_u64(span_head(text, digits), &major) == -1)
 		return fail_set(fail, FAIL_SETUP,
 		    "Redis does not tell its redis_version");
-	text = span_head(text, size - 1);
-	for (size_t i = 0; i < text.len; i++)
-		version[i] = (char)(ascii_isprint(text.p[i]) ? text.p[i] : '?');
-	version[text.len] = '\0';
+	name_server(reply, version, size);
 	if (major < VERSION_MIN)
 		return fail_set(fail, FAIL_SETUP,
-		    "Redis %s is too old: 6.0 or later is needed", version);
+		    "%s is too old: 6.0 or later is needed", version);
 	return 0;
 }
 

@@ -984,10 +984,10 @@ use_connection(struct link *link, const char *version)
 	char text[sizeof(((struct fail *)0)->text)];
 
 	if (link->sentinels != NULL)
-		(void)snprintf(text, sizeof(text), "Redis %s, %s, at %.100s:%s",
+		(void)snprintf(text, sizeof(text), "%s, %s, at %.100s:%s",
 		    version, link->where, link->url.host, link->url.port);
 	else
-		(void)snprintf(text, sizeof(text), "Redis %s at %s", version,
+		(void)snprintf(text, sizeof(text), "%s at %s", version,
 		    link->where);
 	go_up(link);
 	tell(link, true, text);

@@ -240,7 +240,7 @@ struct handshake {
 	unsigned	 database;
 	bool		 is_primary;	/* it must be one */
 	bool		 is_cluster;	/* it must be a node of one, or not */
-	char		 version[32];	/* out: of Redis */
+	char		 version[32];	/* out: "Redis 7.0.15" */
 };
 
 /* Returns 0, or -1 with FAIL_TEMP, or FAIL_SETUP when it must not be used. */

@@ -57,7 +57,7 @@ class Status(TestCase):
         self.assertEqual((said["decisions"]["accept"],
                           said["decisions"]["reject"]), (1, 1))
         self.assertEqual(said["store"]["breaker"], "closed")
-        self.assertRegex(said["store"]["why"], r"^Redis [0-9.]+ at unix:")
+        self.assertRegex(said["store"]["why"], r"^(Redis|Valkey) [0-9.]+ at unix:")
         [journal] = said["journals"]
         self.assertEqual(journal["name"], "decisions")
         # Two decisions behind the entry that begins the segment; a checkpoint
@@ -74,7 +74,7 @@ class Status(TestCase):
                          r"\(.* s\), process \d+, mode enforce$")
         self.assertRegex(text, r"(?m)^consent-web \S+: running since ")
         self.assertRegex(text, r"(?m)^  store          reachable since \S+: "
-                         r"Redis ")
+                         r"(Redis|Valkey) ")
         self.assertRegex(text, r"(?m)^  configuration  /.*, generation \d+, ")
         self.assertNotIn("PROBLEMS", text)
 

@@ -7,8 +7,10 @@ Works on loopback and in /tmp only; what it starts ends with it, and an
 installed MTA or Redis is not touched.  Environment:
 
     CONSENT_MILTER_BUILD   build directory with the programs under test
-    CONSENT_MILTER_CACHE   where Sendmail is unpacked
+    CONSENT_MILTER_CACHE   where Sendmail and Valkey are unpacked
                            (/var/cache/consent-milter-tests)
+    CONSENT_MILTER_REDIS   a program that stands in for redis-server: the path
+                           of valkey-server, or of another version
     CONSENT_MILTER_KEEP    not empty: temporary directories stay
     CONSENT_MILTER_SESSIONS
                            SMTP sessions at once in test_many (400)
@@ -45,6 +47,7 @@ What there is (each class says more):
     Sentinels(rig, replicas, tls, password)
                            a primary, replicas and three Sentinels: .settings
                            .servers .services .primary() .wait_failover(old)
+    fetch_valkey()         the path of valkey-server
     Filter(rig, redis, **settings)
                            .milter .address .start() .reload(**changes)
                            .stop() .kill9() .client() .log() .wait_log()
@@ -109,6 +112,7 @@ from .sendmail import Sendmail
 from .sink import Sink
 from .smtp import Reply, Sent, Smtp, send
 from .testcase import REF, TestCase, UNLISTED, UNVERIFIED, refusal
+from .valkey import fetch_valkey
 from .web import Web
 
 __all__ = [name for name in dir() if name[0] != "_"]

@@ -12,6 +12,7 @@ import pwd
 import re
 import shutil
 
+from .cache import cache_dir, download
 from .process import (RigError, Service, accepts, find_program, free_ports,
                       read_text, run, write_file, wait_for)
 from .smtp import send
@@ -134,24 +135,6 @@ MAILER(`smtp')
 """
 
 
-def cache_dir():
-    """Where the unpacked packages stay between runs."""
-    wanted = os.environ.get("CONSENT_MILTER_CACHE",
-                            "/var/cache/consent-milter-tests")
-    try:
-        os.makedirs(wanted, exist_ok=True)
-        if os.access(wanted, os.W_OK):
-            return wanted
-    except OSError:
-        pass
-    build = os.environ.get("CONSENT_MILTER_BUILD")
-    if not build:
-        raise RigError(f"{wanted} is not writable; set CONSENT_MILTER_CACHE")
-    path = os.path.join(build, "tests-cache")
-    os.makedirs(path, exist_ok=True)
-    return path
-
-
 def fetch():
     """Downloads and unpacks Sendmail once; returns the root of its files."""
     cache = cache_dir()
@@ -163,14 +146,7 @@ def fetch():
         shutil.rmtree(root, ignore_errors=True)
         debs = os.path.join(root, "debs")
         os.makedirs(debs)
-        # "install --download-only" would want to resolve conflicts.  The
-        # package lists may be missing or old.
-        download = ["sh", "-c", 'cd "$1" && shift && exec apt-get '
-                    '-o APT::Sandbox::User=root -q download "$@"', "sh", debs,
-                    *_PACKAGES]
-        if run(download, check=False, timeout=300).returncode != 0:
-            run(["apt-get", "-q", "update"], timeout=300)
-            run(download, timeout=300)
+        download(debs, _PACKAGES)
         for deb in glob.glob(os.path.join(debs, "*.deb")):
             run(["dpkg", "-x", deb, root])
         found = [p for p in glob.glob(f"{root}/usr/**/sendmail",

@@ -343,10 +343,15 @@ test_info(void)
 		const char *version;
 	} cases[] = {
 		{ "$42\r\n# Server\r\nredis_version:7.0.15\r\nredis_x:1\r\n\r\n"
-		    "\r\n", 0, "7.0.15" },
-		{ "$19\r\nredis_version:6.0.0\r\n", 0, "6.0.0" },
-		{ "$20\r\nredis_version:10.0.0\r\n", 0, "10.0.0" },
-		{ "$20\r\nredis_version:5.0.14\r\n", -1, "5.0.14" },
+		    "\r\n", 0, "Redis 7.0.15" },
+		{ "$19\r\nredis_version:6.0.0\r\n", 0, "Redis 6.0.0" },
+		{ "$20\r\nredis_version:10.0.0\r\n", 0, "Redis 10.0.0" },
+		{ "$45\r\nredis_version:7.2.4\r\nvalkey_version:8.0.1\r\n\r\n"
+		    "\r\n", 0, "Valkey 8.0.1" },
+		{ "$66\r\nredis_version:7.2.4\r\nvalkey_version:"
+		    "123456789012345678012345678901\r\n", 0,
+		    "Valkey 123456789012345678012345" },
+		{ "$20\r\nredis_version:5.0.14\r\n", -1, "Redis 5.0.14" },
 		{ "$20\r\nxredis_version:7.0.1\r\n", -1, "" },
 		{ "$15\r\nredis_version:x\r\n", -1, "" },
 		{ "$14\r\nredis_version:\r\n", -1, "" },
