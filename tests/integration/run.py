@@ -13,7 +13,7 @@ usage: run.py [-j N] [-b BUILDDIR] [-k TEXT] [-t SECONDS] [MODULE…]
            test_package, which is a stage of its own
 
 Prints a line per test and at the end `N passed, N failed'.  With CI=true a
-skipped test has failed.
+skipped test has failed, unless Debian does not have what it needs.
 """
 import argparse
 import concurrent.futures
@@ -79,7 +79,9 @@ class Result(unittest.TestResult):
 
     def addSkip(self, test, reason):
         super().addSkip(test, reason)
-        if os.environ.get("CI") == "true":
+        # Of what Debian 12 has; the rest may be out of reach.
+        if os.environ.get("CI") == "true" and not reason.startswith(
+                "not to be had: "):
             self._fail(test, f"skipped, which CI does not allow: {reason}")
         else:
             self._line("skip", test)

@@ -5,18 +5,23 @@ module, and the unit tests, run on it with CONSENT_MILTER_REDIS."""
 import itertools
 import json
 import os
+import unittest
 
 import test_doctor
 import test_selftest
-from rig import (Cluster, Filter, Redis, Sentinels, TestCase, fetch_valkey,
-                 wait_for, write_file)
+from rig import (Cluster, Filter, Redis, RigError, Sentinels, TestCase,
+                 fetch_valkey, wait_for, write_file)
 
 VERSION = r"Valkey [89]\.[0-9.]+"
 EARLY, LATE = "2026-01-05T10:00:00Z", "2026-01-06T10:00:00Z"
 
 
 def setUpModule():
-    os.environ["CONSENT_MILTER_REDIS"] = fetch_valkey()
+    try:
+        os.environ["CONSENT_MILTER_REDIS"] = fetch_valkey()
+    except RigError as e:
+        # Debian 12 itself does not have it.
+        raise unittest.SkipTest(f"not to be had: {e}")
 
 
 class ValkeyCase(TestCase):
