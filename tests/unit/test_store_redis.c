@@ -867,8 +867,8 @@ test_cursor(void)
 	static const char longest[] = "0123456789abcdef0123456789ABCDEF"
 	    "0123456789abcdef0123456789ABC._-";
 	static const char *const bad[] = { "", "a b", "a:b", "*", "\xc3\xa4",
-	    "0123456789abcdef0123456789ABCDEF0123456789abcdef"
-	    "0123456789ABC._-x" };
+	    ("0123456789abcdef0123456789ABCDEF0123456789abcdef"
+	    "0123456789ABC._-x") };
 	static const char *const nonsense[] = { "", "x", "-1", "+1", " 1",
 	    "01", "1.0", "18446744073709551616" };
 	static const uint64_t numbers[] = { 1, UINT64_MAX, 0, 5 };
