@@ -87,6 +87,16 @@ judge_room(struct doctor *d, const char *path)
 		    "room", path, mib);
 }
 
+/* Is it there, and on another disk? */
+static bool
+is_elsewhere(const char *path, const char *other)
+{
+	struct stat a, b;
+
+	return stat(path, &a) == 0 && stat(other, &b) == 0 &&
+	    a.st_dev != b.st_dev;
+}
+
 /* -- owners -- */
 
 static void
@@ -618,6 +628,8 @@ doctor_ledger(struct doctor *d)
 		findings_add(f, "owner", FINDING_OK, "the daemons can write to "
 		    "%s", s->audit.directory);
 	judge_room(d, s->audit.directory);
+	if (is_elsewhere(s->audit.ledger, s->audit.directory))
+		judge_room(d, s->audit.ledger);
 	judge_applied(d);
 	judge_future(d);
 }

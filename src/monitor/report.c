@@ -44,12 +44,14 @@ unsynced_for_ms(const struct report_journal *j)
 void
 report_find_problems(struct report *r)
 {
-	bool lacks = false, hangs = false;
+	bool lacks = false, full = false, hangs = false;
 
 	for (size_t i = 0; i < r->journal_count; i++) {
-		lacks |= !r->journals[i].has_size;
-		hangs |= unsynced_for_ms(&r->journals[i]) >
-		    REPORT_UNSYNCED_MS;
+		const struct report_journal *j = &r->journals[i];
+
+		lacks |= !j->has_size;
+		full |= j->has_size && j->free_bytes < REPORT_FULL_BYTES;
+		hangs |= unsynced_for_ms(j) > REPORT_UNSYNCED_MS;
 	}
 	if (!r->store_is_reachable)
 		report_add_problem(r, "store-unreachable");
@@ -57,6 +59,8 @@ report_find_problems(struct report *r)
 		report_add_problem(r, "reload-refused");
 	if (lacks)
 		report_add_problem(r, "journal-missing");
+	if (full)
+		report_add_problem(r, "disk-full");
 	if (hangs)
 		report_add_problem(r, "journal-not-synced");
 }

@@ -22,6 +22,9 @@
 #define REPORT_PROBLEMS		8
 /* What waits for a sync for longer is a problem: the disk hangs. */
 #define REPORT_UNSYNCED_MS	10000
+/* What waits is written together, up to this and a bit: where there is less room
+ * a write may fail, and leaves as much again when it was taken back. */
+#define REPORT_FULL_BYTES	(UINT64_C(1024) * 1024)
 
 struct report_journal {
 	const char	*name;		/* "decisions", "ledger" */

@@ -589,6 +589,15 @@ class Doctor(DoctorCase):
             f.write(bytes(8 * 1024 * 1024))
         self.assert_mistake(self.ask("ledger", config=other.config_path),
                             "disk", "fail", "12 MiB left", "prune")
+        # The ledger may have a disk of its own.
+        ledger = self.rig.subdir("ledger")
+        run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", ledger])
+        self.rig.on_close(lambda: run(["umount", "-l", ledger]))
+        os.unlink(os.path.join(other.audit_dir, "big"))
+        self.assert_mistake(
+            self.ask("ledger", config=self.write({"audit": {
+                "directory": other.audit_dir, "ledger": ledger}})),
+            "disk", "fail", f"{ledger} is full", "prune")
         run(["mount", "-o", "remount,ro", other.audit_dir])
         self.assert_mistake(self.ask("ledger", config=other.config_path),
                             "disk", "fail", "read-only", "remount,rw")
