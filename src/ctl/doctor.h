@@ -69,6 +69,9 @@ void	doctor_files_skip(struct doctor *doctor, const char *check,
 bool	doctor_files_secret(struct doctor *doctor, const char *check,
 	    const char *path);
 
+/* Part of doctor_ledger(). */
+void	doctor_events(struct doctor *doctor);
+
 /* As whom Redis is asked. */
 enum doctor_login {
 	DOCTOR_FILTER,

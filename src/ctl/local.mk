@@ -14,6 +14,7 @@ src_ctl_consentctl_SOURCES = \
 	src/ctl/doctor.c src/ctl/doctor.h \
 	src/ctl/doctor_clock.c \
 	src/ctl/doctor_daemons.c \
+	src/ctl/doctor_events.c \
 	src/ctl/doctor_files.c \
 	src/ctl/doctor_keys.c \
 	src/ctl/doctor_ledger.c \
