@@ -39,6 +39,7 @@ doctor_redis_options(const struct doctor *d, struct store_options *o)
 	    .master = s->redis.sentinel.master,
 	    .sentinel_username = s->redis.sentinel.username,
 	    .sentinel_password = s->redis.sentinel.password,
+	    .cluster = d->redis_url == NULL ? s->redis.cluster : NULL,
 	    .timeout_ms = DOCTOR_TIMEOUT_MS };
 }
 

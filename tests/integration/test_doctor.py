@@ -882,3 +882,86 @@ class DoctorAway(DoctorCase):
                                 "allkeys-lru")
         self.assert_mistake(self.ask("redis", config=config),
                             "redis-eviction", "fail", "allkeys-lru")
+
+
+class DoctorCluster(DoctorCase):
+    """Each of 256 partitions has a cursor of its own."""
+
+    @classmethod
+    def set_up_rig(cls):
+        cls.cluster = Cluster(cls.rig, replicas=0)
+        cls.filter = Filter(cls.rig, start=False, redis=cls.cluster.settings)
+
+    def cursors(self, server):
+        """{key: [ledger, number]} of a node."""
+        return {key: server.call("HGETALL", key)
+                for key in server.call("KEYS", "c:applied:*")}
+
+    def assert_all_there(self):
+        code, found = self.ask("ledger")
+        self.assertEqual(code, 0)
+        self.assert_tells(found, "unapplied", "ok", "has all of the ledger")
+
+    def test_events_that_are_missing(self):
+        # The other partitions have no cursor, for they have no event.
+        self.filter.grant("ann@example.org")
+        self.assert_all_there()
+        self.filter.grant(*[f"p{i}@example.org" for i in range(60)])
+        self.filter.withdraw("ann@example.org")
+        self.assert_all_there()
+        has_some = [(s, c) for s in self.cluster.servers
+                    if (c := self.cursors(s))]
+        self.assertEqual(len(has_some), 3)
+
+        # Redis lost the end of one partition, and one node has lost all.
+        server, cursors = has_some[0]
+        key, (ledger, seq) = max(cursors.items(), key=lambda c: int(c[1][1]))
+        server.call("HSET", key, ledger, int(seq) - 1)
+        self.assert_mistake(self.ask("ledger"), "unapplied", "warn",
+                            "^1 events .*, in 1 of 256 partitions, the first "
+                            "of .* on their way", "consentctl rebuild")
+        server.call("HSET", key, ledger, seq)
+        self.assert_all_there()
+        people = len(server.call("KEYS", "c:{*"))
+        server.call("FLUSHALL")
+        code, found = self.ask("ledger")
+        self.assertEqual(code, 0)
+        self.assert_tells(found, "unapplied", "warn",
+                          f"in {len(cursors)} of 256 partitions")
+        [told] = [c for c in found if c["check"] == "unapplied"]
+        # Ann has two events.
+        self.assertIn(int(told["text"].split()[0]), (people, people + 1))
+        self.filter.ctl("rebuild")
+        self.assert_all_there()
+
+        # They have all lost everything.
+        for server, _ in has_some:
+            server.call("FLUSHALL")
+        self.assert_mistake(self.ask("ledger"), "unapplied", "fail",
+                            "^62 events .* has none of it", "rebuild")
+        self.filter.ctl("rebuild")
+        self.assert_all_there()
+
+        # The ledger has lost its end.
+        server, cursors = has_some[1]
+        key, (ledger, seq) = cursors.popitem()
+        server.call("HSET", key, ledger, "999")
+        self.assert_mistake(self.ask("ledger"), "unapplied", "fail",
+                            "up to entry 999", "backup")
+        server.call("HSET", key, ledger, "nonsense")
+        self.assert_tells(self.ask("ledger")[1], "unapplied", "skipped",
+                          "can't be looked at", fix=None)
+        server.call("HSET", key, ledger, seq)
+        self.assert_all_there()
+
+    def test_node_that_is_away(self):
+        self.filter.grant("eve@example.org")
+        # It is not among those that are named.
+        server = self.cluster.servers[2]
+        server.sigstop()
+        try:
+            self.assert_tells(self.ask("ledger")[1], "unapplied", "skipped",
+                              "can't be looked at", fix=None)
+        finally:
+            server.cont()
+        self.cluster.wait_ok()
