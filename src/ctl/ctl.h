@@ -86,6 +86,9 @@ const struct list *ctl_list(const struct ctl *ctl, const char *id);
  * what is wrong. */
 int	ctl_subject(const struct ctl *ctl, const char *text,
 	    struct address *address, struct subject *subject);
+
+/* -- time.c -- */
+
 /* Adds a time as a member of JSON; one that is 0 is left out. */
 void	ctl_add_time(struct buf *out, const char *name, int64_t ms);
 /* RFC 3339, or a length of time meaning that long ago.  Returns 0 or -1. */

@@ -52,6 +52,7 @@ src_ctl_consentctl_SOURCES = \
 	src/ctl/report.c src/ctl/report.h \
 	src/ctl/report_csv.c \
 	src/ctl/report_html.c \
+	src/ctl/report_read.c \
 	src/ctl/report_sum.c \
 	src/ctl/report_text.c \
 	src/ctl/ropa.c \
@@ -62,6 +63,7 @@ src_ctl_consentctl_SOURCES = \
 	src/ctl/status.c \
 	src/ctl/subject.c \
 	src/ctl/term.c src/ctl/term.h \
+	src/ctl/time.c \
 	src/ctl/trial.c src/ctl/trial.h \
 	src/ctl/trusted.c src/ctl/trusted.h \
 	src/ctl/unsubscribe.c \

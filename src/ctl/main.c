@@ -17,8 +17,6 @@
 #include "base/clock.h"
 #include "base/closest.h"
 #include "base/crypto.h"
-#include "base/date.h"
-#include "base/json.h"
 #include "ctl/command.h"
 #include "ctl/help.h"
 #include "ledger/applier.h"
@@ -229,31 +227,6 @@ ctl_subject(const struct ctl *c, const char *text, struct address *address,
 	}
 	subject_of(c->settings->pseudonym_key, address, subject);
 	return EX_OK;
-}
-
-void
-ctl_add_time(struct buf *out, const char *name, int64_t ms)
-{
-	struct buf text = BUF_INIT(64);
-
-	if (ms != 0) {
-		date_format(&text, ms);
-		json_add_member(out, name, buf_span(&text));
-	}
-	buf_fini(&text);
-}
-
-int
-ctl_time(const struct ctl *c, const char *text, int64_t *ms)
-{
-	struct duration ago;
-
-	if (date_parse(span_str(text), ms) == 0)
-		return 0;
-	if (duration_parse(span_str(text), &ago) == -1)
-		return -1;
-	*ms = date_subtract(c->now_ms, ago);
-	return 0;
 }
 
 static void

@@ -17,7 +17,6 @@
 
 #include "base/date.h"
 #include "base/json.h"
-#include "base/member.h"
 #include "base/xalloc.h"
 #include "ctl/explained.h"
 #include "ctl/progress.h"
@@ -109,35 +108,6 @@ count_members(struct report *r, const struct span *values)
 	return 0;
 }
 
-void
-report_read_decision(struct report *r, const struct journal_entry *entry,
-    const char *const *texts, size_t n,
-    int (*count)(struct report *report, const struct span *values))
-{
-	struct span names[REPORT_MEMBERS_MAX];
-	struct span values[REPORT_MEMBERS_MAX];
-	struct json_object *object;
-	struct fail unused;
-	int rc = -1;
-
-	if (!span_is(entry->type, SPAN("decision")))
-		return;
-	for (size_t i = 0; i < n; i++)
-		names[i] = span_str(texts[i]);
-	if (member_scan(entry->body, names, n, values) == 0)
-		rc = count(r, values);
-	else if (json_object_parse(entry->object, &object, &unused) == 0) {
-		memset(values, 0, sizeof(values));
-		for (size_t i = 0; i < n; i++)
-			(void)!json_object_string(object, texts[i],
-			    &values[i]);
-		rc = count(r, values);
-		json_object_free(&object);
-	}
-	if (rc == -1)
-		r->unreadable++;
-}
-
 static void
 count_decision(struct report *r, const struct journal_entry *entry)
 {
@@ -145,31 +115,6 @@ count_decision(struct report *r, const struct journal_entry *entry)
 	    { "time", "list", "action", "reason" };
 
 	report_read_decision(r, entry, names, MEMBERS, count_members);
-}
-
-const char *
-report_request_article(enum event_kind kind)
-{
-	switch (kind) {
-	case EVENT_ERASE:
-		return "erasure (Art. 17)";
-	case EVENT_RESTRICT:
-		return "restriction (Art. 18)";
-	case EVENT_UNRESTRICT:
-		return "end of a restriction (Art. 18)";
-	case EVENT_OBJECT:
-		return "objection (Art. 21)";
-	case EVENT_OBJECT_PROFILING:
-		return "objection to profiling (Art. 21)";
-	case EVENT_ALLOW_PROFILING:
-		return "end of that objection (Art. 21)";
-	case EVENT_GRANT:
-	case EVENT_UNPROVEN:
-	case EVENT_CONFIRM:
-	case EVENT_WITHDRAW:
-		break;
-	}
-	return NULL;
 }
 
 static void

@@ -67,6 +67,31 @@ report_outcome_name(enum outcome outcome)
 	return names[outcome];
 }
 
+const char *
+report_request_article(enum event_kind kind)
+{
+	switch (kind) {
+	case EVENT_ERASE:
+		return "erasure (Art. 17)";
+	case EVENT_RESTRICT:
+		return "restriction (Art. 18)";
+	case EVENT_UNRESTRICT:
+		return "end of a restriction (Art. 18)";
+	case EVENT_OBJECT:
+		return "objection (Art. 21)";
+	case EVENT_OBJECT_PROFILING:
+		return "objection to profiling (Art. 21)";
+	case EVENT_ALLOW_PROFILING:
+		return "end of that objection (Art. 21)";
+	case EVENT_GRANT:
+	case EVENT_UNPROVEN:
+	case EVENT_CONFIRM:
+	case EVENT_WITHDRAW:
+		break;
+	}
+	return NULL;
+}
+
 static void
 add_day(const struct report_day *day, int only_reason,
     struct report_sums *out)
