@@ -148,6 +148,22 @@ TESTS += tests/unit/test_readable
 tests_unit_test_readable_SOURCES = tests/unit/test_readable.c \
 	tests/unit/check.h src/ctl/readable.c src/ctl/readable.h
 tests_unit_test_readable_LDADD = $(BASE_LIBS)
+FUZZ_TARGETS += tests/fuzz/fuzz_readable
+tests_fuzz_fuzz_readable_SOURCES = tests/fuzz/fuzz_readable.c \
+	src/ctl/readable.c src/ctl/readable.h
+tests_fuzz_fuzz_readable_LDADD = $(FUZZMAIN) $(BASE_LIBS)
+tests_fuzz_fuzz_readable_LDFLAGS = $(FUZZLINK)
+EXTRA_DIST += tests/fuzz/corpus/readable
+
+FUZZ_TARGETS += tests/fuzz/fuzz_would
+tests_fuzz_fuzz_would_SOURCES = tests/fuzz/fuzz_would.c \
+	src/ctl/report.h src/ctl/report_html.c src/ctl/report_read.c \
+	src/ctl/report_sum.c src/ctl/time.c \
+	src/ctl/would.c src/ctl/would.h src/ctl/would_print.c
+tests_fuzz_fuzz_would_LDADD = $(FUZZMAIN) $(RIGHTS_LIBS) $(CONSENT_LIBS)
+tests_fuzz_fuzz_would_LDFLAGS = $(FUZZLINK)
+EXTRA_DIST += tests/fuzz/corpus/would tests/fuzz/dict/would.dict
+
 check_PROGRAMS += tests/unit/test_mtaconf
 TESTS += tests/unit/test_mtaconf
 tests_unit_test_mtaconf_SOURCES = tests/unit/test_mtaconf.c \
