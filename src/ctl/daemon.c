@@ -20,6 +20,7 @@
 #define FORMAT		1	/* CONTROL_FORMAT */
 #define ANSWER_MS	5000
 #define ITEMS_MAX	64	/* of an array, or of an object of numbers */
+#define NAMES_SHOWN	5	/* of lists */
 
 /* -- asking -- */
 
@@ -322,6 +323,33 @@ add_backlog(struct buf *out, const struct json_object *object)
 	buf_add_char(out, '\n');
 }
 
+/* Whoever answers may say anything, and these are added. */
+static int64_t
+lists_in(const struct json_object *lists, const char *mode)
+{
+	int64_t n = number(lists, mode);
+
+	return n < 0 ? 0 : n > INT32_MAX ? INT32_MAX : n;
+}
+
+/* " (daily, weekly and 3 more)"; of an older filter nothing. */
+static void
+add_list_names(struct buf *out, const struct json_object *lists, int64_t count)
+{
+	struct span id;
+	int64_t n = 0;
+
+	while (n < count && n < NAMES_SHOWN && json_object_word(lists,
+	    "others", (size_t)n, &id) == 1) {
+		buf_add_str(out, n++ == 0 ? " (" : ", ");
+		add_printable(out, id);
+	}
+	if (n > 0 && n < count)
+		buf_addf(out, " and %" PRId64 " more", count - n);
+	if (n > 0)
+		buf_add_char(out, ')');
+}
+
 /* Those that the filter's own mode does not tell of. */
 static void
 add_other_modes(struct buf *out, const struct json_object *object)
@@ -335,13 +363,15 @@ add_other_modes(struct buf *out, const struct json_object *object)
 	    json_object_object(object, "lists", &lists) != 1)
 		return;
 	observes = span_is(mode, SPAN("observe"));
-	enforce = number(lists, "enforce");
-	observe = number(lists, "observe");
+	enforce = lists_in(lists, "enforce");
+	observe = lists_in(lists, "observe");
 	others = observes ? enforce : observe;
-	if (others > 0)
+	if (others > 0) {
 		buf_addf(out, ", but %" PRId64 " of %" PRId64 " lists in mode "
 		    "%s", others, enforce + observe, observes ? "enforce" :
 		    "observe");
+		add_list_names(out, lists, others);
+	}
 	json_object_free(&lists);
 }
 

@@ -100,19 +100,32 @@ add_metrics(struct buf *out, void *context)
 	snapshot_put(&m.snapshot);
 }
 
+/* How many lists are in each mode, and which are not in the filter's own. */
 static void
-add_list_counts(struct buf *out, const struct policy *policy)
+add_lists(struct buf *out, const struct policy *policy)
 {
+	struct buf others = BUF_INIT(CONTROL_TEXT_MAX);
 	int64_t observe = 0;
 
-	for (size_t i = 0; i < policy->list_count; i++)
-		observe += policy_observes(policy, &policy->lists[i]);
+	for (size_t i = 0; i < policy->list_count; i++) {
+		const struct list *list = &policy->lists[i];
+		bool observes = policy_observes(policy, list);
+
+		observe += observes;
+		if (observes == policy->observe)
+			continue;
+		if (others.len > 0)
+			buf_add_char(&others, ',');
+		json_add_string(&others, span_str(list->id));
+	}
 	json_add_name(out, "lists");
 	buf_add_char(out, '{');
 	json_add_member_i64(out, "enforce",
 	    (int64_t)policy->list_count - observe);
 	json_add_member_i64(out, "observe", observe);
-	buf_add_char(out, '}');
+	json_add_name(out, "others");
+	buf_addf(out, "[%s]}", buf_get(&others));
+	buf_fini(&others);
 }
 
 static void
@@ -127,7 +140,7 @@ add_members(struct buf *out, void *context)
 	report_add_members(out, &m.report);
 	json_add_member_str(out, "mode", s->policy.observe ? "observe" :
 	    "enforce");
-	add_list_counts(out, &s->policy);
+	add_lists(out, &s->policy);
 	tally_add_members(out, runtime_tally(o->runtime));
 	json_add_member_i64(out, "connections", (int64_t)m.connections);
 	json_add_member_i64(out, "unapplied", (int64_t)m.unapplied.events);

@@ -1,6 +1,7 @@
 # Copyright the consent-milter authors.
 # SPDX-License-Identifier: BSD-2-Clause
 """consentctl status, and the control sockets that it asks."""
+import contextlib
 import json
 import os
 import signal
@@ -51,7 +52,8 @@ class Status(TestCase):
         self.assertEqual(said["format"], 1)
         self.assertEqual(said["pid"], self.filter.service.pid)
         self.assertEqual(said["mode"], "enforce")
-        self.assertEqual(said["lists"], {"enforce": 1, "observe": 0})
+        self.assertEqual(said["lists"],
+                         {"enforce": 1, "observe": 0, "others": []})
         self.assertEqual(said["config"]["file"], self.filter.config_path)
         self.assertEqual(said["connections"], 1)
         self.assertEqual((said["decisions"]["accept"],
@@ -80,18 +82,36 @@ class Status(TestCase):
 
     def test_1_modes_of_lists(self):
         lists = self.filter.settings["lists"]
-        other = {**lists[0], "id": "daily",
-                 "match": [{"sender": "daily@example.com"}]}
-        for mode, of_list, text in (
-                ("enforce", "observe", "1 of 2 lists in mode observe"),
-                ("observe", "enforce", "1 of 2 lists in mode enforce")):
-            self.filter.reload(mode=mode, lists=[
-                lists[0], {**other, "mode": of_list}])
-            self.assertEqual(self.filter.control()["lists"],
-                             {"enforce": 1, "observe": 1})
-            self.assertIn(f"mode {mode}, but {text}\n", self.filter.ctl(
-                "status", "consent-milter").stdout)
+        many = [{**lists[0], "id": f"daily{i}",
+                 "match": [{"sender": f"daily{i}@example.com"}]}
+                for i in range(7)]
+        for n, names in ((1, "daily0"),
+                         (5, "daily0, daily1, daily2, daily3, daily4"),
+                         (7, "daily0, daily1, daily2, daily3, daily4 and 2 "
+                             "more")):
+            for mode, of_list in (("enforce", "observe"),
+                                  ("observe", "enforce")):
+                self.filter.reload(mode=mode, lists=[
+                    lists[0], *[{**one, "mode": of_list}
+                                for one in many[:n]]])
+                self.assertEqual(self.filter.control()["lists"], {
+                    mode: 1, of_list: n,
+                    "others": [one["id"] for one in many[:n]]})
+                self.assertIn(
+                    f"mode {mode}, but {n} of {n + 1} lists in mode "
+                    f"{of_list} ({names})\n",
+                    self.filter.ctl("status", "consent-milter").stdout)
         self.filter.reload(mode="enforce", lists=lists)
+
+    def test_1_as_many_lists_as_there_may_be(self):
+        lists = self.filter.settings["lists"]
+        others = [f"a-name-as-long-as-it-may-be-{i:04}" for i in range(999)]
+        self.filter.reload(lists=[lists[0], *[{
+            **lists[0], "id": id_, "mode": "observe",
+            "match": [{"sender": f"{id_}@example.com"}]} for id_ in others]])
+        self.assertEqual(self.status("consent-milter")[1]["daemons"][0][
+            "status"]["lists"]["others"], others)
+        self.filter.reload(lists=lists)
 
     def test_2_redis_stops(self):
         self.redis.stop()
@@ -216,10 +236,11 @@ class Impostor(TestCase):
 
     def ask(self, answer):
         path = self.filter.settings["control"]
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
         s = socket.socket(socket.AF_UNIX)
         s.bind(path)
         s.listen()
-        self.addCleanup(os.unlink, path)
         self.addCleanup(s.close)
 
         def serve():
@@ -255,6 +276,18 @@ class Impostor(TestCase):
 
     def test_no_end(self):
         self.check(b"[" * 1000000, "has no end")
+
+    def test_older_filter(self):
+        """It does not say which lists, and another one not all."""
+        for others, names in (("", ""), (',"others":["a"]', " (a and 2 more)"),
+                              (',"others":["a","b","c","d"]', " (a, b, c)"),
+                              (',"others":[1]', "")):
+            done = self.ask(
+                b'{"format":1,"program":"consent-milter","mode":"enforce",'
+                b'"lists":{"enforce":1,"observe":3%s},"problems":[]}' %
+                others.encode())
+            self.assertIn(f", but 3 of 4 lists in mode observe{names}\n",
+                          done.stdout)
 
     def test_control_characters(self):
         done = self.ask(b'{"format":1,"program":"consent-milter",'
