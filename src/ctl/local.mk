@@ -25,6 +25,7 @@ src_ctl_consentctl_SOURCES = \
 	src/ctl/doctor_sendmail.c \
 	src/ctl/doctor_settings.c \
 	src/ctl/doctor_signer.c \
+	src/ctl/doctor_smtpd.c \
 	src/ctl/doctor_units.c \
 	src/ctl/endpoint.c src/ctl/endpoint.h \
 	src/ctl/erase.c \
@@ -44,6 +45,7 @@ src_ctl_consentctl_SOURCES = \
 	src/ctl/notice.c \
 	src/ctl/notice_lint.c src/ctl/notice_lint.h \
 	src/ctl/option.c \
+	src/ctl/postconf.c src/ctl/postconf.h \
 	src/ctl/progress.c src/ctl/progress.h \
 	src/ctl/probe.c src/ctl/probe.h \
 	src/ctl/prune.c \
