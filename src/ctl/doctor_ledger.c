@@ -71,7 +71,8 @@ judge_room(struct doctor *d, const char *path)
 		    "(%" PRIu64 " MiB left%s): no event and no decision can be "
 		    "recorded, and mail waits", path, mib, files < 64 ?
 		    ", and hardly a file" : "");
-		findings_fix(f, "make room there, or consentctl prune");
+		findings_fix(f, "make room there; consentctl prune, which has "
+		    "to record what it removes, can't begin on a full disk");
 	} else if (percent < 5 && mib < 2048) {
 		findings_add(f, "disk", FINDING_WARN, "the disk of %s has %"
 		    PRIu64 " MiB left", path, mib);
