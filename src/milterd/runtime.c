@@ -400,22 +400,29 @@ may_lag(const struct settings *settings)
 
 /* Then it has to have at least all that is not on top any more. */
 static int
-ask_since(struct runtime *runtime, const struct snapshot *snapshot,
+ask_laggard(struct runtime *runtime, const struct snapshot *snapshot,
     const struct subject *subjects, size_t n, const char *list,
-    struct record *out, int *results, uint64_t *seqs, struct fail *fail)
+    struct record *out, int *results, struct fail *fail)
 {
-	char id[UNAPPLIED_ID_BYTES];
-	const struct store_mark mark = { .id = id, .seqs = seqs };
+	struct unapplied_view view = {
+	    .records = xcalloc(n, sizeof(*view.records)),
+	    .seqs = xcalloc(n, sizeof(*view.seqs)) };
+	const struct store_mark mark = { .id = view.id, .seqs = view.seqs };
+	int rc;
 
-	if (unapplied_forgotten(runtime->unapplied,
-	    store_partitions(snapshot->store), subjects, n, id, seqs, fail) ==
-	    -1) {
-		for (size_t i = 0; i < n; i++)
-			results[i] = -1;
-		return -1;
-	}
-	return store_lookup_since(snapshot->store, id[0] != '\0' ? &mark :
-	    NULL, subjects, n, list, out, results, fail);
+	for (size_t i = 0; i < n; i++)
+		results[i] = -1;
+	rc = unapplied_view(runtime->unapplied,
+	    store_partitions(snapshot->store), subjects, n, list, &view, fail);
+	if (rc == 0)
+		rc = store_lookup_since(snapshot->store, view.id[0] != '\0' ?
+		    &mark : NULL, subjects, n, list, out, results, fail);
+	for (size_t i = 0; i < n; i++)
+		if (results[i] != -1)
+			record_merge(&out[i], &view.records[i]);
+	free(view.records);
+	free(view.seqs);
+	return rc;
 }
 
 static int
@@ -423,36 +430,10 @@ ask_store(struct runtime *runtime, const struct snapshot *snapshot,
     const struct subject *subjects, size_t n, const char *list,
     struct record *out, int *results, struct fail *fail)
 {
-	uint64_t one, *seqs = &one;
-	int rc;
-
-	if (!may_lag(snapshot->settings))
-		return store_lookup_many(snapshot->store, subjects, n, list,
-		    out, results, fail);
-	if (n > 1)
-		seqs = xcalloc(n, sizeof(*seqs));
-	rc = ask_since(runtime, snapshot, subjects, n, list, out, results,
-	    seqs, fail);
-	if (n > 1)
-		free(seqs);
-	return rc;
-}
-
-int
-runtime_lookup(struct runtime *runtime, const struct snapshot *snapshot,
-    const struct subject *subjects, size_t n, const char *list,
-    struct record *out, int *results, struct fail *fail)
-{
 	struct record *ahead = NULL;
 	struct fail later;
 	int rc, known = 0;
 
-	if (may_lag(snapshot->settings) &&
-	    unapplied_catch_up(runtime->unapplied, fail) == -1) {
-		for (size_t i = 0; i < n; i++)
-			results[i] = -1;
-		return -1;
-	}
 	/* First what Redis may not have yet: unapplied_waits(). */
 	if (unapplied_waits(runtime->unapplied)) {
 		ahead = xcalloc(n, sizeof(*ahead));
@@ -460,8 +441,8 @@ runtime_lookup(struct runtime *runtime, const struct snapshot *snapshot,
 			known = unapplied_apply(runtime->unapplied,
 			    &subjects[i], list, &ahead[i], &later);
 	}
-	rc = ask_store(runtime, snapshot, subjects, n, list, out, results,
-	    fail);
+	rc = store_lookup_many(snapshot->store, subjects, n, list, out,
+	    results, fail);
 	for (size_t i = 0; i < n && ahead != NULL; i++)
 		if (results[i] != -1 && known == -1)
 			results[i] = -1;
@@ -473,6 +454,18 @@ runtime_lookup(struct runtime *runtime, const struct snapshot *snapshot,
 		rc = -1;
 	}
 	return rc;
+}
+
+int
+runtime_lookup(struct runtime *runtime, const struct snapshot *snapshot,
+    const struct subject *subjects, size_t n, const char *list,
+    struct record *out, int *results, struct fail *fail)
+{
+	return may_lag(snapshot->settings) ?
+	    ask_laggard(runtime, snapshot, subjects, n, list, out, results,
+	    fail) :
+	    ask_store(runtime, snapshot, subjects, n, list, out, results,
+	    fail);
 }
 
 struct tally *

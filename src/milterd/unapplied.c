@@ -315,40 +315,6 @@ unapplied_new(const struct unapplied_options *options,
 	return 0;
 }
 
-int
-unapplied_catch_up(struct unapplied *u, struct fail *fail)
-{
-	int rc = 0;
-
-	(void)pthread_rwlock_wrlock(&u->lock);
-	if (u->unknown)
-		rc = fail_set(fail, FAIL_TEMP, "%s", u->why);
-	else if (read_on(u, fail) == -1) {
-		fail->class = FAIL_TEMP;
-		rc = -1;
-	}
-	(void)pthread_rwlock_unlock(&u->lock);
-	return rc;
-}
-
-int
-unapplied_forgotten(struct unapplied *u, unsigned partitions,
-    const struct subject *subjects, size_t n, char id[UNAPPLIED_ID_BYTES],
-    uint64_t *seqs, struct fail *fail)
-{
-	int rc = 0;
-
-	(void)pthread_rwlock_rdlock(&u->lock);
-	memcpy(id, u->id, sizeof(u->id));
-	if (u->confirmed.partitions != partitions)
-		rc = fail_set(fail, FAIL_TEMP,
-		    "Redis is being compared with the ledger");
-	for (size_t i = 0; i < n && rc == 0; i++)
-		seqs[i] = u->confirmed.seqs[partition_of(u, &subjects[i])];
-	(void)pthread_rwlock_unlock(&u->lock);
-	return rc;
-}
-
 void
 unapplied_get(struct unapplied *u, struct unapplied_state *out)
 {
@@ -364,6 +330,23 @@ unapplied_waits(struct unapplied *u)
 	return atomic_load(&u->waits);
 }
 
+/* Under the lock. */
+static void
+put_on_top(const struct unapplied *u, const struct subject *subject,
+    const char *list, struct record *record)
+{
+	for (size_t i = 0; i < u->count; i++) {
+		const struct waiting *w = &u->events[i];
+		struct event event = { .kind = w->kind, .at_ms = w->at_ms };
+
+		if (!subject_is(&w->subject, subject) ||
+		    (w->list[0] != '\0' && strcmp(w->list, list) != 0))
+			continue;
+		memcpy(event.list, w->list, sizeof(event.list));
+		record_apply(record, &event);
+	}
+}
+
 int
 unapplied_apply(struct unapplied *u, const struct subject *subject,
     const char *list, struct record *record, struct fail *fail)
@@ -375,15 +358,42 @@ unapplied_apply(struct unapplied *u, const struct subject *subject,
 	(void)pthread_rwlock_rdlock(&u->lock);
 	if (u->unknown)
 		rc = fail_set(fail, FAIL_TEMP, "%s", u->why);
-	for (size_t i = 0; rc == 0 && i < u->count; i++) {
-		const struct waiting *w = &u->events[i];
-		struct event event = { .kind = w->kind, .at_ms = w->at_ms };
+	else
+		put_on_top(u, subject, list, record);
+	(void)pthread_rwlock_unlock(&u->lock);
+	return rc;
+}
 
-		if (!subject_is(&w->subject, subject) ||
-		    (w->list[0] != '\0' && strcmp(w->list, list) != 0))
-			continue;
-		memcpy(event.list, w->list, sizeof(event.list));
-		record_apply(record, &event);
+static int
+catch_up(struct unapplied *u, unsigned partitions, struct fail *fail)
+{
+	if (u->unknown)
+		return fail_set(fail, FAIL_TEMP, "%s", u->why);
+	if (u->confirmed.partitions != partitions)
+		return fail_set(fail, FAIL_TEMP,
+		    "Redis is being compared with the ledger");
+	if (read_on(u, fail) == -1) {
+		fail->class = FAIL_TEMP;
+		return -1;
+	}
+	return 0;
+}
+
+int
+unapplied_view(struct unapplied *u, unsigned partitions,
+    const struct subject *subjects, size_t n, const char *list,
+    struct unapplied_view *out, struct fail *fail)
+{
+	int rc;
+
+	(void)pthread_rwlock_wrlock(&u->lock);
+	rc = catch_up(u, partitions, fail);
+	memcpy(out->id, u->id, sizeof(out->id));
+	for (size_t i = 0; i < n && rc == 0; i++) {
+		out->seqs[i] = u->confirmed.seqs[partition_of(u,
+		    &subjects[i])];
+		memset(&out->records[i], 0, sizeof(out->records[i]));
+		put_on_top(u, &subjects[i], list, &out->records[i]);
 	}
 	(void)pthread_rwlock_unlock(&u->lock);
 	return rc;

@@ -48,24 +48,30 @@ int	unapplied_new(const struct unapplied_options *options,
 	    struct unapplied **out, struct fail *fail)
 	    __attribute__((warn_unused_result));
 
-/*
- * Reads what the ledger holds by now, without waiting for the thread.  Where
- * look-ups ask a Redis that lags behind the one that has confirmed, an opt-out
- * is nowhere else.  Returns 0, or -1 with FAIL_TEMP.
- */
-int	unapplied_catch_up(struct unapplied *unapplied, struct fail *fail)
-	    __attribute__((warn_unused_result));
-/*
- * Up to where events of these persons have been forgotten, of which ledger (""
- * when it has no entry yet).  To be asked last: an answer of Redis is to be
- * trusted with what was on top before when Redis has the ledger up to there.
- * Returns 0, or -1 with FAIL_TEMP when this is not known yet of a store with as
- * many partitions.
- */
+/* Of some persons, what is on top, and what is so no longer. */
 #define UNAPPLIED_ID_BYTES	(2 * LEDGER_ID_BYTES + 1)
-int	unapplied_forgotten(struct unapplied *unapplied, unsigned partitions,
-	    const struct subject *subjects, size_t n,
-	    char id[UNAPPLIED_ID_BYTES], uint64_t *seqs, struct fail *fail)
+struct unapplied_view {
+	struct record	*records;	/* out, of each person */
+	/* Out: up to which entry events of each have been forgotten, of the
+	 * ledger with this id ("" when it has no entry yet). */
+	uint64_t	*seqs;
+	char		 id[UNAPPLIED_ID_BYTES];
+};
+/*
+ * For look-ups that ask a Redis which may lag behind the one that has confirmed,
+ * so that an opt-out may be nowhere but in the ledger: reads what that holds by
+ * now, without waiting for the thread.  To be asked before Redis is; its answer
+ * is to be trusted, with the records on top, when it has the ledger up to seqs.
+ * Both are of one moment: the thread may go back in any other, where a replica
+ * came up with an old dump, and then neither the records of before nor that
+ * replica have what the thread has just put on top again.
+ *
+ * Returns 0, or -1 with FAIL_TEMP: the events are not known (unapplied_apply),
+ * or how far a store with as many partitions is, is not known yet.
+ */
+int	unapplied_view(struct unapplied *unapplied, unsigned partitions,
+	    const struct subject *subjects, size_t n, const char *list,
+	    struct unapplied_view *out, struct fail *fail)
 	    __attribute__((warn_unused_result));
 
 struct unapplied_state {

@@ -14,6 +14,8 @@
 /* How much may happen in a run; from the environment, run.sh. */
 byte events_left, faults_left, copies_left, decisions_left, rebuilds_left;
 bool with_power, with_kill, with_flush, with_failover, with_import, with_erase;
+bool with_replica;	/* the filter asks a replica: redis.read_from */
+bool with_dump;		/* ... which starts again with an old dump */
 
 /* -- the ledgers, on disk -- */
 
@@ -34,7 +36,7 @@ typedef redis {
 	byte cursor[HOSTS];	/* c:applied, by ledger */
 	byte rebuilt;		/* ... and of a rebuild of the other's */
 }
-redis cache, replica;
+redis cache, replica, dump;
 
 inline assign(to, from) {
 	to.person.g = from.person.g;
@@ -302,9 +304,11 @@ byte peak;			/* Redis has confirmed that many, once */
 byte loss;			/* counts what Redis lost */
 
 #define low(a, b)	((a) < (b) -> (a) : (b))
+/* Of whom the filter asks. */
+#define asked_cursor	(with_replica -> replica.cursor[0] : cache.cursor[0])
 #define confirmed	(mutant == NEVER_ASKS_CURSOR || \
 	mutant == NEVER_GOES_BACK -> applied[0] : \
-	low(applied[0], cache.cursor[0]))
+	low(applied[0], asked_cursor))
 #define first_on_top	(mutant == NEVER_GOES_BACK && \
 	confirmed < view_from -> view_from : confirmed)
 
@@ -333,25 +337,53 @@ inline put_on_top(r) {
 	i = 0
 }
 
-inline take_redis(r) {
-	raise(r.g, cache.person.g);
-	raise(r.w, cache.person.w);
-	raise(r.e, cache.person.e);
+inline take_from(r, from) {
+	raise(r.g, from.person.g);
+	raise(r.w, from.person.w);
+	raise(r.e, from.person.e);
 	normalise(r)
+}
+
+/* One that has not got what is no longer on top is not believed:
+ * store_lookup_since(). */
+inline take_redis(r) {
+	if
+	:: !with_replica -> take_from(r, cache)
+	:: with_replica && (replica.cursor[0] >= mark ||
+	    mutant == BELIEVES_REPLICA) -> take_from(r, replica)
+	:: else -> r.g = NEVER
+	fi
+}
+
+/* With a replica, what this host has acknowledged blocks at once, and whatever
+ * Redis loses: unapplied_view() reads the ledger, and tells in the same step
+ * what the replica has to have. */
+inline begin_decision() {
+	decisions_left--;
+	if
+	:: with_replica && mutant != CATCHES_UP_LATE -> view_to = length[0]
+	:: else
+	fi;
+	obliged = (with_replica -> out_here : seen_out);
+	losses = (with_replica -> 0 : loss)
 }
 
 proctype filter() {
 	record r;
-	byte i, obliged, losses;
+	byte i, obliged, losses, mark;
 
 	do
 	:: atomic { decisions_left > 0 ->
-		decisions_left--;
-		obliged = seen_out;
-		losses = loss;
+		begin_decision();
+		mark = view_from;
 		if
 		:: mutant == ASKS_REDIS_FIRST -> take_redis(r)
 		:: else -> put_on_top(r)
+		fi };
+		atomic {
+		if
+		:: mutant == MARKS_LAST -> mark = view_from
+		:: else
 		fi };
 		atomic {
 		if
@@ -361,10 +393,11 @@ proctype filter() {
 		/* An opt-out that this host acknowledged, its filter has had
 		 * its time to see, and nobody took back, blocks. */
 		assert(!allows(r) || obliged == NEVER || opted_in > obliged ||
-		    losses != loss);
+		    losses != (with_replica -> 0 : loss));
 		r.g = 0;
 		r.w = 0;
 		r.e = 0;
+		mark = 0;
 		obliged = 0;
 		losses = 0 }
 	:: atomic { decisions_left == 0 -> break }
@@ -388,10 +421,13 @@ proctype faults() {
 	do
 	:: atomic { copies_left > 0 -> copies_left--;
 		assign(replica, cache) }
+	:: atomic { copies_left > 0 && with_dump -> copies_left--;
+		assign(dump, replica) }
 	:: atomic { faults_left > 0 -> faults_left--;
 		if
 		:: with_failover -> assign(cache, replica); lose()
 		:: with_flush -> flush(cache); lose()
+		:: with_dump -> assign(replica, dump)
 		:: with_kill -> end_processes(0)
 		:: with_kill -> end_processes(1)
 		:: with_power -> length[0] = synced[0]; end_processes(0)
@@ -440,6 +476,8 @@ init {
 	    now.with_failover = FROM_ENV("FAILOVER");
 	    now.with_import = FROM_ENV("IMPORT");
 	    now.with_erase = FROM_ENV("ERASE");
+	    now.with_replica = FROM_ENV("REPLICA");
+	    now.with_dump = FROM_ENV("DUMP");
 	};
 	atomic {
 		run recorder(0);

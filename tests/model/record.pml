@@ -27,6 +27,9 @@ byte mutant;
 #define GRANT_WINS_TIES		13
 #define CLOCKS_DIFFER		14
 #define ALLOWS_COVERED		15
+#define BELIEVES_REPLICA	16
+#define MARKS_LAST		17
+#define CATCHES_UP_LATE		18
 
 typedef record { byte g, w, e };
 

@@ -85,7 +85,12 @@ holds "erasure" consent EVENTS=3 ERASE=1
 holds "erasure and flush" consent EVENTS=2 FAULTS=1 FLUSH=1 ERASE=1 IMPORT=1
 holds "filter and failover" consent EVENTS=2 FAULTS=1 COPIES=1 FAILOVER=1 \
     DECISIONS=1
+holds "filter that asks a replica" consent EVENTS=2 COPIES=1 DECISIONS=1 REPLICA=1
 if [ "${MODEL_LONG:-}" = 1 ]; then
+	holds "replica and failover" consent EVENTS=2 FAULTS=1 COPIES=2 \
+	    FAILOVER=1 DECISIONS=1 REPLICA=1
+	holds "replica with an old dump" consent EVENTS=2 FAULTS=1 COPIES=3 \
+	    DUMP=1 DECISIONS=1 REPLICA=1
 	holds "failovers and crashes" consent EVENTS=2 FAULTS=2 COPIES=1 \
 	    FAILOVER=1 KILL=1
 	holds "power cut and failover" consent EVENTS=2 FAULTS=2 COPIES=1 \
@@ -112,6 +117,10 @@ found APPLIES_UNSYNCED consent EVENTS=3 FAULTS=1 POWER=1
 found ASKS_REDIS_FIRST consent EVENTS=2 DECISIONS=1
 found NEVER_GOES_BACK consent EVENTS=2 FAULTS=1 COPIES=1 FAILOVER=1 DECISIONS=1
 found NEVER_ASKS_CURSOR consent EVENTS=2 FAULTS=1 FLUSH=1 DECISIONS=1
+found CATCHES_UP_LATE consent EVENTS=2 COPIES=1 DECISIONS=1 REPLICA=1
+found BELIEVES_REPLICA consent EVENTS=2 FAULTS=1 COPIES=3 DUMP=1 DECISIONS=1 \
+    REPLICA=1
+found MARKS_LAST consent EVENTS=2 FAULTS=1 COPIES=3 DUMP=1 DECISIONS=1 REPLICA=1
 found REBUILDS_UNCHECKED consent EVENTS=2 FAULTS=1 FLUSH=1 REBUILDS=1
 found GRANT_WINS_TIES consent EVENTS=2
 # What is not promised: that clocks may differ while Redis is away.

@@ -83,6 +83,22 @@ on_top(struct unapplied *u)
 	return r;
 }
 
+/* At once, and up to where it has been forgotten. */
+static uint64_t
+view(struct unapplied *u, int64_t withdraw_ms)
+{
+	struct record r = { .grant_ms = 1 };
+	uint64_t seq = 0;
+	struct unapplied_view view = { .records = &r, .seqs = &seq };
+	struct fail fail;
+
+	CHECK_INT(unapplied_view(u, 1, &who, 1, "weekly", &view, &fail), 0);
+	CHECK_INT((int64_t)strlen(view.id), 16);
+	CHECK_INT(r.grant_ms, 0);
+	CHECK_INT(r.withdraw_ms, withdraw_ms);
+	return seq;
+}
+
 static void
 expect(struct unapplied *u, int64_t grant_ms, int64_t withdraw_ms)
 {
@@ -107,11 +123,11 @@ test_follow(void)
 	    .host = "test" };
 	struct unapplied_options options = { .ledger = top, .ask = ask };
 	const struct timespec pause = { .tv_nsec = 700000000 };
-	char id[UNAPPLIED_ID_BYTES];
+	struct unapplied_view none = { .records = NULL };
 	struct journal *ledger;
 	struct unapplied *u;
 	struct fail fail;
-	uint64_t recovered, seq;
+	uint64_t recovered;
 
 	CHECK_INT(journal_open(&journal, &ledger, &recovered, &fail), 0);
 	record(ledger, EVENT_GRANT, GRANT_MS);
@@ -151,21 +167,22 @@ test_follow(void)
 	atomic_store(&in_redis, 4);
 	expect(u, 0, 0);
 	record(ledger, EVENT_WITHDRAW, LAST_MS);
-	CHECK_INT(unapplied_catch_up(u, &fail), 0);
-	CHECK_INT(on_top(u).withdraw_ms, LAST_MS);
-	CHECK_INT(unapplied_forgotten(u, 1, &who, 1, id, &seq, &fail), 0);
-	CHECK_INT((int64_t)strlen(id), 16);
-	CHECK_INT((int64_t)seq, 4);
+	CHECK_INT((int64_t)view(u, LAST_MS), 4);
 	check_case(11);	/* the primary has it, the replica has not */
 	set_applied(5);
 	(void)nanosleep(&pause, NULL);
 	expect(u, 0, LAST_MS);
-	CHECK_INT(unapplied_forgotten(u, 1, &who, 1, id, &seq, &fail), 0);
-	CHECK_INT((int64_t)seq, 4);
+	CHECK_INT((int64_t)view(u, LAST_MS), 4);
 	atomic_store(&in_redis, 5);
 	expect(u, 0, 0);
-	CHECK_INT(unapplied_forgotten(u, 1, &who, 1, id, &seq, &fail), 0);
-	CHECK_INT((int64_t)seq, 5);
+	CHECK_INT((int64_t)view(u, 0), 5);
+	check_case(12);	/* it starts again with an old dump */
+	atomic_store(&in_redis, 2);
+	expect(u, 0, LAST_MS);
+	CHECK_INT((int64_t)view(u, LAST_MS), 2);
+	check_case(13);	/* of another number of partitions nothing is known */
+	CHECK_INT(unapplied_view(u, 256, &who, 1, "weekly", &none, &fail), -1);
+	CHECK_INT(fail.class, FAIL_TEMP);
 	journal_close(&ledger);
 }
 
