@@ -21,6 +21,8 @@
 
 /* A decision is on disk this long after its answer, at the latest. */
 #define SYNC_INTERVAL_MS	500
+/* A look-up during which Redis was connected to anew starts again. */
+#define CONNECTIONS_TRIED	3
 
 struct pooled_store {
 	struct store	*store;
@@ -133,17 +135,18 @@ snapshot_new(struct runtime *runtime, struct settings *settings,
 	return snapshot;
 }
 
-/* Of the thread that follows the ledger. */
+/* For those who follow the ledger. */
 static int
-ask_cursor(const char *id, unsigned *partitions, uint64_t *seqs,
-    void *context, struct fail *fail)
+ask_cursor(const char *id, unsigned *partitions, uint64_t *connection,
+    uint64_t *seqs, void *context, struct fail *fail)
 {
 	struct snapshot *snapshot = runtime_get(context);
-	int rc = id == NULL ? -1 : store_cursor_get(snapshot->store, id, seqs,
-	    fail);
+	int rc = -1;
 
+	*connection = store_connection(snapshot->store);
 	*partitions = store_partitions(snapshot->store);
-
+	if (id != NULL)
+		rc = store_cursor_get(snapshot->store, id, seqs, fail);
 	snapshot_put(&snapshot);
 	return rc;
 }
@@ -398,6 +401,13 @@ may_lag(const struct settings *settings)
 	    settings->redis.cluster != NULL;
 }
 
+static void
+fail_all(int *results, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		results[i] = -1;
+}
+
 /* Then it has to have at least all that is not on top any more. */
 static int
 ask_laggard(struct runtime *runtime, const struct snapshot *snapshot,
@@ -410,8 +420,7 @@ ask_laggard(struct runtime *runtime, const struct snapshot *snapshot,
 	const struct store_mark mark = { .id = view.id, .seqs = view.seqs };
 	int rc;
 
-	for (size_t i = 0; i < n; i++)
-		results[i] = -1;
+	fail_all(results, n);
 	rc = unapplied_view(runtime->unapplied,
 	    store_partitions(snapshot->store), subjects, n, list, &view, fail);
 	if (rc == 0)
@@ -425,8 +434,9 @@ ask_laggard(struct runtime *runtime, const struct snapshot *snapshot,
 	return rc;
 }
 
+/* First what Redis may not have yet: unapplied_waits(). */
 static int
-ask_store(struct runtime *runtime, const struct snapshot *snapshot,
+ask_primary(struct runtime *runtime, const struct snapshot *snapshot,
     const struct subject *subjects, size_t n, const char *list,
     struct record *out, int *results, struct fail *fail)
 {
@@ -434,7 +444,6 @@ ask_store(struct runtime *runtime, const struct snapshot *snapshot,
 	struct fail later;
 	int rc, known = 0;
 
-	/* First what Redis may not have yet: unapplied_waits(). */
 	if (unapplied_waits(runtime->unapplied)) {
 		ahead = xcalloc(n, sizeof(*ahead));
 		for (size_t i = 0; i < n && known == 0; i++)
@@ -456,6 +465,30 @@ ask_store(struct runtime *runtime, const struct snapshot *snapshot,
 	return rc;
 }
 
+/* The same, from a Redis of which it is known what it has. */
+static int
+ask_compared(struct runtime *runtime, const struct snapshot *snapshot,
+    const struct subject *subjects, size_t n, const char *list,
+    struct record *out, int *results, struct fail *fail)
+{
+	for (int tries = 0; tries < CONNECTIONS_TRIED; tries++) {
+		uint64_t connection = store_connection(snapshot->store);
+		int rc = unapplied_compare(runtime->unapplied, connection,
+		    fail);
+
+		if (rc == 0)
+			rc = ask_primary(runtime, snapshot, subjects, n, list,
+			    out, results, fail);
+		else
+			fail_all(results, n);
+		if (store_connection(snapshot->store) == connection)
+			return rc;
+	}
+	fail_all(results, n);
+	return fail_set(fail, FAIL_TEMP, "the connection to Redis does not "
+	    "last");
+}
+
 int
 runtime_lookup(struct runtime *runtime, const struct snapshot *snapshot,
     const struct subject *subjects, size_t n, const char *list,
@@ -464,7 +497,7 @@ runtime_lookup(struct runtime *runtime, const struct snapshot *snapshot,
 	return may_lag(snapshot->settings) ?
 	    ask_laggard(runtime, snapshot, subjects, n, list, out, results,
 	    fail) :
-	    ask_store(runtime, snapshot, subjects, n, list, out, results,
+	    ask_compared(runtime, snapshot, subjects, n, list, out, results,
 	    fail);
 }
 

@@ -38,8 +38,10 @@ struct unapplied {
 	struct unapplied_options options;
 	char		*ledger;
 
-	/* Of the thread alone. */
+	pthread_mutex_t	 looking;	/* for the next, and comes before lock */
 	uint64_t	 in_redis[STORE_PARTITIONS_MAX]; /* as it said last */
+	/* By this connection or a later one; another writes it under lock. */
+	_Atomic uint64_t compared;
 
 	/* Is it worth to take the lock?  Set as soon as it may be, and taken
 	 * back only by who has looked at all. */
@@ -78,23 +80,25 @@ identify(struct unapplied *u, struct fail *fail)
 	return found;
 }
 
-/* Without an answer the last one stands: nothing can be looked up either.
- * Returns how many partitions there are. */
+/* Without an answer the last one stands, and *connection is 0.  Returns how many
+ * partitions there are. */
 static unsigned
-ask_redis(struct unapplied *u)
+ask_redis(struct unapplied *u, uint64_t *connection)
 {
 	uint64_t seqs[STORE_PARTITIONS_MAX];
 	struct fail unused;
 	unsigned partitions;
 	const char *id = identify(u, &unused) ? u->id : NULL;
-	int rc = u->options.ask(id, &partitions, seqs, u->options.context,
-	    &unused);
+	int rc = u->options.ask(id, &partitions, connection, seqs,
+	    u->options.context, &unused);
 
 	/* Another store: of that nothing is known yet. */
 	if (partitions != u->confirmed.partitions)
 		memset(u->in_redis, 0xff, sizeof(u->in_redis));
 	if (rc == 0)
 		memcpy(u->in_redis, seqs, partitions * sizeof(*seqs));
+	else if (id != NULL)
+		*connection = 0;	/* not compared */
 	return partitions;
 }
 
@@ -257,11 +261,13 @@ follow(struct unapplied *u, unsigned partitions, struct fail *fail)
 	return read_on(u, fail);
 }
 
+/* By one thread at a time. */
 static int
 look(struct unapplied *u, struct fail *fail)
 {
 	bool was_unknown = u->unknown;	/* written by us alone */
-	unsigned partitions = ask_redis(u);
+	uint64_t connection;
+	unsigned partitions = ask_redis(u, &connection);
 	int rc;
 
 	(void)pthread_rwlock_wrlock(&u->lock);
@@ -270,6 +276,8 @@ look(struct unapplied *u, struct fail *fail)
 		(void)snprintf(u->why, sizeof(u->why), "%s", fail->text);
 	u->unknown = rc == -1;
 	atomic_store(&u->waits, u->unknown || u->count > 0);
+	if (connection > atomic_load(&u->compared))
+		atomic_store(&u->compared, connection);
 	(void)pthread_rwlock_unlock(&u->lock);
 	if (rc == -1 && !was_unknown)
 		log_error("the ledger can't be followed, mail to lists is "
@@ -288,7 +296,9 @@ follow_ledger(void *argument)
 
 	for (;;) {
 		(void)nanosleep(&pause, NULL);
+		(void)pthread_mutex_lock(&u->looking);
 		(void)look(u, &fail);
+		(void)pthread_mutex_unlock(&u->looking);
 	}
 	return NULL;
 }
@@ -303,6 +313,7 @@ unapplied_new(const struct unapplied_options *options,
 
 	u->options = *options;
 	u->ledger = xstrdup(options->ledger);
+	(void)pthread_mutex_init(&u->looking, NULL);
 	(void)pthread_rwlock_init(&u->lock, NULL);
 	if (look(u, fail) == -1 && fail->class == FAIL_SETUP)
 		return -1;
@@ -313,6 +324,25 @@ unapplied_new(const struct unapplied_options *options,
 	(void)pthread_detach(thread);
 	*out = u;
 	return 0;
+}
+
+int
+unapplied_compare(struct unapplied *u, uint64_t connection, struct fail *fail)
+{
+	int rc = 0;
+
+	if (connection <= atomic_load(&u->compared))
+		return 0;
+	(void)pthread_mutex_lock(&u->looking);
+	if (connection > atomic_load(&u->compared))
+		rc = look(u, fail);
+	(void)pthread_mutex_unlock(&u->looking);
+	if (rc == 0 && connection > atomic_load(&u->compared))
+		return fail_set(fail, FAIL_TEMP,
+		    "Redis can't be compared with the ledger");
+	if (rc == -1)
+		fail->class = FAIL_TEMP;
+	return rc;
 }
 
 void

@@ -35,12 +35,14 @@ struct unapplied;
 struct unapplied_options {
 	const char	*ledger;	/* copied; need not exist yet */
 	/* How far Redis has the ledger with this id: store_cursor_get().  Tells
-	 * how many partitions there are in any case; id NULL asks for that
-	 * alone. */
+	 * how many partitions there are in any case, and by which connection it
+	 * asks or one before (store_connection()); id NULL asks for these
+	 * alone.  Called by one thread at a time. */
 	int		(*ask)(const char *id, unsigned *partitions,
+			    uint64_t *connection,
 			    uint64_t seqs[STORE_PARTITIONS_MAX], void *context,
 			    struct fail *fail);
-	void		*context;	/* of the thread, for ever */
+	void		*context;	/* for ever */
 };
 /* Starts the thread, after a first look.  Returns 0, or -1 with FAIL_SETUP when
  * the ledger is there and can't be read. */
@@ -80,6 +82,15 @@ struct unapplied_state {
 };
 void	unapplied_get(struct unapplied *unapplied,
 	    struct unapplied_state *out);
+
+/*
+ * Behind a new connection may be a Redis that has less, and what it lacks has to
+ * be on top before it is believed: compares it with the ledger, unless that has
+ * been done since.  Whoever looks up calls it before and asks afterwards whether
+ * the connection is still the same.  Returns 0, or -1 with FAIL_TEMP.
+ */
+int	unapplied_compare(struct unapplied *unapplied, uint64_t connection,
+	    struct fail *fail) __attribute__((warn_unused_result));
 
 /*
  * Is there anything to put on top?  To be asked before Redis is: what Redis

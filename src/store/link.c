@@ -63,6 +63,9 @@ enum state {
 	STATE_DOWN
 };
 
+/* So many there have been in this process. */
+static _Atomic uint64_t connections;
+
 /* Who may read from the connection: has `reader' and `read_buffer'. */
 enum reading {
 	READING_NOBODY,		/* so may the next caller */
@@ -112,7 +115,8 @@ struct link {
 	bool		 first_awaited;	/* store_open() is still there */
 	struct fail	 fail;		/* why there is no connection */
 	uint64_t	 epoch;		/* of the primary in `url' */
-	uint64_t	 connection;	/* how many there have been */
+	/* Its number, which no other has; written under the lock. */
+	_Atomic uint64_t connection;
 	struct transport transport;
 	struct request_list waiting;
 	struct request_list sent;
@@ -141,6 +145,12 @@ drain(struct link *link)
 	uint64_t count;
 
 	(void)!read(link->wake_fd, &count, sizeof(count));
+}
+
+uint64_t
+link_connection(struct link *link)
+{
+	return atomic_load(&link->connection);
 }
 
 bool
@@ -674,7 +684,7 @@ go_up(struct link *link)
 
 	(void)pthread_mutex_lock(&link->lock);
 	link->state = STATE_UP;
-	link->connection++;
+	link->connection = atomic_fetch_add(&connections, 1) + 1;
 	link->reading = READING_NOBODY;
 	link->lost = false;
 	while ((r = TAILQ_FIRST(&link->waiting)) != NULL) {

@@ -127,6 +127,12 @@ store_is_reachable(struct store *store)
 	    replica_check(store->replica, &unused) == 0);
 }
 
+uint64_t
+store_connection(struct store *store)
+{
+	return store->cluster != NULL ? 0 : link_connection(reads(store));
+}
+
 void
 store_stats_sum(struct store *store, struct store_stats *sum)
 {

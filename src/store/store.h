@@ -106,6 +106,14 @@ unsigned store_partition_of(const struct subject *subject,
 	    unsigned partitions);
 
 /*
+ * The number of the last connection to who answers look-ups, which no other of
+ * this process has; 0 before the first.  Behind another number may be a Redis
+ * that has less: it was restarted with an old dump, or another took its place.
+ * Not of a cluster, where it is 0.
+ */
+uint64_t store_connection(struct store *store);
+
+/*
  * Reads what is known about a person for one list: HMGET key LIST *.  Out of
  * fields of before an erasure, which an older version may have left, comes
  * nothing but the erasure (record_normalise).

@@ -68,6 +68,8 @@ byte erased_acked;
 
 /* The filter of host 0 has had its time to see this opt-out. */
 byte seen_out;
+byte connection;	/* the number of the one to Redis */
+byte compared;		/* ... by which the filter has asked for the cursor */
 
 #define must_block	(opted_out_acked != NEVER && opted_in <= opted_out_acked)
 #define must_allow	(opted_in_acked > opted_out)
@@ -301,7 +303,7 @@ proctype rebuild(byte y) {
 
 byte view_from, view_to;	/* entries of the ledger that lie on top */
 byte peak;			/* Redis has confirmed that many, once */
-byte loss;			/* counts what Redis lost */
+byte loss;			/* counts what Redis lost unnoticed */
 
 #define low(a, b)	((a) < (b) -> (a) : (b))
 /* Of whom the filter asks. */
@@ -312,14 +314,18 @@ byte loss;			/* counts what Redis lost */
 #define first_on_top	(mutant == NEVER_GOES_BACK && \
 	confirmed < view_from -> view_from : confirmed)
 
+inline look() {
+	view_from = first_on_top;
+	view_to = length[0];
+	later(peak, applied[0]);
+	seen_out = out_here;
+	compared = connection
+}
+
 proctype follower() {
 end:	do
 	:: atomic { view_from != first_on_top || view_to != length[0] ||
-		seen_out != out_here ->
-		view_from = first_on_top;
-		view_to = length[0];
-		later(peak, applied[0]);
-		seen_out = out_here }
+		seen_out != out_here || compared != connection -> look() }
 	od
 }
 
@@ -370,11 +376,16 @@ inline begin_decision() {
 
 proctype filter() {
 	record r;
-	byte i, obliged, losses, mark;
+	byte i, obliged, losses, mark, asked;
 
 	do
-	:: atomic { decisions_left > 0 ->
-		begin_decision();
+	:: atomic { decisions_left > 0 -> asked = connection;
+		if
+		:: compared != asked && mutant != BELIEVES_CONNECTION -> look()
+		:: else
+		fi;
+		begin_decision() };
+		atomic {
 		mark = view_from;
 		if
 		:: mutant == ASKS_REDIS_FIRST -> take_redis(r)
@@ -391,15 +402,19 @@ proctype filter() {
 		:: else -> take_redis(r)
 		fi;
 		/* An opt-out that this host acknowledged, its filter has had
-		 * its time to see, and nobody took back, blocks. */
+		 * its time to see, and nobody took back, blocks; a decision
+		 * during which Redis was connected to anew starts again. */
 		assert(!allows(r) || obliged == NEVER || opted_in > obliged ||
-		    losses != (with_replica -> 0 : loss));
+		    losses != (with_replica -> 0 : loss) ||
+		    (asked != connection && !with_replica &&
+		    mutant != BELIEVES_CONNECTION));
 		r.g = 0;
 		r.w = 0;
 		r.e = 0;
 		mark = 0;
 		obliged = 0;
-		losses = 0 }
+		losses = 0;
+		asked = 0 }
 	:: atomic { decisions_left == 0 -> break }
 	od
 }
@@ -411,7 +426,7 @@ inline end_processes(h) {
 	locked[h] = false
 }
 
-/* The filter starts again with what there is. */
+/* Nobody tells the filter; but then there is no consent either. */
 inline lose() {
 	loss++;
 	seen_out = 0
@@ -425,7 +440,7 @@ proctype faults() {
 		assign(dump, replica) }
 	:: atomic { faults_left > 0 -> faults_left--;
 		if
-		:: with_failover -> assign(cache, replica); lose()
+		:: with_failover -> assign(cache, replica); connection++
 		:: with_flush -> flush(cache); lose()
 		:: with_dump -> assign(replica, dump)
 		:: with_kill -> end_processes(0)

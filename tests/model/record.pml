@@ -30,6 +30,7 @@ byte mutant;
 #define BELIEVES_REPLICA	16
 #define MARKS_LAST		17
 #define CATCHES_UP_LATE		18
+#define BELIEVES_CONNECTION	19
 
 typedef record { byte g, w, e };
 

@@ -35,15 +35,17 @@ static const struct subject who = { { 1 } };
 /* What Redis says; above all entries: it is away. */
 #define AWAY	UINT64_MAX
 static _Atomic uint64_t in_redis;
+static _Atomic uint64_t connected;	/* the number of the connection to it */
 
 static int
-ask(const char *id, unsigned *partitions, uint64_t *seqs, void *context,
-    struct fail *fail)
+ask(const char *id, unsigned *partitions, uint64_t *connection,
+    uint64_t *seqs, void *context, struct fail *fail)
 {
 	uint64_t now = atomic_load(&in_redis);
 
 	(void)context;
 	*partitions = 1;
+	*connection = atomic_load(&connected);
 	CHECK(id == NULL || strlen(id) == 16);
 	if (id == NULL || now == AWAY)
 		return fail_set(fail, FAIL_TEMP, "away");
@@ -180,7 +182,19 @@ test_follow(void)
 	atomic_store(&in_redis, 2);
 	expect(u, 0, LAST_MS);
 	CHECK_INT((int64_t)view(u, LAST_MS), 2);
-	check_case(13);	/* of another number of partitions nothing is known */
+	check_case(13);	/* so does one that is asked without a replica */
+	atomic_store(&in_redis, 5);
+	expect(u, 0, 0);
+	atomic_store(&in_redis, 2);
+	atomic_store(&connected, 8);
+	CHECK_INT(unapplied_compare(u, 8, &fail), 0);
+	CHECK_INT(on_top(u).withdraw_ms, LAST_MS);
+	check_case(14);	/* it has gone again, and has not been asked */
+	atomic_store(&in_redis, AWAY);
+	CHECK_INT(unapplied_compare(u, 8, &fail), 0);
+	CHECK_INT(unapplied_compare(u, 9, &fail), -1);
+	CHECK_INT(fail.class, FAIL_TEMP);
+	check_case(15);	/* of another number of partitions nothing is known */
 	CHECK_INT(unapplied_view(u, 256, &who, 1, "weekly", &none, &fail), -1);
 	CHECK_INT(fail.class, FAIL_TEMP);
 	journal_close(&ledger);
