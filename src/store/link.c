@@ -63,9 +63,6 @@ enum state {
 	STATE_DOWN
 };
 
-/* So many there have been in this process. */
-static _Atomic uint64_t connections;
-
 /* Who may read from the connection: has `reader' and `read_buffer'. */
 enum reading {
 	READING_NOBODY,		/* so may the next caller */
@@ -115,7 +112,8 @@ struct link {
 	bool		 first_awaited;	/* store_open() is still there */
 	struct fail	 fail;		/* why there is no connection */
 	uint64_t	 epoch;		/* of the primary in `url' */
-	/* Its number, which no other has; written under the lock. */
+	/* Its number, which no other has: when it was made, in microseconds.
+	 * Written under the lock. */
 	_Atomic uint64_t connection;
 	struct transport transport;
 	struct request_list waiting;
@@ -684,7 +682,7 @@ go_up(struct link *link)
 
 	(void)pthread_mutex_lock(&link->lock);
 	link->state = STATE_UP;
-	link->connection = atomic_fetch_add(&connections, 1) + 1;
+	link->connection = (uint64_t)clock_monotonic_us();
 	link->reading = READING_NOBODY;
 	link->lost = false;
 	while ((r = TAILQ_FIRST(&link->waiting)) != NULL) {

@@ -365,7 +365,8 @@ int	link_await(struct link *link, int64_t deadline_ms, struct fail *fail)
 	    __attribute__((warn_unused_result));
 void	link_close(struct link **link);
 bool	link_is_up(struct link *link);
-/* The number of the last connection, which no other has; 0 before the first. */
+/* The number of the last connection, which no other has and later ones pass; 0
+ * before the first. */
 uint64_t link_connection(struct link *link);
 void	link_stats_sum(const struct link *link, struct store_stats *sum);
 int64_t	link_deadline(const struct link *link);

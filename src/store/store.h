@@ -107,9 +107,9 @@ unsigned store_partition_of(const struct subject *subject,
 
 /*
  * The number of the last connection to who answers look-ups, which no other of
- * this process has; 0 before the first.  Behind another number may be a Redis
- * that has less: it was restarted with an old dump, or another took its place.
- * Not of a cluster, where it is 0.
+ * this process has and later ones pass; 0 before the first.  Behind another
+ * number may be a Redis that has less: it was restarted with an old dump, or
+ * another took its place.  Not of a cluster, where it is 0.
  */
 uint64_t store_connection(struct store *store);
 
