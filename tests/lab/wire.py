@@ -50,7 +50,7 @@ class _Flow:
         elif trouble == "stall":
             while self.wire.trouble_for(self.program) == "stall":
                 time.sleep(0.02)
-            target.sendall(data)
+            self._pass(target, data, is_reply)
         elif trouble != "drop":
             target.sendall(data)
 
