@@ -16,8 +16,9 @@ from lab import checker
 from lab.run import Laboratory, run_once
 from lab.world import World
 
-FAULTS_IN_BRIEF = ["kill-filter", "freeze-redis", "old-dump-quiet",
-                   "failover-lagging"]
+# One of each world that the store makes.
+FAULTS_IN_BRIEF = ["old-dump-quiet", "failover-lagging", "cluster-lagging",
+                   "replica-old-dump"]
 SECONDS = 3
 SEED = 1
 
@@ -210,6 +211,18 @@ class Broken(unittest.TestCase):
                 self.change_dump(name, lambda dump: dump[key].update(
                     weekly="g1764000000000"))
                 self.breaks(checker.redis_is_the_ledger)
+
+    def test_key_of_a_cluster(self):
+        """... has the first digits of the subject in it, as its node."""
+        subject = "ab" + 30 * "0"
+        record = {"weekly": "g1764000000000"}
+        for key in f"c:{subject}", f"c:{{ab}}{subject}":
+            self.assertEqual(checker.records_of_redis({key: record}),
+                             {subject: {("weekly", "g"): 1764000000000}})
+        for keys in [f"c:{{ba}}{subject}"], \
+                [f"c:{subject}", f"c:{{ab}}{subject}"]:
+            with self.assertRaises(ValueError):
+                checker.records_of_redis({key: record for key in keys})
 
     def test_record_that_can_not_be_read(self):
         self.change_dump("settled.json", lambda dump: dump.update(

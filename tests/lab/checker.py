@@ -13,7 +13,8 @@ only what clients, the next mail server and Redis saw, and the journals.
 DIRECTORY holds
 
     history.jsonl   what happened, below
-    settled.json    {key: {field: value}} of Redis when all had calmed down
+    settled.json    {key: {field: value}} of Redis, or of all primaries of a
+                    cluster, when all had calmed down
     rebuilt.json    the same after `consentctl rebuild' into an empty Redis
     audit, keys     (links to) the directories of these names
 
@@ -152,12 +153,17 @@ def is_granted(times, list_id):
 
 
 def records_of_redis(dump):
-    """{subject: times} of a dump; raises ValueError."""
+    """{subject: times} of a dump; raises ValueError.  Keys are c:SUBJECT, or
+    in a cluster c:{ab}SUBJECT with the first two digits of it."""
     records = {}
     for key, fields in dump.items():
-        if not re.fullmatch("c:[0-9a-f]{32}", key):
+        found = re.fullmatch(r"c:(\{..\})?([0-9a-f]{32})", key)
+        if not found:
             continue
-        times = records.setdefault(key[2:], {})
+        tag, subject = found.groups()
+        if tag not in (None, "{" + subject[:2] + "}") or subject in records:
+            raise ValueError(f"{key} is not where it belongs")
+        times = records[subject] = {}
         for name, value in fields.items():
             if name.endswith(".e"):
                 continue

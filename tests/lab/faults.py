@@ -1,6 +1,7 @@
 # Copyright the consent-milter authors.
 # SPDX-License-Identifier: BSD-2-Clause
-"""What goes wrong.  A fault is a function that breaks something in a world,
+"""What goes wrong; faults_cluster.py and faults_replica.py have more, for the
+worlds of these names.  A fault is a function that breaks something in a world,
 holds it for a while and mends it; it may be called again and again in a run.
 What the checker has to know of it is noted in the history."""
 import os
@@ -16,15 +17,21 @@ FAULTS = {}             # name: Fault
 
 
 class Fault:
-    def __init__(self, inject, mixes, world):
+    def __init__(self, inject, mixes, anywhere, world):
         self.inject = inject
         self.mixes = mixes              # may come together with others
+        self.anywhere = anywhere        # ... whatever consents are kept in
         self.world = world              # what World() needs for it
 
+    @property
+    def place(self):
+        """The world, as the table names it."""
+        return self.world.get("disk") or self.world.get("stores", "redis")
 
-def fault(name, mixes=False, **world):
+
+def fault(name, mixes=False, anywhere=False, **world):
     def register(inject):
-        FAULTS[name] = Fault(inject, mixes, world)
+        FAULTS[name] = Fault(inject, mixes or anywhere, anywhere, world)
         return inject
     return register
 
@@ -40,14 +47,14 @@ def nothing(world):
 
 # -- kill -9
 
-@fault("kill-filter", mixes=True)
+@fault("kill-filter", anywhere=True)
 def kill_filter(world):
     world.filter.kill9()
     hold(world, 0, 0.5)
     world.filter.start()
 
 
-@fault("kill-consent-web", mixes=True)
+@fault("kill-consent-web", anywhere=True)
 def kill_web(world):
     world.web.kill9()
     hold(world, 0, 0.5)
@@ -93,7 +100,7 @@ def kill_postfix(world):
         world.postfix.start()
 
 
-@fault("kill-consentctl", mixes=True)
+@fault("kill-consentctl", anywhere=True)
 def kill_consentctl(world):
     world.kills_consentctl = True
     try:
@@ -113,13 +120,13 @@ def _freeze(world, name):
         os.killpg(pid, signal.SIGCONT)
 
 
-@fault("freeze-filter", mixes=True)
+@fault("freeze-filter", anywhere=True)
 def freeze_filter(world):
     with world.history.span("suspend"):
         _freeze(world, "filter")
 
 
-@fault("freeze-consent-web", mixes=True)
+@fault("freeze-consent-web", anywhere=True)
 def freeze_web(world):
     _freeze(world, "web")
 
@@ -129,7 +136,7 @@ def freeze_redis(world):
     _freeze(world, "redis")
 
 
-@fault("freeze-postfix", mixes=True)
+@fault("freeze-postfix", anywhere=True)
 def freeze_postfix(world):
     _freeze(world, "postfix")
 
@@ -137,16 +144,22 @@ def freeze_postfix(world):
 # -- the network between Redis and one of the programs, or all
 
 def _bad_network(world, trouble):
-    world.wire.victim = world.rng.choice(
-        (None, None, "consent-milter", "consent-web", "consentctl"))
-    world.wire.trouble = trouble
+    world.wire.victims = world.rng.choice(
+        (None, None, ("consent-milter",), ("consent-web",),
+         ("consentctl",)))
+    spoil(world, world.wire, trouble, 0.2, 1.5)
+
+
+def spoil(world, wire, trouble, least, most):
+    """So long, then it is well again."""
+    wire.trouble = trouble
     try:
-        hold(world, 0.2, 1.5)
+        hold(world, least, most)
     finally:
-        world.wire.trouble = None
+        wire.trouble = None
         if trouble == "drop":
             # TCP would end it some day.
-            world.wire.hang_up()
+            wire.hang_up()
 
 
 @fault("network-delays", mixes=True)
@@ -173,19 +186,19 @@ def flush(world):
     hold(world, 0.2, 1)
 
 
-def keep_dump(world):
+def keep_dump(redis):
     """Of now, beside the one that Redis writes over.  An erasure may just have
     asked for a background save, and there is one at a time."""
     def is_saved():
         try:
-            return world.redis.call("SAVE") is not None
+            return redis.call("SAVE") is not None
         except RedisError as e:
             if "already in progress" not in str(e):
                 raise
             return False
 
     wait_for(is_saved, text="a dump")
-    dump = os.path.join(world.redis.dir, "dump.rdb")
+    dump = os.path.join(redis.dir, "dump.rdb")
     shutil.copy(dump, dump + ".old")
     return dump
 
@@ -193,7 +206,7 @@ def keep_dump(world):
 @fault("old-dump")
 def old_dump(world):
     """An administrator restores the dump of a while ago."""
-    dump = keep_dump(world)
+    dump = keep_dump(world.redis)
     hold(world, 0.5, 2)
     with world.history.span("suspend"):
         world.redis.kill9()
@@ -206,7 +219,7 @@ def old_dump(world):
 def old_dump_quiet(world):
     """The same, and nobody is there to apply the ledger again: no consentctl
     is run, and consent-web is down."""
-    dump = keep_dump(world)
+    dump = keep_dump(world.redis)
     hold(world, 0.5, 1.5)
     world.is_quiet = True
     try:
@@ -245,7 +258,7 @@ def old_replica(world):
 
 # -- several Redis, and Sentinels that choose among them
 
-REPLICATED = {"replicas": 2}
+REPLICATED = {"stores": "sentinels"}
 
 
 def _fail_over(world, begin, mend):
@@ -393,7 +406,7 @@ def clock_steps_redis_away(world):
 
 # -- configuration and rotation
 
-@fault("reload-storm", mixes=True)
+@fault("reload-storm", anywhere=True)
 def reload_storm(world):
     """Good files and bad ones, many times a second."""
     good = read_text(world.filter.config_path)

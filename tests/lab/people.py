@@ -153,7 +153,7 @@ class Operator(Party):
         act = self.rng.choices(
             (self.grant, self.club, self.withdraw, self.withdraw_all,
              self.object, self.erase, self.import_rows),
-            (45, 12, 15, 4, 4, 6, 14))[0]
+            (45, 12, 15, 4, 4, 6, 14 * self.world.takes_imports))[0]
         act(self.rng.choice(self.people))
 
     def grant(self, *addresses):

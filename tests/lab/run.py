@@ -32,7 +32,7 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from lab import checker                                     # noqa: E402
+from lab import checker, faults_cluster, faults_replica     # noqa: E402,F401
 from lab.faults import FAULTS                               # noqa: E402
 from lab.history import History                             # noqa: E402
 from lab.people import Campaign, Clicker, Operator          # noqa: E402
@@ -165,12 +165,13 @@ class Laboratory:
         print(f"evidence in {target}", flush=True)
 
     def table(self):
-        print(f"{'fault':26} {'runs':>5} {'messages':>9} {'opt-outs':>9} "
-              f"{'violations':>11}")
+        print(f"{'fault':26} {'world':9} {'runs':>5} {'messages':>9} "
+              f"{'opt-outs':>9} {'violations':>11}")
         for name, row in self.rows.items():
-            print(f"{name:26} {row.runs:5} {row.messages:9} "
-                  f"{row.opt_outs:9} {len(row.violations):11}")
-        print(f"{'all':26} {self._sum('runs'):5} {self._sum('messages'):9} "
+            print(f"{name:26} {FAULTS[name].place:9} {row.runs:5} "
+                  f"{row.messages:9} {row.opt_outs:9} "
+                  f"{len(row.violations):11}")
+        print(f"{'all':36} {self._sum('runs'):5} {self._sum('messages'):9} "
               f"{self._sum('opt_outs'):9} "
               f"{sum(len(r.violations) for r in self.rows.values()):11}")
 

@@ -1,0 +1,106 @@
+# Copyright the consent-milter authors.
+# SPDX-License-Identifier: BSD-2-Clause
+"""What goes wrong where the filter looks up in a replica on its own host
+(redis.read_from).  Here too an opt-out holds whatever happens: what can't be
+known to be fresh is not used."""
+import os
+
+from .faults import FAULTS, fault, hold, keep_dump, spoil
+from .faults_cluster import together
+
+REPLICA = {"stores": "replica"}
+
+
+@fault("replica-lags", **REPLICA)
+def lags(world):
+    """A little, or so much that it must not be used."""
+    spoil(world, world.link, world.rng.choice(("delay", "stall", "drop")),
+          0.3, 3)
+
+
+@fault("replica-freeze", **REPLICA)
+def freeze(world):
+    world.replica.sigstop()
+    try:
+        hold(world, 0.1, 2.5)
+    finally:
+        world.replica.cont()
+
+
+@fault("replica-kill", **REPLICA)
+def kill(world):
+    """It comes back empty, and fetches everything."""
+    world.replica.kill9()
+    hold(world, 0, 0.7)
+    world.replica.start()
+
+
+@fault("replica-old-dump", **REPLICA)
+def old_dump(world):
+    """It comes back with what it had a while ago, and can't reach the primary
+    at first."""
+    dump = keep_dump(world.replica)
+    hold(world, 0.5, 1.5)
+    world.replica.kill9()
+    os.replace(dump + ".old", dump)
+    world.link.trouble = world.rng.choice((None, "stall", "drop", "delay"))
+    try:
+        world.replica.start()
+        hold(world, 0.3, 2)
+    finally:
+        world.link.trouble = None
+        world.link.hang_up()
+
+
+@fault("replica-of-old-dump", **REPLICA)
+def of_old_dump(world):
+    """The primary is given a dump of a while ago, and the replica follows it
+    into the past."""
+    dump = keep_dump(world.redis)
+    hold(world, 0.5, 1.5)
+    world.redis.kill9()
+    os.replace(dump + ".old", dump)
+    world.redis.start()
+    hold(world, 1, 2)
+
+
+@fault("replica-promoted", **REPLICA)
+def promoted(world):
+    """Somebody takes it for a spare primary, for a while."""
+    world.replica.call("REPLICAOF", "NO", "ONE")
+    try:
+        hold(world, 0.2, 2)
+    finally:
+        world.replica.call("REPLICAOF", "127.0.0.1", world.link.port)
+
+
+@fault("replica-bad-network", **REPLICA)
+def bad_network(world):
+    """Between the filter and the replica, the programs and the primary."""
+    wire = world.rng.choice((world.replica_wire, world.wire))
+    spoil(world, wire, world.rng.choice(("delay", "cut", "drop", "stall")),
+          0.2, 1.5)
+
+
+@fault("replica-primary-kill", **REPLICA)
+def primary_kill(world):
+    """It comes back empty, and the replica loses everything."""
+    world.redis.kill9()
+    hold(world, 0, 1.5)
+    world.redis.start()
+
+
+@fault("replica-primary-freeze", **REPLICA)
+def primary_freeze(world):
+    world.redis.sigstop()
+    try:
+        hold(world, 0.1, 2.5)
+    finally:
+        world.redis.cont()
+
+
+@fault("replica-mixed", **REPLICA)
+def mixed(world):
+    """One of these, and at the same time the programs suffer."""
+    together(world, [n for n, f in FAULTS.items()
+                     if f.world == REPLICA and n != "replica-mixed"])
