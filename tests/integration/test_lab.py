@@ -185,6 +185,16 @@ class Broken(unittest.TestCase):
                 e["list"] = "club"
         self.breaks(checker.nothing_recorded_nothing_sent)
 
+    def test_accepted_without_mail(self):
+        ask = self.lines("ask", accepted=False)[-1]
+        self.add_change("withdraw", ask["address"], ask["begin"] - 1.2,
+                        ask["begin"] - 1.1)
+        ask["accepted"] = True
+        self.history = [e for e in self.history if e["what"] != "change" or
+                        e["address"] != ask["address"] or
+                        e["kind"] == "withdraw"]
+        self.breaks(checker.accepted_is_granted)
+
     def test_accepted_in_the_end(self):
         probe = next(p for p in reversed(self.lines("probe"))
                      if p["reply"].startswith("550"))

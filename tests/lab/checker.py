@@ -33,6 +33,7 @@ product; what does not overlap has an order.
               that not even its end is known.
     rcpt      id, list, address, stage (rcpt, eom: when it is decided), begin
               and end of that stage, reply (to RCPT), final (to the message)
+    ask       list, address, begin, end, accepted: RCPT, to the filter alone
     message   id, recipients (those that RCPT took), reply (null: connection
               lost before one)
     delivery  id, recipients, link, post: the next server took it
@@ -360,6 +361,17 @@ def nothing_recorded_nothing_sent(e):
                    f"in [{r['begin']:.3f}, {r['end']:.3f}], but: {why}")
 
 
+def accepted_is_granted(e):
+    """So has whomever the filter accepts, with mail or without."""
+    for a in e.lines["ask"]:
+        if not a["accepted"] or e.is_suspended(a["begin"]):
+            continue
+        why = e.why_blocked(a["address"], a["list"], a["begin"], a["end"])
+        if why:
+            yield (f"{a['address']} was accepted for {a['list']} in "
+                   f"[{a['begin']:.3f}, {a['end']:.3f}], but: {why}")
+
+
 def refused_is_not_delivered(e):
     """Nobody gets what was refused to the sender."""
     refused = {(r["id"], r["address"]) for r in e.lines["rcpt"]
@@ -558,9 +570,10 @@ def all_goes_on_afterwards(e):
 
 
 PROMISES = [
-    nothing_recorded_nothing_sent, refused_is_not_delivered,
-    nothing_is_sent_that_nobody_sent, accepted_mail_arrives, mail_has_links,
-    decisions_are_on_record, acknowledged_is_recorded, final_state_is_right,
+    nothing_recorded_nothing_sent, accepted_is_granted,
+    refused_is_not_delivered, nothing_is_sent_that_nobody_sent,
+    accepted_mail_arrives, mail_has_links, decisions_are_on_record,
+    acknowledged_is_recorded, final_state_is_right,
     filter_answers_rightly_in_the_end, redis_is_the_ledger, erased_is_blanked,
     chains_are_whole, all_goes_on_afterwards,
 ]

@@ -4,6 +4,7 @@
 worlds of these names.  A fault is a function that breaks something in a world,
 holds it for a while and mends it; it may be called again and again in a run.
 What the checker has to know of it is noted in the history."""
+import contextlib
 import os
 import shutil
 import signal
@@ -217,18 +218,24 @@ def old_dump(world):
 
 @fault("old-dump-quiet")
 def old_dump_quiet(world):
-    """The same, and nobody is there to apply the ledger again: no consentctl
-    is run, and consent-web is down."""
     dump = keep_dump(world.redis)
     hold(world, 0.5, 1.5)
-    world.is_quiet = True
-    try:
-        world.web.kill9()
+    with nobody_applies(world):
         with world.history.span("suspend"):
             world.redis.kill9()
             os.replace(dump + ".old", dump)
             world.redis.start()
         hold(world, 2.5, 3.5)
+
+
+@contextlib.contextmanager
+def nobody_applies(world):
+    """What is lost meanwhile stays lost: no consentctl is run, and consent-web
+    is down."""
+    world.is_quiet = True
+    try:
+        world.web.kill9()
+        yield
         world.web.start()
     finally:
         world.is_quiet = False

@@ -1,13 +1,14 @@
 # Copyright the consent-milter authors.
 # SPDX-License-Identifier: BSD-2-Clause
-"""What goes wrong with a Redis Cluster (nodes.py).  Nothing of this suspends the
-promise that an acknowledged opt-out holds: the ledger of the filter's own host
-has it, and each look-up is compared with how far its node has the ledger."""
+"""What goes wrong with a Redis Cluster (nodes.py).  Nothing of this suspends
+the promise that an acknowledged opt-out holds: the ledger of the filter's own
+host has it, and each look-up is compared with how far its node has that."""
+import contextlib
 import time
 
 from rig import in_threads, wait_for
 
-from .faults import FAULTS, fault, hold
+from .faults import FAULTS, fault, hold, nobody_applies
 
 CLUSTER = {"stores": "cluster"}
 FAILOVER_SEC = 60
@@ -23,10 +24,10 @@ def _some_primary(world):
     return world.rng.choice(world.cluster.primaries())
 
 
-def _fail_over(world, begin, mend, old=None):
+def _fail_over(world, begin, mend, old=None, new=None):
     """begin() makes old's replica take its place, mend() brings it back."""
     old = old or _some_primary(world)
-    new = world.cluster.replica_of(old)
+    new = new or world.cluster.replica_of(old)
     begin(old)
     try:
         wait_for(lambda: _is_primary(new), FAILOVER_SEC, "a failover")
@@ -103,17 +104,28 @@ def freeze_replaced(world):
 @fault("cluster-lagging", **CLUSTER)
 def lagging(world):
     """A primary dies, and its replica has not heard of the last second."""
+    _replace_by_one_that_lags(world, contextlib.nullcontext())
+
+
+@fault("cluster-lagging-quiet", **CLUSTER)
+def lagging_quiet(world):
+    _replace_by_one_that_lags(world, nobody_applies(world))
+
+
+def _replace_by_one_that_lags(world, quiet):
     old = _some_primary(world)
     replica = world.cluster.replica_of(old)
 
-    def begin(old):
-        wire = world.cluster.hold_back(replica, "stall")
-        hold(world, 0.5, 1.5)
+    def kill(old):
         wire.trouble = "drop"           # what it has not, it won't get
         old.kill9()
         wire.hang_up()
+    wire = world.cluster.hold_back(replica, "stall")
     try:
-        _fail_over(world, begin, _start, old)
+        hold(world, 0.5, 1.5)
+        with quiet:
+            _fail_over(world, kill, _start, old, replica)
+            hold(world, 1, 2)
     finally:
         world.cluster.join()
 

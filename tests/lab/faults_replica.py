@@ -3,9 +3,11 @@
 """What goes wrong where the filter looks up in a replica on its own host
 (redis.read_from).  Here too an opt-out holds whatever happens: what can't be
 known to be fresh is not used."""
+import contextlib
 import os
 
-from .faults import FAULTS, fault, hold, keep_dump, spoil
+from .faults import (FAULTS, fault, hold, keep_dump, nobody_applies,
+                     spoil)
 from .faults_cluster import together
 
 REPLICA = {"stores": "replica"}
@@ -56,12 +58,22 @@ def old_dump(world):
 def of_old_dump(world):
     """The primary is given a dump of a while ago, and the replica follows it
     into the past."""
+    _go_back(world, contextlib.nullcontext())
+
+
+@fault("replica-of-old-dump-quiet", **REPLICA)
+def of_old_dump_quiet(world):
+    _go_back(world, nobody_applies(world))
+
+
+def _go_back(world, quiet):
     dump = keep_dump(world.redis)
     hold(world, 0.5, 1.5)
-    world.redis.kill9()
-    os.replace(dump + ".old", dump)
-    world.redis.start()
-    hold(world, 1, 2)
+    with quiet:
+        world.redis.kill9()
+        os.replace(dump + ".old", dump)
+        world.redis.start()
+        hold(world, 2, 3)
 
 
 @fault("replica-promoted", **REPLICA)

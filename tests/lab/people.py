@@ -1,14 +1,15 @@
 # Copyright the consent-milter authors.
 # SPDX-License-Identifier: BSD-2-Clause
-"""Who keeps the laboratory busy: campaigns that send, people who click, and
-an operator who records, imports and erases.  Each is a thread with a random
-generator of its own, and notes what it asked for and what it was told."""
+"""Who keeps the laboratory busy: campaigns that send, people who click, an
+operator who records, imports and erases, and one who only asks.  Each is a
+thread with a random generator of its own, and notes what it asked for and what
+it was told."""
 import random
 import subprocess
 import threading
 import time
 
-from rig import RigError, Smtp, make_message
+from rig import Closed, MilterClient, RigError, Smtp, make_message
 
 from .world import SENDER
 
@@ -112,6 +113,32 @@ class Campaign(Party):
                     rcpt["begin"], rcpt["end"] = begin, end
             self.history.note("message", id=message["id"], reply=reply,
                               recipients=[r["address"] for r in taken])
+
+
+class Asker(Party):
+    """Asks the filter itself about everybody, all the time: a wrong answer of
+    a tenth of a second is one that a campaign hardly ever gets."""
+
+    pause = 0.02, 0.08
+    changes = False
+
+    def act(self):
+        try:
+            with MilterClient(self.world.filter.address,
+                              timeout=CLIENT_SEC) as client:
+                client.negotiate()
+                client.mail(f"<{SENDER['weekly']}>")
+                for address in self.rng.sample(self.people, len(self.people)):
+                    self._ask(client, address)
+        except (OSError, Closed):
+            pass                        # what was not answered is not known
+
+    def _ask(self, client, address):
+        begin = time.monotonic()
+        answer = client.rcpt(f"<{address}>")
+        self.history.note("ask", list="weekly", address=address, begin=begin,
+                          end=time.monotonic(),
+                          accepted=answer.kind == "continue")
 
 
 class Clicker(Party):

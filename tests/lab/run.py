@@ -17,7 +17,7 @@ usage: run.py [-b BUILDDIR] [--runs N] [--seed S] [--seconds T]
 
 Real processes only, on loopback and below /tmp; needs root.  What is chosen is
 repeated with the seed, when it happens is not: the machine has a say in that.
-Prints each violation, then a table; the last line is `N passed, N failed',
+Prints violations, then a table; the last line is `N passed, N failed',
 which counts runs.  `make lab LAB_OPTIONS="--runs 1000"' runs it from a build.
 """
 import argparse
@@ -35,12 +35,14 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from lab import checker, faults_cluster, faults_replica     # noqa: E402,F401
 from lab.faults import FAULTS                               # noqa: E402
 from lab.history import History                             # noqa: E402
-from lab.people import Campaign, Clicker, Operator          # noqa: E402
+from lab.people import Asker, Campaign, Clicker, Operator   # noqa: E402
 from lab.world import World, can_step_clocks                # noqa: E402
 
 PEOPLE = 16
 RUNS_PER_WORLD = 8
+SHOWN = 10              # violations of a run
 BREAK_SEC = 0.1, 1.2    # between two faults
+AFTER_SEC = 0.6, 1.2    # ... and after the last: now it shows what was lost
 
 
 def why_impossible(needs):
@@ -56,7 +58,8 @@ class Row:
     """Of the table: a fault."""
 
     def __init__(self):
-        self.runs = self.messages = self.opt_outs = self.failed = 0
+        self.runs = self.messages = self.asked = self.opt_outs = 0
+        self.failed = 0
         self.violations = []
 
 
@@ -82,7 +85,8 @@ def run_once(world, name, seed, seconds, directory):
 def act(world, name, rng, people, label, seconds):
     operator = Operator(world, people, rng.random())
     operator.grant(*people[:PEOPLE // 2])
-    parties = [operator, Clicker(world, people, rng.random())]
+    parties = [operator, Clicker(world, people, rng.random()),
+               Asker(world, people, rng.random())]
     for i in range(2):
         parties.append(Campaign(world, people, rng.random()))
         parties[-1].name = f"{label}-{i}"
@@ -94,6 +98,7 @@ def act(world, name, rng, people, label, seconds):
             time.sleep(rng.uniform(*BREAK_SEC))
             with world.history.span("fault", kind=name):
                 FAULTS[name].inject(world)
+        time.sleep(rng.uniform(*AFTER_SEC))
     finally:
         for party in parties:
             party.stop()
@@ -142,10 +147,13 @@ class Laboratory:
                                       self.options.seconds, directory)
         row.runs += 1
         row.messages += counts.get("rcpt", 0)
+        row.asked += counts.get("ask", 0)
         row.opt_outs += count_opt_outs(directory)
-        for violation in violations:
+        for violation in violations[:SHOWN]:
             print(f"VIOLATION {name}, seed {seed}: {violation.check}: "
                   f"{violation.text}", flush=True)
+        if len(violations) > SHOWN:
+            print(f"... and {len(violations) - SHOWN} more", flush=True)
         if violations:
             row.failed += 1
             row.violations += violations
@@ -165,15 +173,15 @@ class Laboratory:
         print(f"evidence in {target}", flush=True)
 
     def table(self):
-        print(f"{'fault':26} {'world':9} {'runs':>5} {'messages':>9} "
-              f"{'opt-outs':>9} {'violations':>11}")
+        form = "{:26} {:9} {:>5} {:>9} {:>8} {:>9} {:>11}".format
+        print(form("fault", "world", "runs", "messages", "asked", "opt-outs",
+                   "violations"))
         for name, row in self.rows.items():
-            print(f"{name:26} {FAULTS[name].place:9} {row.runs:5} "
-                  f"{row.messages:9} {row.opt_outs:9} "
-                  f"{len(row.violations):11}")
-        print(f"{'all':36} {self._sum('runs'):5} {self._sum('messages'):9} "
-              f"{self._sum('opt_outs'):9} "
-              f"{sum(len(r.violations) for r in self.rows.values()):11}")
+            print(form(name, FAULTS[name].place, row.runs, row.messages,
+                       row.asked, row.opt_outs, len(row.violations)))
+        print(form("all", "", *map(self._sum, (
+            "runs", "messages", "asked", "opt_outs")),
+            sum(len(r.violations) for r in self.rows.values())))
 
     def _sum(self, what):
         return sum(getattr(row, what) for row in self.rows.values())
