@@ -58,8 +58,8 @@ class Row:
     """Of the table: a fault."""
 
     def __init__(self):
-        self.runs = self.messages = self.asked = self.opt_outs = 0
-        self.failed = 0
+        self.runs = self.messages = self.deferred = self.asked = 0
+        self.opt_outs = self.failed = 0
         self.violations = []
 
 
@@ -106,11 +106,13 @@ def act(world, name, rng, people, label, seconds):
         party.finish()
 
 
-def count_opt_outs(directory):
-    """Those that were acknowledged."""
-    lines = checker.Evidence(directory).lines["change"]
-    return sum(c["acknowledged"] and c["kind"] in checker.OPT_OUTS
-               for c in lines)
+def count(directory):
+    """(opt-outs that were acknowledged, recipients that were deferred)"""
+    lines = checker.Evidence(directory).lines
+    return (sum(c["acknowledged"] and c["kind"] in checker.OPT_OUTS
+                for c in lines["change"]),
+            sum((r["final"] or r["reply"] or "").startswith("451")
+                for r in lines["rcpt"]))
 
 
 class Laboratory:
@@ -148,7 +150,9 @@ class Laboratory:
         row.runs += 1
         row.messages += counts.get("rcpt", 0)
         row.asked += counts.get("ask", 0)
-        row.opt_outs += count_opt_outs(directory)
+        opt_outs, deferred = count(directory)
+        row.opt_outs += opt_outs
+        row.deferred += deferred
         for violation in violations[:SHOWN]:
             print(f"VIOLATION {name}, seed {seed}: {violation.check}: "
                   f"{violation.text}", flush=True)
@@ -173,14 +177,15 @@ class Laboratory:
         print(f"evidence in {target}", flush=True)
 
     def table(self):
-        form = "{:26} {:9} {:>5} {:>9} {:>8} {:>9} {:>11}".format
-        print(form("fault", "world", "runs", "messages", "asked", "opt-outs",
-                   "violations"))
+        form = "{:26} {:9} {:>5} {:>9} {:>9} {:>8} {:>9} {:>11}".format
+        print(form("fault", "world", "runs", "messages", "deferred", "asked",
+                   "opt-outs", "violations"))
         for name, row in self.rows.items():
             print(form(name, FAULTS[name].place, row.runs, row.messages,
-                       row.asked, row.opt_outs, len(row.violations)))
+                       row.deferred, row.asked, row.opt_outs,
+                       len(row.violations)))
         print(form("all", "", *map(self._sum, (
-            "runs", "messages", "asked", "opt_outs")),
+            "runs", "messages", "deferred", "asked", "opt_outs")),
             sum(len(r.violations) for r in self.rows.values())))
 
     def _sum(self, what):
