@@ -328,15 +328,71 @@ def failover_waited_for(world):
     _fail_over(world, Redis.kill9, Redis.start)
 
 
+@fault("failover-missed", **REPLICATED)
+def failover_missed(world):
+    """The primary is back, with nothing, before a Sentinel missed it, and its
+    replicas throw away what they had."""
+    primary = world.sentinels.primary()
+    with world.history.span("suspend"):
+        primary.kill9()
+        hold(world, 0, 0.3)
+        primary.start()
+    wait_for(world.sentinels.is_complete, 60, "all Sentinels know all replicas")
+
+
+def _some_replica(world):
+    primary = world.sentinels.primary()
+    return world.rng.choice([s for s in world.sentinels.servers
+                             if s is not primary])
+
+
+@fault("kill-replica", redis={"wait_replicas": 2}, **REPLICATED)
+def kill_replica(world):
+    """Nothing is confirmed until it is there again."""
+    replica = _some_replica(world)
+    replica.kill9()
+    hold(world, 0, 2)
+    replica.start()
+    wait_for(world.sentinels.is_complete, 60, "all Sentinels know all replicas")
+
+
+@fault("freeze-replica", redis={"wait_replicas": 2}, **REPLICATED)
+def freeze_replica(world):
+    replica = _some_replica(world)
+    replica.sigstop()
+    try:
+        hold(world, 0.1, 3)
+    finally:
+        replica.cont()
+    wait_for(world.sentinels.is_complete, 60, "all Sentinels know all replicas")
+
+
+def _some_sentinels(world):
+    """Not the first one: it tells the laboratory."""
+    return world.rng.sample((1, 2), world.rng.randint(1, 2))
+
+
 @fault("kill-sentinel", **REPLICATED)
 def kill_sentinel(world):
-    """The first one is left: it tells the laboratory."""
-    killed = world.rng.sample((1, 2), world.rng.randint(1, 2))
+    killed = _some_sentinels(world)
     for i in killed:
         world.sentinels.services[i].kill9()
     hold(world, 0.3, 1.5)
     for i in killed:
         world.sentinels.restart_sentinel(i)
+
+
+@fault("freeze-sentinel", **REPLICATED)
+def freeze_sentinel(world):
+    """The programs ask one that does not answer."""
+    frozen = [world.sentinels.services[i] for i in _some_sentinels(world)]
+    for service in frozen:
+        service.sigstop()
+    try:
+        hold(world, 0.3, 3)
+    finally:
+        for service in frozen:
+            service.cont()
 
 
 # -- the disk

@@ -68,6 +68,16 @@ def kill_empty(world):
     world.cluster.wait_settled()
 
 
+@fault("cluster-kill-replica", redis={"wait_replicas": 1}, **CLUSTER)
+def kill_replica(world):
+    """Nothing of its slots is confirmed until it is there again."""
+    replica = world.cluster.replica_of(_some_primary(world))
+    replica.kill9()
+    hold(world, 0, 2)
+    replica.start()
+    world.cluster.wait_settled()
+
+
 @fault("cluster-kill-all", **CLUSTER)
 def kill_all(world):
     """Nothing is left."""

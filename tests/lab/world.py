@@ -209,7 +209,9 @@ class World:
     def start_sentinels(self):
         self.sentinels = Sentinels(self.rig, 2, down_ms=DOWN_MS,
                                    failover_ms=1000)
-        return self.sentinels.settings
+        # The programs ask those first that faults happen to.
+        return {"url": self.sentinels.settings["url"], "sentinel": {
+            "master": "consent", "hosts": self.sentinels.hosts[::-1]}}
 
     def start_cluster(self):
         self.cluster = Nodes(self.rig, self.rng, DOWN_MS)
