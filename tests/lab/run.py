@@ -37,6 +37,7 @@ from lab.faults import FAULTS                               # noqa: E402
 from lab.history import History                             # noqa: E402
 from lab.people import Asker, Campaign, Clicker, Operator   # noqa: E402
 from lab.world import World, can_step_clocks                # noqa: E402
+from rig import RigError                                    # noqa: E402
 
 PEOPLE = 16
 RUNS_PER_WORLD = 8
@@ -61,6 +62,18 @@ class Row:
         self.runs = self.messages = self.deferred = self.asked = 0
         self.opt_outs = self.failed = 0
         self.violations = []
+
+    def add(self, counts, directory):
+        """A run: the history's counts, and the evidence."""
+        lines = checker.Evidence(directory).lines
+        self.messages += counts.get("rcpt", 0)
+        self.asked += counts.get("ask", 0)
+        self.deferred += sum(
+            (r["final"] or r["reply"] or "").startswith("451")
+            for r in lines["rcpt"])
+        self.opt_outs += sum(
+            c["acknowledged"] and c["kind"] in checker.OPT_OUTS
+            for c in lines["change"])
 
 
 def run_once(world, name, seed, seconds, directory):
@@ -106,15 +119,6 @@ def act(world, name, rng, people, label, seconds):
         party.finish()
 
 
-def count(directory):
-    """(opt-outs that were acknowledged, recipients that were deferred)"""
-    lines = checker.Evidence(directory).lines
-    return (sum(c["acknowledged"] and c["kind"] in checker.OPT_OUTS
-                for c in lines["change"]),
-            sum((r["final"] or r["reply"] or "").startswith("451")
-                for r in lines["rcpt"]))
-
-
 class Laboratory:
     def __init__(self, options):
         self.options = options
@@ -145,14 +149,14 @@ class Laboratory:
         row = self.rows[name]
         directory = os.path.join(self.top, f"{name}-{seed}")
         os.mkdir(directory)
-        counts, violations = run_once(world, name, seed,
-                                      self.options.seconds, directory)
+        try:
+            counts, violations = run_once(world, name, seed,
+                                          self.options.seconds, directory)
+            row.add(counts, directory)
+        except RigError as e:
+            # It counts against the run, but says nothing of the next ones.
+            violations = [checker.Violation("laboratory", str(e))]
         row.runs += 1
-        row.messages += counts.get("rcpt", 0)
-        row.asked += counts.get("ask", 0)
-        opt_outs, deferred = count(directory)
-        row.opt_outs += opt_outs
-        row.deferred += deferred
         for violation in violations[:SHOWN]:
             print(f"VIOLATION {name}, seed {seed}: {violation.check}: "
                   f"{violation.text}", flush=True)
