@@ -80,6 +80,11 @@ class Broken(unittest.TestCase):
         with open(os.path.join(self.good, "history.jsonl")) as f:
             self.history = [json.loads(line) for line in f]
 
+    def write_history(self):
+        with open(os.path.join(self.directory, "history.jsonl"), "w") as f:
+            for entry in self.history:
+                f.write(json.dumps(entry) + "\n")
+
     def path(self, *parts):
         return os.path.join(self.directory, *parts)
 
@@ -89,9 +94,7 @@ class Broken(unittest.TestCase):
 
     def breaks(self, promise):
         """Writes the history; the checker has to name this promise."""
-        with open(self.path("history.jsonl"), "w") as f:
-            for entry in self.history:
-                f.write(json.dumps(entry) + "\n")
+        self.write_history()
         found = {v.check for v in checker.check(self.directory)}
         self.assertIn(promise.__name__, found)
 
@@ -153,6 +156,23 @@ class Broken(unittest.TestCase):
                     change["end"] = end - 0.9
                 self.add_change(kind, rcpt["address"], end - 0.1, end)
                 self.breaks(checker.nothing_recorded_nothing_sent)
+
+    def test_mail_after_an_opt_out_elsewhere(self):
+        """... which has a second more."""
+        _, rcpt = self.a_delivery()
+        end = rcpt["begin"] - 1.5
+        for change in self.lines("change", address=rcpt["address"]):
+            change["begin"] = min(change["begin"], end - 2)
+            change["end"] = end - 1.9
+        self.add_change("withdraw", rcpt["address"], end - 0.1, end,
+                        elsewhere=True)
+        self.write_history()
+        evidence = checker.Evidence(self.directory)
+        self.assertFalse(any(rcpt["id"] + " " in text for text in
+                             checker.nothing_recorded_nothing_sent(evidence)))
+        self.history[-1]["end"] -= 0.7
+        self.history[-1]["begin"] -= 0.7
+        self.breaks(checker.nothing_recorded_nothing_sent)
 
     def test_mail_after_an_opt_out_that_an_old_import_does_not_undo(self):
         _, rcpt = self.a_delivery()

@@ -17,6 +17,7 @@ DIRECTORY holds
                     cluster, when all had calmed down
     rebuilt.json    the same after `consentctl rebuild' into an empty Redis
     audit, keys     (links to) the directories of these names
+    elsewhere       perhaps, (a link to) the ledger of a second host
 
 A line of the history is an object with "what" and, for whatever took time,
 "begin" and "end": seconds of one monotonic clock, taken by the client before
@@ -28,7 +29,8 @@ product; what does not overlap has an order.
     change    kind (grant confirm withdraw object erase), list (null: all),
               address, given_at (Unix seconds, null: now), acknowledged,
               complete (an erasure that said it is), clock ("right", "wrong":
-              the program's own may have been stepped).  Not acknowledged:
+              the program's own may have been stepped), elsewhere (on the second
+              host, acknowledged when Redis had it).  Not acknowledged:
               failed or killed, so it may count or not; an "end" of null says
               that not even its end is known.
     rcpt      id, list, address, stage (rcpt, eom: when it is decided), begin
@@ -58,6 +60,7 @@ import struct
 import sys
 
 BOUND_SEC = 1.0         # from the answer to an opt-out until it holds
+ELSEWHERE_SEC = 1.0     # ... so much later on another host: read_within_ms
 UNRECORDED = "the decision can't be recorded now"    # a deferral, then
 UNSYNCED_SEC = 1.0      # of decisions that a crash of the disk may take along
 DOUBLE_OPT_IN = {"club"}
@@ -175,10 +178,10 @@ def records_of_redis(dump):
     return records
 
 
-def records_of_ledger(ledger):
-    """{subject: times}: all events merged by maximum."""
+def records_of_events(events):
+    """{subject: times}: all merged by maximum."""
     records = {}
-    for e in ledger.of_type("event"):
+    for e in events:
         times = records.setdefault(e["subject"], {})
         key = e.get("list", PERSON), LETTERS[e["event"]]
         times[key] = max(times.get(key, 0), milliseconds(e["at"]))
@@ -212,6 +215,7 @@ class Change:
         self.acknowledged = line["acknowledged"]
         self.complete = line.get("complete", False)
         self.clock_is_right = line["clock"] == "right"
+        self.elsewhere = line.get("elsewhere", False)
         # When it is said to have happened, as if on our clock.
         given = line.get("given_at")
         self.given = None if given is None else \
@@ -254,9 +258,15 @@ class Evidence:
                 change.acknowledged = change.complete = False
         audit = os.path.join(directory, "audit")
         self.ledger = Journal(os.path.join(audit, "ledger"), "ledger")
+        self.elsewhere = Journal(os.path.join(directory, "elsewhere"),
+                                 "ledger")
         self.decisions = Journal(audit, "decisions")
         with open(os.path.join(directory, "keys", "pseudonym.key")) as f:
             self.key = bytes.fromhex(f.read().strip())
+
+    def events(self):
+        """Of all ledgers."""
+        return self.ledger.of_type("event") + self.elsewhere.of_type("event")
 
     def dump(self, name):
         with open(os.path.join(self.directory, name)) as f:
@@ -280,10 +290,11 @@ class Evidence:
     def holds_by(self, opt_out):
         """From when on this opt-out has to hold: a second after the answer,
         not counting while the machine ran nobody."""
+        bound = BOUND_SEC + (ELSEWHERE_SEC if opt_out.elsewhere else 0)
         late = sum(lag["end"] - max(lag["begin"], opt_out.end)
                    for lag in self.lines["lag"] if lag["end"] > opt_out.end and
-                   lag["begin"] < opt_out.end + BOUND_SEC)
-        return opt_out.end + BOUND_SEC + max(0, late)
+                   lag["begin"] < opt_out.end + bound)
+        return opt_out.end + bound + max(0, late)
 
     def disk_crashes(self):
         return [c for c in self.lines["crash"] if c["of"] == "disk"]
@@ -460,8 +471,7 @@ def decisions_are_on_record(e):
 def acknowledged_is_recorded(e):
     """Each change that was acknowledged is in the ledger."""
     have = collections.Counter(
-        (v["subject"], v["event"], v.get("list")) for v in
-        e.ledger.of_type("event"))
+        (v["subject"], v["event"], v.get("list")) for v in e.events())
     for address, changes in e.changes.items():
         erased = max((c.end for c in changes if c.kind == "erase"),
                      default=float("-inf"))
@@ -519,7 +529,7 @@ def filter_answers_rightly_in_the_end(e):
 def redis_is_the_ledger(e):
     """Redis holds what comes out of the ledger's events, before and after it
     was filled anew."""
-    want = records_of_ledger(e.ledger)
+    want = records_of_events(e.events())
     for name in "settled.json", "rebuilt.json":
         have = records_of_redis(e.dump(name))
         for subject in sorted(want.keys() | have.keys()):
@@ -558,6 +568,7 @@ def clock_was_never_stepped(e):
 def chains_are_whole(e):
     """By this checker's own account, and by that of `consentctl verify'."""
     yield from e.ledger.problems
+    yield from e.elsewhere.problems
     yield from e.decisions.problems
     for v in e.lines["verify"]:
         if v["exit"] != 0:

@@ -19,9 +19,9 @@ RECORDED = "recorded on disk"
 
 
 class Party(threading.Thread):
-    """One who goes on until told to stop, and changes consents or not."""
+    """One who goes on until told to stop."""
 
-    changes = True
+    rests = True            # while the world is quiet
 
     def __init__(self, world, people, seed):
         super().__init__(daemon=True)
@@ -35,7 +35,7 @@ class Party(threading.Thread):
     def run(self):
         try:
             while not self.over.is_set():
-                if not (self.changes and self.world.is_quiet):
+                if not (self.rests and self.world.is_quiet):
                     self.act()
                 self.over.wait(self.rng.uniform(*self.pause))
         except BaseException as e:      # raised again by who waits for us
@@ -56,7 +56,7 @@ class Campaign(Party):
     """Sends to people, whoever they are."""
 
     pause = 0.0, 0.05
-    changes = False
+    rests = False
     number = 0
 
     def act(self):
@@ -120,7 +120,7 @@ class Asker(Party):
     a tenth of a second is one that a campaign hardly ever gets."""
 
     pause = 0.02, 0.08
-    changes = False
+    rests = False
 
     def act(self):
         try:
@@ -175,6 +175,7 @@ class Operator(Party):
     """Uses consentctl, and is killed in it when the world says so."""
 
     pause = 0.0, 0.1
+    is_elsewhere = False
 
     def act(self):
         act = self.rng.choices(
@@ -228,7 +229,8 @@ class Operator(Party):
         begin = time.monotonic()
         code, said = self._run(argv, input)
         end = time.monotonic()
-        done = code == 0 or RECORDED in said
+        # Without a word of Redis, no other host can know.
+        done = code == 0 or (RECORDED in said and not self.is_elsewhere)
         if argv[0] == "import" and code != 0:
             # Which rows were refused is not worth finding out.
             done = done and ", 0 refused" in said
@@ -238,12 +240,16 @@ class Operator(Party):
                 "change", kind=kind, list=list_id, address=address,
                 given_at=at, acknowledged=done, begin=begin, end=end,
                 complete=kind == "erase" and code == 0,
-                clock="right" if right else "wrong")
+                clock="right" if right else "wrong",
+                elsewhere=self.is_elsewhere)
+
+    def host(self):
+        return self.world.filter
 
     def _run(self, argv, input):
         """Exit code (None: killed) and what it said."""
         child = subprocess.Popen(
-            self.world.filter.ctl_argv(*argv), stdin=subprocess.PIPE,
+            self.host().ctl_argv(*argv), stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             env=self.world.filter.ctl_env)
         wait = CLIENT_SEC
@@ -259,3 +265,19 @@ class Operator(Party):
             self.history.note("problem", text=f"consentctl {argv[0]}: "
                               f"{said[:3000]}")
         return child.returncode, said
+
+
+class Colleague(Operator):
+    """The same on the other host, where nobody is erased: other hosts' logs
+    are not reached from there."""
+
+    pause = 0.02, 0.15
+    rests = False
+    is_elsewhere = True
+
+    def act(self):
+        act = self.rng.choices((self.grant, self.withdraw), (30, 70))[0]
+        act(self.rng.choice(self.people))
+
+    def host(self):
+        return self.world.elsewhere

@@ -35,7 +35,8 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from lab import checker, faults_cluster, faults_replica     # noqa: E402,F401
 from lab.faults import FAULTS                               # noqa: E402
 from lab.history import History                             # noqa: E402
-from lab.people import Asker, Campaign, Clicker, Operator   # noqa: E402
+from lab.people import (Asker, Campaign, Clicker, Colleague,    # noqa: E402
+                        Operator)
 from lab.world import World, can_step_clocks                # noqa: E402
 from rig import RigError                                    # noqa: E402
 
@@ -100,6 +101,8 @@ def act(world, name, rng, people, label, seconds):
     operator.grant(*people[:PEOPLE // 2])
     parties = [operator, Clicker(world, people, rng.random()),
                Asker(world, people, rng.random())]
+    if world.elsewhere:
+        parties.append(Colleague(world, people, rng.random()))
     for i in range(2):
         parties.append(Campaign(world, people, rng.random()))
         parties[-1].name = f"{label}-{i}"

@@ -145,27 +145,28 @@ class LabSink(Sink):
 class World:
     """disk: None, "tmpfs" (it can be filled, and mounted read-only) or "ext4"
     (its power can be cut).  clocks: the programs have clocks of their own.
-    stores: of STORES.  settings: more for the filter."""
+    stores: of STORES.  elsewhere: consents are recorded on a second host as
+    well, which has no filter.  settings: more for the filter."""
 
     def __init__(self, rng, disk=None, clocks=False, stores="redis",
-                 **settings):
+                 elsewhere=False, **settings):
         self.rng = rng
         self.history = None             # of the run
         self.links = {}                 # (address, list): path of the link
         self.clocks = {}
         self.kills_consentctl = False
-        self.is_quiet = False           # nobody changes a consent
+        self.is_quiet = False           # nobody changes a consent on this host
         self.takes_imports = True
         self._redis = self.sentinels = self.cluster = self.replica = None
         self.rig = Rig("lab")
         try:
-            self._start(disk, clocks, stores, settings)
+            self._start(disk, clocks, stores, elsewhere, settings)
         except BaseException:
             self.rig.close()
             raise
 
-    def _start(self, disk, clocks, stores, settings):
-        self.wire = None
+    def _start(self, disk, clocks, stores, elsewhere, settings):
+        self.wire = self.elsewhere = None
         redis = {"timeout_ms": 500, **settings.pop("redis", {}),
                  **getattr(self, STORES[stores])()}
         club = dict(WEEKLY, id="club", name="Club", double_opt_in=True,
@@ -174,6 +175,10 @@ class World:
         self.filter = LabFilter(
             self.rig, self.wire, start=False, lists=[WEEKLY, club],
             redis=redis, **settings)
+        if elsewhere:
+            self.elsewhere = LabFilter(
+                self.rig, self.wire, start=False, keygen=False,
+                keys=self.filter.keys_dir, lists=[WEEKLY, club], redis=redis)
         self.web = LabWeb(self.rig, self.filter, start=False)
         self.disk = disk
         if disk:
@@ -198,6 +203,10 @@ class World:
         self.postfix = Postfix(self.rig, self.sink, [self.filter])
         self.control = "control@example.org"
         self.filter.grant(self.control)
+        # Under which name Redis keeps how far it has the filter's ledger.
+        self.cursors = {name for redis in self.primaries()
+                        for key in redis.call("KEYS", "c:applied*")
+                        for name in redis.call("HKEYS", key)}
 
     # -- what STORES name: each returns settings for `redis'
 
@@ -320,7 +329,7 @@ class World:
                 # c:applied, or c:applied:{ab}
                 has[key.decode()[11:13]] = max(
                     [int(v) for k, v in zip(fields[::2], fields[1::2])
-                     if not k.startswith(b"rebuild")], default=0)
+                     if k in self.cursors], default=0)
         return has
 
     def redis_has_all(self):
@@ -346,6 +355,11 @@ class World:
         """Notes what does not become well again."""
         self._expect(self.accepts_control, RECOVERY_SEC,
                      "mail to somebody who opted in is taken")
+        if self.elsewhere:
+            # There nobody applies what could not be applied at once.
+            self._expect(lambda: self.elsewhere.ctl(
+                "rebuild", check=False).returncode == 0, SETTLING_SEC,
+                "the other host's ledger is applied")
         self._expect(self.redis_has_all, SETTLING_SEC,
                      "Redis has all of the ledger")
         self._expect(self.is_in_step, SETTLING_SEC,
@@ -403,7 +417,9 @@ class World:
         self._write(directory, "settled.json")
         for redis in self.primaries():
             redis.call("FLUSHALL")
-        done = self.filter.ctl("rebuild", check=False)
+        others = [os.path.join(self.elsewhere.audit_dir, "ledger")] \
+            if self.elsewhere else []
+        done = self.filter.ctl("rebuild", *others, check=False)
         if done.returncode != 0:
             self.history.note("problem", text="consentctl rebuild: exit "
                               f"{done.returncode}: {done.stderr[-500:]}")
@@ -411,8 +427,9 @@ class World:
         done = self.filter.ctl("verify", check=False)
         self.history.note("verify", exit=done.returncode,
                           output=done.stdout + done.stderr)
-        for name, path in (("audit", self.filter.audit_dir),
-                           ("keys", self.filter.keys_dir)):
+        for name, path in [("audit", self.filter.audit_dir),
+                           ("keys", self.filter.keys_dir)] + [
+                           ("elsewhere", path) for path in others]:
             os.symlink(path, os.path.join(directory, name))
 
     def _write(self, directory, name):
