@@ -16,9 +16,10 @@ from lab import checker
 from lab.run import Laboratory, run_once
 from lab.world import World
 
-FAULTS_IN_BRIEF = ["kill-filter", "freeze-redis", "old-dump-quiet",
-                   "failover-lagging"]
-SECONDS = 3
+# One of each world that the store makes.
+FAULTS_IN_BRIEF = ["old-dump-quiet", "freeze-sentinel", "cluster-lagging",
+                   "replica-old-dump"]
+SECONDS = 2
 SEED = 1
 
 
@@ -79,6 +80,11 @@ class Broken(unittest.TestCase):
         with open(os.path.join(self.good, "history.jsonl")) as f:
             self.history = [json.loads(line) for line in f]
 
+    def write_history(self):
+        with open(os.path.join(self.directory, "history.jsonl"), "w") as f:
+            for entry in self.history:
+                f.write(json.dumps(entry) + "\n")
+
     def path(self, *parts):
         return os.path.join(self.directory, *parts)
 
@@ -88,9 +94,7 @@ class Broken(unittest.TestCase):
 
     def breaks(self, promise):
         """Writes the history; the checker has to name this promise."""
-        with open(self.path("history.jsonl"), "w") as f:
-            for entry in self.history:
-                f.write(json.dumps(entry) + "\n")
+        self.write_history()
         found = {v.check for v in checker.check(self.directory)}
         self.assertIn(promise.__name__, found)
 
@@ -153,6 +157,23 @@ class Broken(unittest.TestCase):
                 self.add_change(kind, rcpt["address"], end - 0.1, end)
                 self.breaks(checker.nothing_recorded_nothing_sent)
 
+    def test_mail_after_an_opt_out_elsewhere(self):
+        """... which has a second more."""
+        _, rcpt = self.a_delivery()
+        end = rcpt["begin"] - 1.5
+        for change in self.lines("change", address=rcpt["address"]):
+            change["begin"] = min(change["begin"], end - 2)
+            change["end"] = end - 1.9
+        self.add_change("withdraw", rcpt["address"], end - 0.1, end,
+                        elsewhere=True)
+        self.write_history()
+        evidence = checker.Evidence(self.directory)
+        self.assertFalse(any(rcpt["id"] + " " in text for text in
+                             checker.nothing_recorded_nothing_sent(evidence)))
+        self.history[-1]["end"] -= 0.7
+        self.history[-1]["begin"] -= 0.7
+        self.breaks(checker.nothing_recorded_nothing_sent)
+
     def test_mail_after_an_opt_out_that_an_old_import_does_not_undo(self):
         _, rcpt = self.a_delivery()
         begin = rcpt["begin"]
@@ -184,6 +205,16 @@ class Broken(unittest.TestCase):
                 e["list"] = "club"
         self.breaks(checker.nothing_recorded_nothing_sent)
 
+    def test_accepted_without_mail(self):
+        ask = self.lines("ask", accepted=False)[-1]
+        self.add_change("withdraw", ask["address"], ask["begin"] - 1.2,
+                        ask["begin"] - 1.1)
+        ask["accepted"] = True
+        self.history = [e for e in self.history if e["what"] != "change" or
+                        e["address"] != ask["address"] or
+                        e["kind"] == "withdraw"]
+        self.breaks(checker.accepted_is_granted)
+
     def test_accepted_in_the_end(self):
         probe = next(p for p in reversed(self.lines("probe"))
                      if p["reply"].startswith("550"))
@@ -210,6 +241,18 @@ class Broken(unittest.TestCase):
                 self.change_dump(name, lambda dump: dump[key].update(
                     weekly="g1764000000000"))
                 self.breaks(checker.redis_is_the_ledger)
+
+    def test_key_of_a_cluster(self):
+        """... has the first digits of the subject in it, as its node."""
+        subject = "ab" + 30 * "0"
+        record = {"weekly": "g1764000000000"}
+        for key in f"c:{subject}", f"c:{{ab}}{subject}":
+            self.assertEqual(checker.records_of_redis({key: record}),
+                             {subject: {("weekly", "g"): 1764000000000}})
+        for keys in [f"c:{{ba}}{subject}"], \
+                [f"c:{subject}", f"c:{{ab}}{subject}"]:
+            with self.assertRaises(ValueError):
+                checker.records_of_redis({key: record for key in keys})
 
     def test_record_that_can_not_be_read(self):
         self.change_dump("settled.json", lambda dump: dump.update(

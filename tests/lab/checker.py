@@ -13,9 +13,11 @@ only what clients, the next mail server and Redis saw, and the journals.
 DIRECTORY holds
 
     history.jsonl   what happened, below
-    settled.json    {key: {field: value}} of Redis when all had calmed down
+    settled.json    {key: {field: value}} of Redis, or of all primaries of a
+                    cluster, when all had calmed down
     rebuilt.json    the same after `consentctl rebuild' into an empty Redis
     audit, keys     (links to) the directories of these names
+    elsewhere       perhaps, (a link to) the ledger of a second host
 
 A line of the history is an object with "what" and, for whatever took time,
 "begin" and "end": seconds of one monotonic clock, taken by the client before
@@ -27,11 +29,13 @@ product; what does not overlap has an order.
     change    kind (grant confirm withdraw object erase), list (null: all),
               address, given_at (Unix seconds, null: now), acknowledged,
               complete (an erasure that said it is), clock ("right", "wrong":
-              the program's own may have been stepped).  Not acknowledged:
+              the program's own may have been stepped), elsewhere (on the second
+              host, acknowledged when Redis had it).  Not acknowledged:
               failed or killed, so it may count or not; an "end" of null says
               that not even its end is known.
     rcpt      id, list, address, stage (rcpt, eom: when it is decided), begin
               and end of that stage, reply (to RCPT), final (to the message)
+    ask       list, address, begin, end, accepted: RCPT, to the filter alone
     message   id, recipients (those that RCPT took), reply (null: connection
               lost before one)
     delivery  id, recipients, link, post: the next server took it
@@ -56,6 +60,7 @@ import struct
 import sys
 
 BOUND_SEC = 1.0         # from the answer to an opt-out until it holds
+ELSEWHERE_SEC = 1.0     # ... so much later on another host: read_within_ms
 UNRECORDED = "the decision can't be recorded now"    # a deferral, then
 UNSYNCED_SEC = 1.0      # of decisions that a crash of the disk may take along
 DOUBLE_OPT_IN = {"club"}
@@ -152,12 +157,17 @@ def is_granted(times, list_id):
 
 
 def records_of_redis(dump):
-    """{subject: times} of a dump; raises ValueError."""
+    """{subject: times} of a dump; raises ValueError.  Keys are c:SUBJECT, or
+    in a cluster c:{ab}SUBJECT with the first two digits of it."""
     records = {}
     for key, fields in dump.items():
-        if not re.fullmatch("c:[0-9a-f]{32}", key):
+        found = re.fullmatch(r"c:(\{..\})?([0-9a-f]{32})", key)
+        if not found:
             continue
-        times = records.setdefault(key[2:], {})
+        tag, subject = found.groups()
+        if tag not in (None, "{" + subject[:2] + "}") or subject in records:
+            raise ValueError(f"{key} is not where it belongs")
+        times = records[subject] = {}
         for name, value in fields.items():
             if name.endswith(".e"):
                 continue
@@ -168,10 +178,10 @@ def records_of_redis(dump):
     return records
 
 
-def records_of_ledger(ledger):
-    """{subject: times}: all events merged by maximum."""
+def records_of_events(events):
+    """{subject: times}: all merged by maximum."""
     records = {}
-    for e in ledger.of_type("event"):
+    for e in events:
         times = records.setdefault(e["subject"], {})
         key = e.get("list", PERSON), LETTERS[e["event"]]
         times[key] = max(times.get(key, 0), milliseconds(e["at"]))
@@ -205,6 +215,7 @@ class Change:
         self.acknowledged = line["acknowledged"]
         self.complete = line.get("complete", False)
         self.clock_is_right = line["clock"] == "right"
+        self.elsewhere = line.get("elsewhere", False)
         # When it is said to have happened, as if on our clock.
         given = line.get("given_at")
         self.given = None if given is None else \
@@ -247,9 +258,15 @@ class Evidence:
                 change.acknowledged = change.complete = False
         audit = os.path.join(directory, "audit")
         self.ledger = Journal(os.path.join(audit, "ledger"), "ledger")
+        self.elsewhere = Journal(os.path.join(directory, "elsewhere"),
+                                 "ledger")
         self.decisions = Journal(audit, "decisions")
         with open(os.path.join(directory, "keys", "pseudonym.key")) as f:
             self.key = bytes.fromhex(f.read().strip())
+
+    def events(self):
+        """Of all ledgers."""
+        return self.ledger.of_type("event") + self.elsewhere.of_type("event")
 
     def dump(self, name):
         with open(os.path.join(self.directory, name)) as f:
@@ -273,10 +290,11 @@ class Evidence:
     def holds_by(self, opt_out):
         """From when on this opt-out has to hold: a second after the answer,
         not counting while the machine ran nobody."""
+        bound = BOUND_SEC + (ELSEWHERE_SEC if opt_out.elsewhere else 0)
         late = sum(lag["end"] - max(lag["begin"], opt_out.end)
                    for lag in self.lines["lag"] if lag["end"] > opt_out.end and
-                   lag["begin"] < opt_out.end + BOUND_SEC)
-        return opt_out.end + BOUND_SEC + max(0, late)
+                   lag["begin"] < opt_out.end + bound)
+        return opt_out.end + bound + max(0, late)
 
     def disk_crashes(self):
         return [c for c in self.lines["crash"] if c["of"] == "disk"]
@@ -352,6 +370,17 @@ def nothing_recorded_nothing_sent(e):
         if why:
             yield (f"{r['id']} of {r['list']} reached {r['address']}, decided "
                    f"in [{r['begin']:.3f}, {r['end']:.3f}], but: {why}")
+
+
+def accepted_is_granted(e):
+    """So has whomever the filter accepts, with mail or without."""
+    for a in e.lines["ask"]:
+        if not a["accepted"] or e.is_suspended(a["begin"]):
+            continue
+        why = e.why_blocked(a["address"], a["list"], a["begin"], a["end"])
+        if why:
+            yield (f"{a['address']} was accepted for {a['list']} in "
+                   f"[{a['begin']:.3f}, {a['end']:.3f}], but: {why}")
 
 
 def refused_is_not_delivered(e):
@@ -442,8 +471,7 @@ def decisions_are_on_record(e):
 def acknowledged_is_recorded(e):
     """Each change that was acknowledged is in the ledger."""
     have = collections.Counter(
-        (v["subject"], v["event"], v.get("list")) for v in
-        e.ledger.of_type("event"))
+        (v["subject"], v["event"], v.get("list")) for v in e.events())
     for address, changes in e.changes.items():
         erased = max((c.end for c in changes if c.kind == "erase"),
                      default=float("-inf"))
@@ -501,7 +529,7 @@ def filter_answers_rightly_in_the_end(e):
 def redis_is_the_ledger(e):
     """Redis holds what comes out of the ledger's events, before and after it
     was filled anew."""
-    want = records_of_ledger(e.ledger)
+    want = records_of_events(e.events())
     for name in "settled.json", "rebuilt.json":
         have = records_of_redis(e.dump(name))
         for subject in sorted(want.keys() | have.keys()):
@@ -540,6 +568,7 @@ def clock_was_never_stepped(e):
 def chains_are_whole(e):
     """By this checker's own account, and by that of `consentctl verify'."""
     yield from e.ledger.problems
+    yield from e.elsewhere.problems
     yield from e.decisions.problems
     for v in e.lines["verify"]:
         if v["exit"] != 0:
@@ -552,9 +581,10 @@ def all_goes_on_afterwards(e):
 
 
 PROMISES = [
-    nothing_recorded_nothing_sent, refused_is_not_delivered,
-    nothing_is_sent_that_nobody_sent, accepted_mail_arrives, mail_has_links,
-    decisions_are_on_record, acknowledged_is_recorded, final_state_is_right,
+    nothing_recorded_nothing_sent, accepted_is_granted,
+    refused_is_not_delivered, nothing_is_sent_that_nobody_sent,
+    accepted_mail_arrives, mail_has_links, decisions_are_on_record,
+    acknowledged_is_recorded, final_state_is_right,
     filter_answers_rightly_in_the_end, redis_is_the_ledger, erased_is_blanked,
     chains_are_whole, all_goes_on_afterwards,
 ]

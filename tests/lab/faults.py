@@ -1,8 +1,10 @@
 # Copyright the consent-milter authors.
 # SPDX-License-Identifier: BSD-2-Clause
-"""What goes wrong.  A fault is a function that breaks something in a world,
+"""What goes wrong; faults_cluster.py and faults_replica.py have more, for the
+worlds of these names.  A fault is a function that breaks something in a world,
 holds it for a while and mends it; it may be called again and again in a run.
 What the checker has to know of it is noted in the history."""
+import contextlib
 import os
 import shutil
 import signal
@@ -16,15 +18,21 @@ FAULTS = {}             # name: Fault
 
 
 class Fault:
-    def __init__(self, inject, mixes, world):
+    def __init__(self, inject, mixes, anywhere, world):
         self.inject = inject
         self.mixes = mixes              # may come together with others
+        self.anywhere = anywhere        # ... whatever consents are kept in
         self.world = world              # what World() needs for it
 
+    @property
+    def place(self):
+        """The world, as the table names it."""
+        return self.world.get("disk") or self.world.get("stores", "redis")
 
-def fault(name, mixes=False, **world):
+
+def fault(name, mixes=False, anywhere=False, **world):
     def register(inject):
-        FAULTS[name] = Fault(inject, mixes, world)
+        FAULTS[name] = Fault(inject, mixes or anywhere, anywhere, world)
         return inject
     return register
 
@@ -40,14 +48,14 @@ def nothing(world):
 
 # -- kill -9
 
-@fault("kill-filter", mixes=True)
+@fault("kill-filter", anywhere=True)
 def kill_filter(world):
     world.filter.kill9()
     hold(world, 0, 0.5)
     world.filter.start()
 
 
-@fault("kill-consent-web", mixes=True)
+@fault("kill-consent-web", anywhere=True)
 def kill_web(world):
     world.web.kill9()
     hold(world, 0, 0.5)
@@ -93,7 +101,7 @@ def kill_postfix(world):
         world.postfix.start()
 
 
-@fault("kill-consentctl", mixes=True)
+@fault("kill-consentctl", anywhere=True)
 def kill_consentctl(world):
     world.kills_consentctl = True
     try:
@@ -113,13 +121,13 @@ def _freeze(world, name):
         os.killpg(pid, signal.SIGCONT)
 
 
-@fault("freeze-filter", mixes=True)
+@fault("freeze-filter", anywhere=True)
 def freeze_filter(world):
     with world.history.span("suspend"):
         _freeze(world, "filter")
 
 
-@fault("freeze-consent-web", mixes=True)
+@fault("freeze-consent-web", anywhere=True)
 def freeze_web(world):
     _freeze(world, "web")
 
@@ -129,7 +137,7 @@ def freeze_redis(world):
     _freeze(world, "redis")
 
 
-@fault("freeze-postfix", mixes=True)
+@fault("freeze-postfix", anywhere=True)
 def freeze_postfix(world):
     _freeze(world, "postfix")
 
@@ -137,16 +145,22 @@ def freeze_postfix(world):
 # -- the network between Redis and one of the programs, or all
 
 def _bad_network(world, trouble):
-    world.wire.victim = world.rng.choice(
-        (None, None, "consent-milter", "consent-web", "consentctl"))
-    world.wire.trouble = trouble
+    world.wire.victims = world.rng.choice(
+        (None, None, ("consent-milter",), ("consent-web",),
+         ("consentctl",)))
+    spoil(world, world.wire, trouble, 0.2, 1.5)
+
+
+def spoil(world, wire, trouble, least, most):
+    """So long, then it is well again."""
+    wire.trouble = trouble
     try:
-        hold(world, 0.2, 1.5)
+        hold(world, least, most)
     finally:
-        world.wire.trouble = None
+        wire.trouble = None
         if trouble == "drop":
             # TCP would end it some day.
-            world.wire.hang_up()
+            wire.hang_up()
 
 
 @fault("network-delays", mixes=True)
@@ -173,19 +187,19 @@ def flush(world):
     hold(world, 0.2, 1)
 
 
-def keep_dump(world):
+def keep_dump(redis):
     """Of now, beside the one that Redis writes over.  An erasure may just have
     asked for a background save, and there is one at a time."""
     def is_saved():
         try:
-            return world.redis.call("SAVE") is not None
+            return redis.call("SAVE") is not None
         except RedisError as e:
             if "already in progress" not in str(e):
                 raise
             return False
 
     wait_for(is_saved, text="a dump")
-    dump = os.path.join(world.redis.dir, "dump.rdb")
+    dump = os.path.join(redis.dir, "dump.rdb")
     shutil.copy(dump, dump + ".old")
     return dump
 
@@ -193,7 +207,7 @@ def keep_dump(world):
 @fault("old-dump")
 def old_dump(world):
     """An administrator restores the dump of a while ago."""
-    dump = keep_dump(world)
+    dump = keep_dump(world.redis)
     hold(world, 0.5, 2)
     with world.history.span("suspend"):
         world.redis.kill9()
@@ -204,18 +218,24 @@ def old_dump(world):
 
 @fault("old-dump-quiet")
 def old_dump_quiet(world):
-    """The same, and nobody is there to apply the ledger again: no consentctl
-    is run, and consent-web is down."""
-    dump = keep_dump(world)
+    dump = keep_dump(world.redis)
     hold(world, 0.5, 1.5)
-    world.is_quiet = True
-    try:
-        world.web.kill9()
+    with nobody_applies(world):
         with world.history.span("suspend"):
             world.redis.kill9()
             os.replace(dump + ".old", dump)
             world.redis.start()
         hold(world, 2.5, 3.5)
+
+
+@contextlib.contextmanager
+def nobody_applies(world):
+    """What is lost meanwhile stays lost: no consentctl is run, and consent-web
+    is down."""
+    world.is_quiet = True
+    try:
+        world.web.kill9()
+        yield
         world.web.start()
     finally:
         world.is_quiet = False
@@ -245,7 +265,7 @@ def old_replica(world):
 
 # -- several Redis, and Sentinels that choose among them
 
-REPLICATED = {"replicas": 2}
+REPLICATED = {"stores": "sentinels"}
 
 
 def _fail_over(world, begin, mend):
@@ -294,15 +314,13 @@ def failover_lagging(world):
     def kill(primary):
         primary.kill9()
         for replica in replicas:
-            replica.cont()
+            replica.call("CONFIG", "SET", "masterauth", "")
     for replica in replicas:
-        replica.sigstop()
-    try:
-        hold(world, 0.3, 1)
-        _fail_over(world, kill, Redis.start)
-    finally:
-        for replica in replicas:
-            replica.cont()
+        # One that was stopped would have it all in its socket.
+        replica.call("CONFIG", "SET", "masterauth", "wrong")
+        replica.call("CLIENT", "KILL", "TYPE", "master")
+    hold(world, 0.3, 1)
+    _fail_over(world, kill, Redis.start)
 
 
 @fault("failover-waited-for", redis={"wait_replicas": 1}, **REPLICATED)
@@ -310,15 +328,71 @@ def failover_waited_for(world):
     _fail_over(world, Redis.kill9, Redis.start)
 
 
+@fault("failover-missed", **REPLICATED)
+def failover_missed(world):
+    """The primary is back, with nothing, before a Sentinel missed it, and its
+    replicas throw away what they had."""
+    primary = world.sentinels.primary()
+    with world.history.span("suspend"):
+        primary.kill9()
+        hold(world, 0, 0.3)
+        primary.start()
+    wait_for(world.sentinels.is_complete, 60, "all Sentinels know all replicas")
+
+
+def _some_replica(world):
+    primary = world.sentinels.primary()
+    return world.rng.choice([s for s in world.sentinels.servers
+                             if s is not primary])
+
+
+@fault("kill-replica", redis={"wait_replicas": 2}, **REPLICATED)
+def kill_replica(world):
+    """Nothing is confirmed until it is there again."""
+    replica = _some_replica(world)
+    replica.kill9()
+    hold(world, 0, 2)
+    replica.start()
+    wait_for(world.sentinels.is_complete, 60, "all Sentinels know all replicas")
+
+
+@fault("freeze-replica", redis={"wait_replicas": 2}, **REPLICATED)
+def freeze_replica(world):
+    replica = _some_replica(world)
+    replica.sigstop()
+    try:
+        hold(world, 0.1, 3)
+    finally:
+        replica.cont()
+    wait_for(world.sentinels.is_complete, 60, "all Sentinels know all replicas")
+
+
+def _some_sentinels(world):
+    """Not the first one: it tells the laboratory."""
+    return world.rng.sample((1, 2), world.rng.randint(1, 2))
+
+
 @fault("kill-sentinel", **REPLICATED)
 def kill_sentinel(world):
-    """The first one is left: it tells the laboratory."""
-    killed = world.rng.sample((1, 2), world.rng.randint(1, 2))
+    killed = _some_sentinels(world)
     for i in killed:
         world.sentinels.services[i].kill9()
     hold(world, 0.3, 1.5)
     for i in killed:
         world.sentinels.restart_sentinel(i)
+
+
+@fault("freeze-sentinel", **REPLICATED)
+def freeze_sentinel(world):
+    """The programs ask one that does not answer."""
+    frozen = [world.sentinels.services[i] for i in _some_sentinels(world)]
+    for service in frozen:
+        service.sigstop()
+    try:
+        hold(world, 0.3, 3)
+    finally:
+        for service in frozen:
+            service.cont()
 
 
 # -- the disk
@@ -395,7 +469,7 @@ def clock_steps_redis_away(world):
 
 # -- configuration and rotation
 
-@fault("reload-storm", mixes=True)
+@fault("reload-storm", anywhere=True)
 def reload_storm(world):
     """Good files and bad ones, many times a second."""
     good = read_text(world.filter.config_path)

@@ -1,14 +1,15 @@
 # Copyright the consent-milter authors.
 # SPDX-License-Identifier: BSD-2-Clause
-"""Who keeps the laboratory busy: campaigns that send, people who click, and
-an operator who records, imports and erases.  Each is a thread with a random
-generator of its own, and notes what it asked for and what it was told."""
+"""Who keeps the laboratory busy: campaigns that send, people who click, an
+operator who records, imports and erases, and one who only asks.  Each is a
+thread with a random generator of its own, and notes what it asked for and what
+it was told."""
 import random
 import subprocess
 import threading
 import time
 
-from rig import RigError, Smtp, make_message
+from rig import Closed, MilterClient, RigError, Smtp, make_message
 
 from .world import SENDER
 
@@ -18,9 +19,9 @@ RECORDED = "recorded on disk"
 
 
 class Party(threading.Thread):
-    """One who goes on until told to stop, and changes consents or not."""
+    """One who goes on until told to stop."""
 
-    changes = True
+    rests = True            # while the world is quiet
 
     def __init__(self, world, people, seed):
         super().__init__(daemon=True)
@@ -34,7 +35,7 @@ class Party(threading.Thread):
     def run(self):
         try:
             while not self.over.is_set():
-                if not (self.changes and self.world.is_quiet):
+                if not (self.rests and self.world.is_quiet):
                     self.act()
                 self.over.wait(self.rng.uniform(*self.pause))
         except BaseException as e:      # raised again by who waits for us
@@ -55,7 +56,7 @@ class Campaign(Party):
     """Sends to people, whoever they are."""
 
     pause = 0.0, 0.05
-    changes = False
+    rests = False
     number = 0
 
     def act(self):
@@ -114,6 +115,32 @@ class Campaign(Party):
                               recipients=[r["address"] for r in taken])
 
 
+class Asker(Party):
+    """Asks the filter itself about everybody, all the time: a wrong answer of
+    a tenth of a second is one that a campaign hardly ever gets."""
+
+    pause = 0.02, 0.08
+    rests = False
+
+    def act(self):
+        try:
+            with MilterClient(self.world.filter.address,
+                              timeout=CLIENT_SEC) as client:
+                client.negotiate()
+                client.mail(f"<{SENDER['weekly']}>")
+                for address in self.rng.sample(self.people, len(self.people)):
+                    self._ask(client, address)
+        except (OSError, Closed):
+            pass                        # what was not answered is not known
+
+    def _ask(self, client, address):
+        begin = time.monotonic()
+        answer = client.rcpt(f"<{address}>")
+        self.history.note("ask", list="weekly", address=address, begin=begin,
+                          end=time.monotonic(),
+                          accepted=answer.kind == "continue")
+
+
 class Clicker(Party):
     """Presses the unsubscribe links that came with the mail."""
 
@@ -148,12 +175,13 @@ class Operator(Party):
     """Uses consentctl, and is killed in it when the world says so."""
 
     pause = 0.0, 0.1
+    is_elsewhere = False
 
     def act(self):
         act = self.rng.choices(
             (self.grant, self.club, self.withdraw, self.withdraw_all,
              self.object, self.erase, self.import_rows),
-            (45, 12, 15, 4, 4, 6, 14))[0]
+            (45, 12, 15, 4, 4, 6, 14 * self.world.takes_imports))[0]
         act(self.rng.choice(self.people))
 
     def grant(self, *addresses):
@@ -201,7 +229,8 @@ class Operator(Party):
         begin = time.monotonic()
         code, said = self._run(argv, input)
         end = time.monotonic()
-        done = code == 0 or RECORDED in said
+        # Without a word of Redis, no other host can know.
+        done = code == 0 or (RECORDED in said and not self.is_elsewhere)
         if argv[0] == "import" and code != 0:
             # Which rows were refused is not worth finding out.
             done = done and ", 0 refused" in said
@@ -211,12 +240,16 @@ class Operator(Party):
                 "change", kind=kind, list=list_id, address=address,
                 given_at=at, acknowledged=done, begin=begin, end=end,
                 complete=kind == "erase" and code == 0,
-                clock="right" if right else "wrong")
+                clock="right" if right else "wrong",
+                elsewhere=self.is_elsewhere)
+
+    def host(self):
+        return self.world.filter
 
     def _run(self, argv, input):
         """Exit code (None: killed) and what it said."""
         child = subprocess.Popen(
-            self.world.filter.ctl_argv(*argv), stdin=subprocess.PIPE,
+            self.host().ctl_argv(*argv), stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             env=self.world.filter.ctl_env)
         wait = CLIENT_SEC
@@ -232,3 +265,19 @@ class Operator(Party):
             self.history.note("problem", text=f"consentctl {argv[0]}: "
                               f"{said[:3000]}")
         return child.returncode, said
+
+
+class Colleague(Operator):
+    """The same on the other host, where nobody is erased: other hosts' logs
+    are not reached from there."""
+
+    pause = 0.02, 0.15
+    rests = False
+    is_elsewhere = True
+
+    def act(self):
+        act = self.rng.choices((self.grant, self.withdraw), (30, 70))[0]
+        act(self.rng.choice(self.people))
+
+    def host(self):
+        return self.world.elsewhere

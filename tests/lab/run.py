@@ -17,7 +17,7 @@ usage: run.py [-b BUILDDIR] [--runs N] [--seed S] [--seconds T]
 
 Real processes only, on loopback and below /tmp; needs root.  What is chosen is
 repeated with the seed, when it happens is not: the machine has a say in that.
-Prints each violation, then a table; the last line is `N passed, N failed',
+Prints violations, then a table; the last line is `N passed, N failed',
 which counts runs.  `make lab LAB_OPTIONS="--runs 1000"' runs it from a build.
 """
 import argparse
@@ -32,15 +32,19 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from lab import checker                                     # noqa: E402
+from lab import checker, faults_cluster, faults_replica     # noqa: E402,F401
 from lab.faults import FAULTS                               # noqa: E402
 from lab.history import History                             # noqa: E402
-from lab.people import Campaign, Clicker, Operator          # noqa: E402
+from lab.people import (Asker, Campaign, Clicker, Colleague,    # noqa: E402
+                        Operator)
 from lab.world import World, can_step_clocks                # noqa: E402
+from rig import RigError                                    # noqa: E402
 
 PEOPLE = 16
 RUNS_PER_WORLD = 8
+SHOWN = 10              # violations of a run
 BREAK_SEC = 0.1, 1.2    # between two faults
+AFTER_SEC = 0.6, 1.2    # ... and after the last: now it shows what was lost
 
 
 def why_impossible(needs):
@@ -56,8 +60,21 @@ class Row:
     """Of the table: a fault."""
 
     def __init__(self):
-        self.runs = self.messages = self.opt_outs = self.failed = 0
+        self.runs = self.messages = self.deferred = self.asked = 0
+        self.opt_outs = self.failed = 0
         self.violations = []
+
+    def add(self, counts, directory):
+        """A run: the history's counts, and the evidence."""
+        lines = checker.Evidence(directory).lines
+        self.messages += counts.get("rcpt", 0)
+        self.asked += counts.get("ask", 0)
+        self.deferred += sum(
+            (r["final"] or r["reply"] or "").startswith("451")
+            for r in lines["rcpt"])
+        self.opt_outs += sum(
+            c["acknowledged"] and c["kind"] in checker.OPT_OUTS
+            for c in lines["change"])
 
 
 def run_once(world, name, seed, seconds, directory):
@@ -82,7 +99,10 @@ def run_once(world, name, seed, seconds, directory):
 def act(world, name, rng, people, label, seconds):
     operator = Operator(world, people, rng.random())
     operator.grant(*people[:PEOPLE // 2])
-    parties = [operator, Clicker(world, people, rng.random())]
+    parties = [operator, Clicker(world, people, rng.random()),
+               Asker(world, people, rng.random())]
+    if world.elsewhere:
+        parties.append(Colleague(world, people, rng.random()))
     for i in range(2):
         parties.append(Campaign(world, people, rng.random()))
         parties[-1].name = f"{label}-{i}"
@@ -94,18 +114,12 @@ def act(world, name, rng, people, label, seconds):
             time.sleep(rng.uniform(*BREAK_SEC))
             with world.history.span("fault", kind=name):
                 FAULTS[name].inject(world)
+        time.sleep(rng.uniform(*AFTER_SEC))
     finally:
         for party in parties:
             party.stop()
     for party in parties:
         party.finish()
-
-
-def count_opt_outs(directory):
-    """Those that were acknowledged."""
-    lines = checker.Evidence(directory).lines["change"]
-    return sum(c["acknowledged"] and c["kind"] in checker.OPT_OUTS
-               for c in lines)
 
 
 class Laboratory:
@@ -138,14 +152,19 @@ class Laboratory:
         row = self.rows[name]
         directory = os.path.join(self.top, f"{name}-{seed}")
         os.mkdir(directory)
-        counts, violations = run_once(world, name, seed,
-                                      self.options.seconds, directory)
+        try:
+            counts, violations = run_once(world, name, seed,
+                                          self.options.seconds, directory)
+            row.add(counts, directory)
+        except RigError as e:
+            # It counts against the run, but says nothing of the next ones.
+            violations = [checker.Violation("laboratory", str(e))]
         row.runs += 1
-        row.messages += counts.get("rcpt", 0)
-        row.opt_outs += count_opt_outs(directory)
-        for violation in violations:
+        for violation in violations[:SHOWN]:
             print(f"VIOLATION {name}, seed {seed}: {violation.check}: "
                   f"{violation.text}", flush=True)
+        if len(violations) > SHOWN:
+            print(f"... and {len(violations) - SHOWN} more", flush=True)
         if violations:
             row.failed += 1
             row.violations += violations
@@ -165,14 +184,16 @@ class Laboratory:
         print(f"evidence in {target}", flush=True)
 
     def table(self):
-        print(f"{'fault':26} {'runs':>5} {'messages':>9} {'opt-outs':>9} "
-              f"{'violations':>11}")
+        form = "{:26} {:9} {:>5} {:>9} {:>9} {:>8} {:>9} {:>11}".format
+        print(form("fault", "world", "runs", "messages", "deferred", "asked",
+                   "opt-outs", "violations"))
         for name, row in self.rows.items():
-            print(f"{name:26} {row.runs:5} {row.messages:9} "
-                  f"{row.opt_outs:9} {len(row.violations):11}")
-        print(f"{'all':26} {self._sum('runs'):5} {self._sum('messages'):9} "
-              f"{self._sum('opt_outs'):9} "
-              f"{sum(len(r.violations) for r in self.rows.values()):11}")
+            print(form(name, FAULTS[name].place, row.runs, row.messages,
+                       row.deferred, row.asked, row.opt_outs,
+                       len(row.violations)))
+        print(form("all", "", *map(self._sum, (
+            "runs", "messages", "deferred", "asked", "opt_outs")),
+            sum(len(r.violations) for r in self.rows.values())))
 
     def _sum(self, what):
         return sum(getattr(row, what) for row in self.rows.values())

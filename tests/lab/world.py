@@ -18,6 +18,7 @@ from rig import (Filter, Postfix, Redis, Rig, RigError, Sentinels, Service,
                  write_file)
 from rig.process import accepts
 
+from .nodes import Nodes
 from .wire import Wire
 
 LISTS = ("weekly", "club")
@@ -31,6 +32,28 @@ DISK_BYTES = 64 * 1024 * 1024
 EXT4_IOC_SHUTDOWN = 0x8004587D
 SHUTDOWN_LOSES_LOG = 2
 _FAKETIME = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
+
+
+# What there is to keep consents in, and the method of World that starts it.
+STORES = {
+    "redis": "start_redis",             # one, behind a bad network
+    "sentinels": "start_sentinels",     # three, and three Sentinels
+    "cluster": "start_cluster",         # six nodes, behind bad networks
+    "replica": "start_replica",         # two; the filter looks up in one that
+                                        # follows the other, all behind bad
+                                        # networks (redis.read_from)
+}
+
+
+def follows(replica, primary):
+    """Has it all that the other has?"""
+    def told(redis):
+        return dict(line.split(":", 1) for line in redis.call(
+            "INFO", "replication").decode().split("\r\n") if ":" in line)
+    mine, other = told(replica), told(primary)
+    return mine.get("master_link_status") == "up" and \
+        mine["slave_repl_offset"] == other["master_repl_offset"] and \
+        mine["master_replid"] == other["master_replid"]
 
 
 def can_step_clocks():
@@ -122,40 +145,40 @@ class LabSink(Sink):
 class World:
     """disk: None, "tmpfs" (it can be filled, and mounted read-only) or "ext4"
     (its power can be cut).  clocks: the programs have clocks of their own.
-    replicas: so many of them, and Sentinels, instead of one Redis behind a bad
-    network.  settings: more for the filter."""
+    stores: of STORES.  elsewhere: consents are recorded on a second host as
+    well, which has no filter.  settings: more for the filter."""
 
-    def __init__(self, rng, disk=None, clocks=False, replicas=0, **settings):
+    def __init__(self, rng, disk=None, clocks=False, stores="redis",
+                 elsewhere=False, **settings):
         self.rng = rng
         self.history = None             # of the run
         self.links = {}                 # (address, list): path of the link
         self.clocks = {}
         self.kills_consentctl = False
-        self.is_quiet = False           # nobody changes a consent
-        self._redis = self.sentinels = None
+        self.is_quiet = False           # nobody changes a consent on this host
+        self.takes_imports = True
+        self._redis = self.sentinels = self.cluster = self.replica = None
         self.rig = Rig("lab")
         try:
-            self._start(disk, clocks, replicas, settings)
+            self._start(disk, clocks, stores, elsewhere, settings)
         except BaseException:
             self.rig.close()
             raise
 
-    def _start(self, disk, clocks, replicas, settings):
-        redis = {"timeout_ms": 500, **settings.pop("redis", {})}
-        if replicas:
-            self.sentinels = Sentinels(self.rig, replicas, down_ms=DOWN_MS,
-                                       failover_ms=1000)
-            redis.update(self.sentinels.settings)
-            self.wire = None
-        else:
-            self.redis = Redis(self.rig)
-            self.wire = Wire(self.rig, self.redis.socket, self.rng)
+    def _start(self, disk, clocks, stores, elsewhere, settings):
+        self.wire = self.elsewhere = None
+        redis = {"timeout_ms": 500, **settings.pop("redis", {}),
+                 **getattr(self, STORES[stores])()}
         club = dict(WEEKLY, id="club", name="Club", double_opt_in=True,
                     list_id="club.example.com",
                     match=[{"sender": "*@club.example.com"}])
         self.filter = LabFilter(
             self.rig, self.wire, start=False, lists=[WEEKLY, club],
             redis=redis, **settings)
+        if elsewhere:
+            self.elsewhere = LabFilter(
+                self.rig, self.wire, start=False, keygen=False,
+                keys=self.filter.keys_dir, lists=[WEEKLY, club], redis=redis)
         self.web = LabWeb(self.rig, self.filter, start=False)
         self.disk = disk
         if disk:
@@ -180,6 +203,36 @@ class World:
         self.postfix = Postfix(self.rig, self.sink, [self.filter])
         self.control = "control@example.org"
         self.filter.grant(self.control)
+        # Under which name Redis keeps how far it has the filter's ledger.
+        self.cursors = {name for redis in self.primaries()
+                        for key in redis.call("KEYS", "c:applied*")
+                        for name in redis.call("HKEYS", key)}
+
+    # -- what STORES name: each returns settings for `redis'
+
+    def start_redis(self):
+        self.redis = Redis(self.rig, options=["repl-diskless-sync-delay 0"])
+        self.wire = Wire(self.rig, self.redis.socket, self.rng)
+        return {}
+
+    def start_sentinels(self):
+        self.sentinels = Sentinels(self.rig, 2, down_ms=DOWN_MS,
+                                   failover_ms=1000)
+        # The programs ask those first that faults happen to.
+        return {"url": self.sentinels.settings["url"], "sentinel": {
+            "master": "consent", "hosts": self.sentinels.hosts[::-1]}}
+
+    def start_cluster(self):
+        self.cluster = Nodes(self.rig, self.rng, DOWN_MS)
+        return self.cluster.settings
+
+    def start_replica(self):
+        settings = self.start_redis()
+        self.link = Wire(self.rig, self.redis.socket, self.rng, tcp=True)
+        self.replica = Redis(self.rig, options=[
+            f"replicaof 127.0.0.1 {self.link.port}"])
+        self.replica_wire = Wire(self.rig, self.replica.socket, self.rng)
+        return dict(settings, read_from=self.replica_wire.url)
 
     @property
     def redis(self):
@@ -190,6 +243,16 @@ class World:
     @redis.setter
     def redis(self, redis):
         self._redis = redis
+
+    def primaries(self):
+        """Those that have the data: one, or all of a cluster."""
+        return self.cluster.primaries() if self.cluster else [self.redis]
+
+    def is_in_step(self):
+        """Has whoever is asked for records what was written elsewhere?"""
+        if self.cluster:
+            return self.cluster.is_settled()
+        return self.replica is None or follows(self.replica, self.redis)
 
     # -- the disk of ledger and decision log
 
@@ -229,8 +292,7 @@ class World:
 
     def pids(self, name):
         """Of what can be frozen: process groups."""
-        return {"filter": self.filter, "web": self.web, "redis": self.redis,
-                "postfix": self.postfix}[name].service.pid
+        return getattr(self, name).service.pid
 
     def accepts_control(self):
         """Mail to somebody who certainly opted in is taken."""
@@ -244,29 +306,47 @@ class World:
         except (OSError, ValueError):
             return False
 
-    def last_event(self):
-        """The number of the ledger's last event."""
-        last = 0
+    def last_events(self):
+        """{partition: number of the ledger's last event about its people}; a
+        cluster has a partition for the first two digits of each subject, and
+        one Redis has one, ""."""
+        last = {}
         for path in glob.glob(os.path.join(self.filter.audit_dir, "ledger",
                                            "ledger-*.jsonl")):
-            for seq in re.findall(r'^\{"seq":(\d+),"type":"event"',
-                                  read_text(path), re.M):
-                last = max(last, int(seq))
+            for seq, digits in re.findall(
+                    r'^\{"seq":(\d+),"type":"event",.*"subject":"(..)',
+                    read_text(path), re.M):
+                partition = digits if self.cluster else ""
+                last[partition] = max(last.get(partition, 0), int(seq))
         return last
 
     def redis_has(self):
-        """How far Redis says that it has the ledger."""
-        fields = self.redis.call("HGETALL", "c:applied") or []
-        return max([int(v) for k, v in zip(fields[::2], fields[1::2])
-                    if not k.startswith(b"rebuild")], default=0)
+        """How far Redis says that it has the ledger, in the same way."""
+        has = {}
+        for redis in self.primaries():
+            for key in redis.call("KEYS", "c:applied*"):
+                fields = redis.call("HGETALL", key)
+                # c:applied, or c:applied:{ab}
+                has[key.decode()[11:13]] = max(
+                    [int(v) for k, v in zip(fields[::2], fields[1::2])
+                     if k in self.cursors], default=0)
+        return has
+
+    def redis_has_all(self):
+        has = self.redis_has()
+        return all(has.get(partition, 0) >= seq
+                   for partition, seq in self.last_events().items())
 
     def dump(self):
         """{key: {field: value}}, as text."""
         found = {}
-        for key in self.redis.call("KEYS", "*"):
-            words = [w.decode("utf-8", "backslashreplace") for w in
-                     self.redis.call("HGETALL", key)]
-            found[key.decode()] = dict(zip(words[::2], words[1::2]))
+        for redis in self.primaries():
+            for key in redis.call("KEYS", "*"):
+                words = [w.decode("utf-8", "backslashreplace") for w in
+                         redis.call("HGETALL", key)]
+                if key.decode() in found:
+                    self.history.note("problem", text=f"two nodes have {key}")
+                found[key.decode()] = dict(zip(words[::2], words[1::2]))
         return found
 
     # -- the end of a run
@@ -275,8 +355,15 @@ class World:
         """Notes what does not become well again."""
         self._expect(self.accepts_control, RECOVERY_SEC,
                      "mail to somebody who opted in is taken")
-        self._expect(lambda: self.redis_has() >= self.last_event(),
-                     SETTLING_SEC, "Redis has all of the ledger")
+        if self.elsewhere:
+            # There nobody applies what could not be applied at once.
+            self._expect(lambda: self.elsewhere.ctl(
+                "rebuild", check=False).returncode == 0, SETTLING_SEC,
+                "the other host's ledger is applied")
+        self._expect(self.redis_has_all, SETTLING_SEC,
+                     "Redis has all of the ledger")
+        self._expect(self.is_in_step, SETTLING_SEC,
+                     "replicas, or nodes, are in step")
         self._expect(self._queue_is_empty, SETTLING_SEC,
                      "the queue of Postfix is empty")
 
@@ -328,8 +415,11 @@ class World:
         directory = self.history.directory
         self.probe(people)
         self._write(directory, "settled.json")
-        self.redis.call("FLUSHALL")
-        done = self.filter.ctl("rebuild", check=False)
+        for redis in self.primaries():
+            redis.call("FLUSHALL")
+        others = [os.path.join(self.elsewhere.audit_dir, "ledger")] \
+            if self.elsewhere else []
+        done = self.filter.ctl("rebuild", *others, check=False)
         if done.returncode != 0:
             self.history.note("problem", text="consentctl rebuild: exit "
                               f"{done.returncode}: {done.stderr[-500:]}")
@@ -337,8 +427,9 @@ class World:
         done = self.filter.ctl("verify", check=False)
         self.history.note("verify", exit=done.returncode,
                           output=done.stdout + done.stderr)
-        for name, path in (("audit", self.filter.audit_dir),
-                           ("keys", self.filter.keys_dir)):
+        for name, path in [("audit", self.filter.audit_dir),
+                           ("keys", self.filter.keys_dir)] + [
+                           ("elsewhere", path) for path in others]:
             os.symlink(path, os.path.join(directory, name))
 
     def _write(self, directory, name):

@@ -321,15 +321,23 @@ class Cluster:
             f"cluster-port {port}", f"cluster-node-timeout {down_ms}",
             "cluster-replica-validity-factor 0",
             "repl-diskless-sync-delay 0", "repl-ping-replica-period 1",
-            *options]) for port in free_ports(n)]
+            *self._reached_by(port), *options]) for port in free_ports(n)]
         self.tls = tls is not None
         self.settings = {"url": "rediss://c" if tls else "redis://c",
                          "cluster": [f"127.0.0.1:{self.port(s)}"
                                      for s in self.servers[:2]]}
         self._create(primaries)
 
+    def _reached_by(self, bus_port):
+        """Lines of redis.conf for where others reach this node."""
+        return []
+
     def port(self, server):
         return server.tls_port if self.tls else server.port
+
+    def bus_port(self, server):
+        return next(o.split()[1] for o in server._options
+                    if o.startswith("cluster-port"))
 
     def _create(self, primaries):
         first = self.servers[0]
@@ -350,9 +358,8 @@ class Cluster:
 
     def meet(self, server):
         first = self.servers[0]
-        bus = next(o.split()[1] for o in first._options
-                   if o.startswith("cluster-port"))
-        server.call("CLUSTER", "MEET", "127.0.0.1", self.port(first), bus)
+        server.call("CLUSTER", "MEET", "127.0.0.1", self.port(first),
+                    self.bus_port(first))
 
     def info(self, server):
         return dict(line.split(":", 1) for line in
@@ -396,8 +403,8 @@ class Cluster:
         for first, last, node, *_ in (ask or self.servers[0]).call(
                 "CLUSTER", "SLOTS"):
             if first <= slot <= last:
-                return next(s for s in self.servers if s.port == node[1] or
-                            s.tls_port == node[1])
+                return next(s for s in self.servers if node[1] in
+                            (self.port(s), s.port, s.tls_port))
         return None
 
     def replica_of(self, primary):
