@@ -162,9 +162,10 @@ static void
 emit(int level, const char *word, const char *fmt, va_list ap)
 {
 	char head[HEAD_MAX], line[LOG_LINE_MAX + 1];
-	int n = snprintf(line, sizeof(line) - 1, "%s", word);
+	char newline[] = "\n";
+	int n = snprintf(line, sizeof(line), "%s", word);
 
-	(void)vsnprintf(line + n, sizeof(line) - 1 - (size_t)n, fmt, ap);
+	(void)vsnprintf(line + n, sizeof(line) - (size_t)n, fmt, ap);
 	sanitise(line);
 	(void)snprintf(head, sizeof(head), "<%d>%s %.60s[%ld]: ",
 	    LOG_MAIL | level, time_text(), sink.ident ? sink.ident : "",
@@ -174,11 +175,11 @@ emit(int level, const char *word, const char *fmt, va_list ap)
 		return;
 	n = snprintf(head, sizeof(head), "%.60s: ",
 	    sink.ident ? sink.ident : "");
-	(void)strcat(line, "\n");
 	/* One write, so that lines of several threads do not mix. */
 	(void)!writev(STDERR_FILENO, (struct iovec[]){
 	    { .iov_base = head, .iov_len = (size_t)n },
-	    { .iov_base = line, .iov_len = strlen(line) } }, 2);
+	    { .iov_base = line, .iov_len = strlen(line) },
+	    { .iov_base = newline, .iov_len = 1 } }, 3);
 }
 
 #define LOG_FUNCTION(name, level, word)		\
