@@ -19,8 +19,9 @@
  *
  * Returns 0; or -1, with values[] meaning nothing, when the text is not of the
  * plain shape (nested, escaped where it matters, one of the values no string, a
- * name twice, or no JSON): then json_object_parse() is to be asked.  What is returned for an object is what
- * that would say; whether the text is one, this does not tell.
+ * name twice, or no JSON): then json_members_parse() is to be asked.  What is
+ * returned for an object is what that would say; whether the text is one, this
+ * does not tell.
  */
 int	member_scan(struct span text, const struct span *names, size_t n,
 	    struct span *values) __attribute__((warn_unused_result));

@@ -107,9 +107,10 @@ int	ledger_record(struct ctl *ctl, const struct event *events, size_t n,
 /*
  * For who records a lot: from now on a thread brings Redis up to the ledger's
  * end, and ledger_record() does not wait for it unless it falls far behind;
- * that Redis has to wait is told with a later call, or never.  ledger_wait() waits for Redis; it returns 0, or -1
- * with FAIL_TEMP.  ledger_end_behind() ends the thread; ledger_record()
- * without events then tells whether Redis has everything.
+ * that the thread failed is told with a later call.  ledger_wait() waits for
+ * Redis; it returns 0, or -1 with FAIL_TEMP.  ledger_end_behind() ends the
+ * thread; ledger_record() without events then tells whether Redis has
+ * everything.
  * Returns 0, or an exit code after saying why.
  */
 int	ledger_apply_behind(struct ctl *ctl);
