@@ -303,6 +303,21 @@ follow_ledger(void *argument)
 	return NULL;
 }
 
+/* Who follows the ledger comes before those who look up: there are so many that
+ * some always hold the lock, and what waits would never be heard of. */
+static void
+init_locks(struct unapplied *u)
+{
+	pthread_rwlockattr_t attr;
+
+	(void)pthread_mutex_init(&u->looking, NULL);
+	(void)pthread_rwlockattr_init(&attr);
+	(void)pthread_rwlockattr_setkind_np(&attr,
+	    PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	(void)pthread_rwlock_init(&u->lock, &attr);
+	(void)pthread_rwlockattr_destroy(&attr);
+}
+
 int
 unapplied_new(const struct unapplied_options *options,
     struct unapplied **out, struct fail *fail)
@@ -313,8 +328,7 @@ unapplied_new(const struct unapplied_options *options,
 
 	u->options = *options;
 	u->ledger = xstrdup(options->ledger);
-	(void)pthread_mutex_init(&u->looking, NULL);
-	(void)pthread_rwlock_init(&u->lock, NULL);
+	init_locks(u);
 	if (look(u, fail) == -1 && fail->class == FAIL_SETUP)
 		return -1;
 	err = pthread_create(&thread, NULL, follow_ledger, u);

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include <glob.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,12 +19,15 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/xalloc.h"
 #include "check.h"
 #include "ledger/append.h"
 #include "milterd/unapplied.h"
 
 #define WAIT_MS		20000
 #define AGAIN_MS	2000
+#define BUSY_EVENTS	30000
+#define BUSY_THREADS	16
 #define GRANT_MS	INT64_C(1764000000000)
 #define WITHDRAW_MS	INT64_C(1764000000001)
 #define LATE_MS		INT64_C(1764000000002)
@@ -271,7 +275,59 @@ test_read_again(void)
 	journal_close(&ledger);
 }
 
+static atomic_bool is_quiet;
+
+/* Somebody whom no event is about. */
+static void *
+look_up(void *u)
+{
+	const struct subject other = { { 2 } };
+	struct record r;
+	struct fail fail;
+
+	while (!atomic_load(&is_quiet))
+		CHECK_INT(unapplied_apply(u, &other, "weekly", &r, &fail), 0);
+	return NULL;
+}
+
+/* However many look up, and each for long, the ledger is followed. */
+static void
+test_busy(void)
+{
+	struct journal_options journal = { .name = "ledger", .host = "test" };
+	struct unapplied_options options = { .ask = ask };
+	struct event *events = xcalloc(BUSY_EVENTS, sizeof(*events));
+	pthread_t threads[BUSY_THREADS];
+	char directory[64];
+	struct journal *ledger;
+	struct unapplied *u;
+	struct fail fail;
+	uint64_t recovered;
+
+	(void)snprintf(directory, sizeof(directory), "%s/busy", top);
+	CHECK_INT(mkdir(directory, 0700), 0);
+	journal.directory = options.ledger = directory;
+	atomic_store(&in_redis, AWAY);
+	CHECK_INT(journal_open(&journal, &ledger, &recovered, &fail), 0);
+	for (size_t i = 0; i < BUSY_EVENTS; i++)
+		events[i] = (struct event){ .kind = EVENT_WITHDRAW,
+		    .subject = who, .list = "weekly", .at_ms = WITHDRAW_MS };
+	CHECK_INT(ledger_append(ledger, events, BUSY_EVENTS, "test", &fail),
+	    0);
+	free(events);
+	CHECK_INT(unapplied_new(&options, &u, &fail), 0);
+	for (size_t i = 0; i < BUSY_THREADS; i++)
+		CHECK_INT(pthread_create(&threads[i], NULL, look_up, u), 0);
+	record(ledger, EVENT_WITHDRAW, LATE_MS);
+	expect(u, 0, LATE_MS);
+	atomic_store(&is_quiet, true);
+	for (size_t i = 0; i < BUSY_THREADS; i++)
+		(void)pthread_join(threads[i], NULL);
+	journal_close(&ledger);
+}
+
 static const struct check_test tests[] = {
+	{ "busy", test_busy },
 	{ "follow", test_follow },
 	{ "read again", test_read_again },
 	{ "taken back", test_taken_back },
