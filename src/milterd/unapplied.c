@@ -80,17 +80,16 @@ identify(struct unapplied *u, struct fail *fail)
 	return found;
 }
 
-/* Without an answer the last one stands, and *connection is 0.  Returns how many
- * partitions there are. */
+/* Without an answer the last one stands, *connection is 0, and *fail tells why.
+ * Returns how many partitions there are. */
 static unsigned
-ask_redis(struct unapplied *u, uint64_t *connection)
+ask_redis(struct unapplied *u, uint64_t *connection, struct fail *fail)
 {
 	uint64_t seqs[STORE_PARTITIONS_MAX];
-	struct fail unused;
 	unsigned partitions;
-	const char *id = identify(u, &unused) ? u->id : NULL;
+	const char *id = identify(u, fail) ? u->id : NULL;
 	int rc = u->options.ask(id, &partitions, connection, seqs,
-	    u->options.context, &unused);
+	    u->options.context, fail);
 
 	/* Another store: of that nothing is known yet. */
 	if (partitions != u->confirmed.partitions)
@@ -261,15 +260,20 @@ follow(struct unapplied *u, unsigned partitions, struct fail *fail)
 	return read_on(u, fail);
 }
 
-/* By one thread at a time. */
+/* By one thread at a time.  Where it returns 0 and Redis was not compared, *fail
+ * tells why. */
 static int
 look(struct unapplied *u, struct fail *fail)
 {
 	bool was_unknown = u->unknown;	/* written by us alone */
 	uint64_t connection;
-	unsigned partitions = ask_redis(u, &connection);
+	struct fail asked;
+	unsigned partitions;
 	int rc;
 
+	/* For who looks up in a Redis that is not the one asked here. */
+	(void)fail_set(&asked, FAIL_TEMP, "another one is used by now");
+	partitions = ask_redis(u, &connection, &asked);
 	(void)pthread_rwlock_wrlock(&u->lock);
 	rc = follow(u, partitions, fail);
 	if (rc == -1)
@@ -284,6 +288,8 @@ look(struct unapplied *u, struct fail *fail)
 		    "deferred: %s", fail->text);
 	else if (rc == 0 && was_unknown)
 		log_info("the ledger can be followed again");
+	if (rc == 0)
+		*fail = asked;
 	return rc;
 }
 
@@ -352,7 +358,7 @@ unapplied_compare(struct unapplied *u, uint64_t connection, struct fail *fail)
 		rc = look(u, fail);
 	(void)pthread_mutex_unlock(&u->looking);
 	if (rc == 0 && connection > atomic_load(&u->compared))
-		return fail_set(fail, FAIL_TEMP,
+		rc = fail_prefix(fail,
 		    "Redis can't be compared with the ledger");
 	if (rc == -1)
 		fail->class = FAIL_TEMP;

@@ -198,6 +198,7 @@ test_follow(void)
 	CHECK_INT(unapplied_compare(u, 8, &fail), 0);
 	CHECK_INT(unapplied_compare(u, 9, &fail), -1);
 	CHECK_INT(fail.class, FAIL_TEMP);
+	CHECK(strstr(fail.text, "away") != NULL);
 	check_case(15);	/* of another number of partitions nothing is known */
 	CHECK_INT(unapplied_view(u, 256, &who, 1, "weekly", &none, &fail), -1);
 	CHECK_INT(fail.class, FAIL_TEMP);
