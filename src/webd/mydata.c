@@ -23,6 +23,7 @@
 #include "base/log.h"
 #include "base/xalloc.h"
 #include "consent/decision.h"
+#include "ledger/known_time.h"
 #include "rights/export.h"
 #include "webd/page.h"
 #include "webd/site.h"
@@ -501,16 +502,17 @@ show_after(struct site *site, const struct request *r,
 /* -- changes -- */
 
 /* When an opt-in has to be, to be later than all that stands against it: a
- * host whose clock is ahead may have recorded that. */
+ * host whose clock is ahead may have recorded that, or this one when its clock
+ * had been set back; then it counts once the clock has come that far. */
 static int64_t
-opt_in_ms(const struct record *record, int64_t now_ms)
+opt_in_ms(const struct record *record, int64_t now_ms, int64_t known_ms)
 {
 	int64_t out_ms = later(later(record->withdraw_ms,
 	    record->all_withdraw_ms), later(record->object_ms,
 	    record->erase_ms));
 
-	return out_ms >= now_ms && out_ms <= now_ms + DECISION_CLOCK_SKEW_MS ?
-	    out_ms + 1 : now_ms;
+	return out_ms >= now_ms && out_ms <= known_ms +
+	    DECISION_CLOCK_SKEW_MS ? out_ms + 1 : now_ms;
 }
 
 /* The address is proven by the link, so it is confirmed at once. */
@@ -530,7 +532,8 @@ make_opt_in(struct site *site, const struct request *r,
 	    fail) == -1)
 		return -1;
 	*grant = (struct event){ .subject = *subject,
-	    .at_ms = opt_in_ms(&record, clock_now_ms()) };
+	    .at_ms = opt_in_ms(&record, clock_now_ms(),
+	    known_time_ms(r->settings->audit.ledger)) };
 	memcpy(grant->list, list->id, sizeof(grant->list));
 	(void)snprintf(e->source, sizeof(e->source), "data page");
 	(void)snprintf(e->method, sizeof(e->method), "web-form");
