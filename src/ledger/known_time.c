@@ -155,6 +155,14 @@ write_known(const char *directory, const char *path,
 	buf_fini(&text);
 }
 
+int
+known_time_check(struct fail *fail)
+{
+	struct clock_reading unused;
+
+	return read_clock(&unused, fail);
+}
+
 int64_t
 known_time_ms(const char *directory)
 {

@@ -35,6 +35,9 @@
  * and does without where it can't.
  */
 int64_t	known_time_ms(const char *directory);
+/* Can it tell at all?  Returns 0, or -1 with FAIL_SETUP where the machine does
+ * not say which boot this is: then known_time_ms() is what the clock shows. */
+int	known_time_check(struct fail *fail) __attribute__((warn_unused_result));
 
 /* -- the pure part, for tests -- */
 

@@ -540,7 +540,11 @@ recorder_open(const struct settings *settings, struct metrics *metrics,
     struct recorder **out, struct fail *fail)
 {
 	struct recorder *r = xcalloc(1, sizeof(*r));
+	struct fail blind;
 
+	if (known_time_check(&blind) == -1)
+		log_warn("opt-outs go by the clock even when it is set back: "
+		    "%s", blind.text);
 	r->settings = settings;
 	r->metrics = metrics;
 	(void)pthread_mutex_init(&r->lock, NULL);

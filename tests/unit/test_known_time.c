@@ -195,6 +195,7 @@ test_file(void)
 	struct fail fail;
 	int64_t before = clock_now_ms(), ms;
 
+	CHECK_INT(known_time_check(&fail), 0);
 	CHECK(mkdtemp(directory) != NULL);
 	(void)snprintf(path, sizeof(path), "%s/.clock", directory);
 	ms = known_time_ms(directory);
