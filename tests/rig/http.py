@@ -24,15 +24,20 @@ class Answer:
 
 
 def ask(address, data, timeout=20):
-    """Sends these bytes and reads to the end of the connection."""
+    """Sends these bytes and reads to the end of the connection, which the other
+    side may put before the end of ours."""
+    answer = b""
     with connect(address, timeout) as s:
-        s.sendall(data)
-        answer = b""
-        while True:
-            more = s.recv(65536)
-            if not more:
-                break
-            answer += more
+        try:
+            s.sendall(data)
+            cut = ()
+        except (BrokenPipeError, ConnectionResetError):
+            cut = ConnectionResetError
+        try:
+            while more := s.recv(65536):
+                answer += more
+        except cut:
+            pass
     return Answer(answer) if answer else None
 
 
