@@ -12,9 +12,7 @@ import re
 import shutil
 
 from .cache import cache_dir, download
-from .process import read_text, run, write_file
-
-_MIRROR = "http://deb.debian.org/debian"
+from .process import RigError, read_text, run, write_file
 
 
 def _backports(top, codename):
@@ -22,10 +20,11 @@ def _backports(top, codename):
     found = run(["apt-get", "indextargets", "--format", "$(REPO_URI)",
                  "Created-By: Packages", f"Codename: {codename}"],
                 check=False).stdout.split()
+    if not found:
+        raise RigError(f"this machine has no packages of {codename}")
     os.makedirs(os.path.join(top, "lists", "partial"))
     sources = os.path.join(top, "sources.list")
-    write_file(sources, f"deb {found[0] if found else _MIRROR} "
-               f"{codename}-backports main\n")
+    write_file(sources, f"deb {found[0]} {codename}-backports main\n")
     return [o for value in (
         f"Dir::Etc::sourcelist={sources}", "Dir::Etc::sourceparts=/dev/null",
         f"Dir::State::lists={top}/lists", "Dir::Cache::pkgcache=",
