@@ -195,27 +195,42 @@ event_format(struct buf *out, const struct event *event)
 	buf_fini(&text);
 }
 
-/* A string member that has to be there. */
+/* What an entry may tell of; the evidence comes behind these. */
+enum { NAME_EVENT, NAME_LIST, NAME_SUBJECT, NAME_AT, NAME_TIME, NAME_RESTATED,
+    NAMES };
+
+static const struct span names_told[NAMES] = { SPAN("event"), SPAN("list"),
+    SPAN("subject"), SPAN("at"), SPAN("time"), SPAN("restated_at") };
+
+/* What happened to whom and when; a value's p is NULL where it is missing, or
+ * no text. */
 static int
-need(const struct json_object *object, const char *name, struct span *out,
-    struct fail *fail)
+read_head(const struct span *v, struct event *out, struct fail *fail)
 {
-	if (json_object_string(object, name, out) != 1)
+	static const int needed[] = { NAME_EVENT, NAME_SUBJECT, NAME_AT };
+
+	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
+		if (v[needed[i]].p == NULL)
+			return fail_set(fail, FAIL_INPUT,
+			    "the event has no text \"%s\"",
+			    (const char *)names_told[needed[i]].p);
+	if (event_kind_parse(v[NAME_EVENT], &out->kind) == 0)
+		return fail_set(fail, FAIL_INPUT, "an event of unknown kind");
+	if (subject_parse(v[NAME_SUBJECT], &out->subject) == -1)
 		return fail_set(fail, FAIL_INPUT,
-		    "the event has no text \"%s\"", name);
+		    "the event's subject is not 32 hexadecimal digits");
+	/* 0 is how a record says `never'. */
+	if (date_parse(v[NAME_AT], &out->at_ms) == -1 || out->at_ms == 0)
+		return fail_set(fail, FAIL_INPUT,
+		    "the event's time is not RFC 3339");
+	out->restated = v[NAME_RESTATED].p != NULL;
 	return 0;
 }
 
 static int
-parse_list(const struct json_object *object, struct event *out,
-    struct fail *fail)
+read_list(struct span list, struct event *out, struct fail *fail)
 {
-	struct span list;
-	int rc = json_object_string(object, "list", &list);
-
-	if (rc == -1)
-		return fail_set(fail, FAIL_INPUT, "\"list\" is not a text");
-	if (rc == 0)
+	if (list.p == NULL)
 		return event_kind_has_person(out->kind) ? 0 :
 		    fail_set(fail, FAIL_INPUT, "the event names no list");
 	if (!event_kind_has_list(out->kind))
@@ -251,25 +266,22 @@ event_parse(const struct json_object *object, struct event *out,
     struct fail *fail)
 {
 	struct event event = { .at_ms = 0 };
-	struct span kind, subject, at;
+	struct span v[NAMES];
+	int found[NAMES];
 
-	if (need(object, "event", &kind, fail) == -1 ||
-	    need(object, "subject", &subject, fail) == -1 ||
-	    need(object, "at", &at, fail) == -1)
+	for (unsigned i = 0; i < NAMES; i++) {
+		found[i] = json_object_string(object,
+		    (const char *)names_told[i].p, &v[i]);
+		if (found[i] != 1)
+			v[i].p = NULL;
+	}
+	if (read_head(v, &event, fail) == -1)
 		return -1;
-	if (event_kind_parse(kind, &event.kind) == 0)
-		return fail_set(fail, FAIL_INPUT, "an event of unknown kind");
-	if (subject_parse(subject, &event.subject) == -1)
-		return fail_set(fail, FAIL_INPUT,
-		    "the event's subject is not 32 hexadecimal digits");
-	/* 0 is how a record says `never'. */
-	if (date_parse(at, &event.at_ms) == -1 || event.at_ms == 0)
-		return fail_set(fail, FAIL_INPUT,
-		    "the event's time is not RFC 3339");
-	if (parse_list(object, &event, fail) == -1 ||
+	if (found[NAME_LIST] == -1)
+		return fail_set(fail, FAIL_INPUT, "\"list\" is not a text");
+	if (read_list(v[NAME_LIST], &event, fail) == -1 ||
 	    parse_evidence(object, &event, fail) == -1)
 		return -1;
-	event.restated = json_object_string(object, "restated_at", &at) == 1;
 	*out = event;
 	return 0;
 }
@@ -287,41 +299,17 @@ event_read(struct span text, struct event *out, struct fail *fail)
 	return rc;
 }
 
-/* What an entry may tell of; the evidence comes behind these. */
-enum { NAME_EVENT, NAME_LIST, NAME_SUBJECT, NAME_AT, NAME_TIME, NAME_RESTATED,
-    NAMES };
-
-static const struct span scanned_names[NAMES] = { SPAN("event"), SPAN("list"),
-    SPAN("subject"), SPAN("at"), SPAN("time"), SPAN("restated_at") };
-
-static int
-read_scanned(const struct span *v, struct event *out)
-{
-	bool has_list = v[NAME_LIST].p != NULL;
-
-	if (event_kind_parse(v[NAME_EVENT], &out->kind) == 0 ||
-	    subject_parse(v[NAME_SUBJECT], &out->subject) == -1 ||
-	    date_parse(v[NAME_AT], &out->at_ms) == -1 || out->at_ms == 0)
-		return -1;
-	if (has_list ? !event_kind_has_list(out->kind) ||
-	    !list_name_is_valid(v[NAME_LIST]) :
-	    !event_kind_has_person(out->kind))
-		return -1;
-	if (has_list)
-		memcpy(out->list, v[NAME_LIST].p, v[NAME_LIST].len);
-	out->restated = v[NAME_RESTATED].p != NULL;
-	return 0;
-}
-
 int
 event_scan(struct span body, struct event *out, int64_t *recorded_ms)
 {
 	struct span v[NAMES];
+	struct fail unused;
 
 	memset(out, 0, sizeof(*out));
 	*recorded_ms = 0;
-	if (member_scan(body, scanned_names, NAMES, v) == -1 ||
-	    read_scanned(v, out) == -1)
+	if (member_scan(body, names_told, NAMES, v) == -1 ||
+	    read_head(v, out, &unused) == -1 ||
+	    read_list(v[NAME_LIST], out, &unused) == -1)
 		return -1;
 	if (v[NAME_TIME].p != NULL)
 		(void)!date_parse(v[NAME_TIME], recorded_ms);
@@ -335,11 +323,12 @@ scan_all(struct span body, struct event *out)
 	struct span v[NAMES + EVIDENCE_FIELDS];
 	struct fail unused;
 
-	memcpy(names, scanned_names, sizeof(scanned_names));
+	memcpy(names, names_told, sizeof(names_told));
 	for (unsigned i = 0; i < EVIDENCE_FIELDS; i++)
 		names[NAMES + i] = span_str(fields[i].member);
 	if (member_scan(body, names, NAMES + EVIDENCE_FIELDS, v) == -1 ||
-	    read_scanned(v, out) == -1)
+	    read_head(v, out, &unused) == -1 ||
+	    read_list(v[NAME_LIST], out, &unused) == -1)
 		return -1;
 	for (unsigned i = 0; i < EVIDENCE_FIELDS; i++)
 		if (v[NAMES + i].p != NULL && evidence_set(&out->evidence,

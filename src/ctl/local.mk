@@ -92,7 +92,6 @@ tests_fuzz_fuzz_daemon_LDADD = $(FUZZMAIN) $(BASE_LIBS)
 tests_fuzz_fuzz_daemon_LDFLAGS = $(FUZZLINK)
 EXTRA_DIST += tests/fuzz/corpus/daemon
 
-
 check_PROGRAMS += tests/unit/test_mailto
 TESTS += tests/unit/test_mailto
 tests_unit_test_mailto_SOURCES = tests/unit/test_mailto.c \
