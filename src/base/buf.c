@@ -20,7 +20,8 @@ buf_init(struct buf *b, size_t max_bytes)
 void
 buf_fini(struct buf *b)
 {
-	free(b->data);
+	if (!b->borrowed)
+		free(b->data);
 	buf_init(b, b->max);
 }
 
@@ -31,6 +32,22 @@ buf_clear(struct buf *b)
 	b->overflow = false;
 	if (b->data != NULL)
 		b->data[0] = '\0';
+}
+
+/* @UNSAFE */
+static void
+grow(struct buf *b, size_t size)
+{
+	if (b->borrowed) {
+		char *own = xrealloc(NULL, size, 1);
+
+		memcpy(own, b->data, b->len);
+		own[b->len] = '\0';
+		b->data = own;
+		b->borrowed = false;
+	} else
+		b->data = xrealloc(b->data, size, 1);
+	b->size = size;
 }
 
 char *
@@ -45,8 +62,7 @@ buf_reserve(struct buf *b, size_t len)
 
 		while (size - b->len < len + 1)
 			size *= 2;
-		b->data = xrealloc(b->data, size, 1);
-		b->size = size;
+		grow(b, size);
 	}
 	return b->data + b->len;
 }
@@ -79,7 +95,13 @@ buf_add_str(struct buf *b, const char *s)
 void
 buf_add_char(struct buf *b, char c)
 {
-	buf_add(b, &c, 1);
+	char *to = buf_reserve(b, 1);
+
+	if (to == NULL)
+		return;
+	to[0] = c;
+	to[1] = '\0';
+	b->len++;
 }
 
 void
@@ -130,7 +152,7 @@ buf_truncate(struct buf *b, size_t len)
 const char *
 buf_get(const struct buf *b)
 {
-	return b->data != NULL ? b->data : "";
+	return b->len != 0 ? b->data : "";
 }
 
 struct span
@@ -142,7 +164,8 @@ buf_span(const struct buf *b)
 char *
 buf_take(struct buf *b)
 {
-	char *data = b->data != NULL ? b->data : xstrdup("");
+	char *data = b->borrowed || b->data == NULL ?
+	    xmemdupz(b->data, b->len) : b->data;
 
 	buf_init(b, b->max);
 	return data;

@@ -16,14 +16,21 @@
 #include "base/span.h"
 
 struct buf {
-	char	*data;		/* owned; NULL until the first byte */
+	char	*data;		/* NULL until the first byte */
 	size_t	 len;
 	size_t	 size;
 	size_t	 max;		/* content never grows beyond this */
 	bool	 overflow;
+	bool	 borrowed;	/* data is the caller's array */
 };
 
-#define BUF_INIT(max_bytes)	{ NULL, 0, 0, (max_bytes), false }
+#define BUF_INIT(max_bytes)	{ .max = (max_bytes) }
+/* Begins in an array of the caller's, which has to outlive it, and only takes
+ * memory of its own when that gets too small: for short texts on a path where
+ * each allocation counts. */
+#define BUF_ON(array, max_bytes)					\
+	{ .data = (array), .size = sizeof(array), .max = (max_bytes),	\
+	    .borrowed = true }
 
 void		 buf_init(struct buf *b, size_t max_bytes);
 /* Frees the content; the buffer can be used again. */

@@ -17,6 +17,7 @@ static const char base64url_alphabet[] =
 static const char base64_alphabet[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
+/* @UNSAFE */
 static void
 encode(struct buf *out, const void *p, size_t len, const char *alphabet,
     unsigned width)
@@ -24,19 +25,24 @@ encode(struct buf *out, const void *p, size_t len, const char *alphabet,
 	const unsigned char *in = p;
 	uint32_t acc = 0;
 	unsigned have = 0;
+	size_t written = (len * 8 + width - 1) / width;
+	char *to = buf_reserve(out, written);
 
+	if (to == NULL)
+		return;
 	for (size_t i = 0; i < len; i++) {
 		acc = (acc << 8) | in[i];
 		have += 8;
 		while (have >= width) {
 			have -= width;
-			buf_add_char(out,
-			    alphabet[(acc >> have) & ((1u << width) - 1)]);
+			*to++ = alphabet[(acc >> have) & ((1u << width) - 1)];
 		}
 		acc &= (1u << have) - 1;
 	}
 	if (have > 0)
-		buf_add_char(out, alphabet[acc << (width - have)]);
+		*to++ = alphabet[acc << (width - have)];
+	*to = '\0';
+	out->len += written;
 }
 
 static int

@@ -187,19 +187,33 @@ clamp(int64_t ms)
 	return ms < 0 ? 0 : ms > DATE_MAX_MS ? DATE_MAX_MS : ms;
 }
 
+static void
+put_digits(char *to, size_t n, unsigned value)
+{
+	while (n > 0) {
+		to[--n] = (char)('0' + value % 10);
+		value /= 10;
+	}
+}
+
 void
 date_format(struct buf *out, int64_t ms)
 {
+	char text[] = "yyyy-mm-ddThh:mm:ss.mmmZ";
 	struct civil c;
-	int64_t rest;
+	unsigned rest;
 
 	ms = clamp(ms);
 	c = civil_from_days(ms / MS_PER_DAY);
-	rest = ms % MS_PER_DAY;
-	buf_addf(out, "%04d-%02u-%02uT%02d:%02d:%02d.%03dZ", (int)c.year,
-	    c.month, c.day, (int)(rest / 3600000),
-	    (int)(rest / 60000 % 60), (int)(rest / 1000 % 60),
-	    (int)(rest % 1000));
+	rest = (unsigned)(ms % MS_PER_DAY);
+	put_digits(text, 4, (unsigned)c.year);
+	put_digits(text + 5, 2, c.month);
+	put_digits(text + 8, 2, c.day);
+	put_digits(text + 11, 2, rest / 3600000);
+	put_digits(text + 14, 2, rest / 60000 % 60);
+	put_digits(text + 17, 2, rest / 1000 % 60);
+	put_digits(text + 20, 3, rest % 1000);
+	buf_add_str(out, text);
 }
 
 /* Without the locale that strftime() would ask. */

@@ -35,6 +35,7 @@
 
 static struct {
 	const char *ident;
+	char before[64];	/* each line on standard error */
 	pid_t pid;
 	_Atomic bool to_stderr;
 	int fd;			/* -1: syslog(3) does it */
@@ -62,6 +63,7 @@ void
 log_open(const char *ident, bool to_stderr)
 {
 	sink.ident = ident;
+	(void)snprintf(sink.before, sizeof(sink.before), "%.60s: ", ident);
 	sink.pid = getpid();
 	sink.to_stderr = to_stderr && !is_journal(STDERR_FILENO);
 	/* For libraries, and for us where a datagram does not do. */
@@ -104,12 +106,17 @@ time_text(void)
 	return text;
 }
 
+/* With the priority, the time and the program before it. */
 static bool
-send_text(struct span head, struct span body)
+send_text(int level, struct span text)
 {
+	char head[HEAD_MAX];
+	int len = snprintf(head, sizeof(head), "<%d>%s %.60s[%ld]: ",
+	    LOG_MAIL | level, time_text(), sink.ident ? sink.ident : "",
+	    (long)sink.pid);
 	struct iovec pieces[] = {
-		{ .iov_base = (void *)(uintptr_t)head.p, .iov_len = head.len },
-		{ .iov_base = (void *)(uintptr_t)body.p, .iov_len = body.len },
+		{ .iov_base = head, .iov_len = (size_t)len },
+		{ .iov_base = (void *)(uintptr_t)text.p, .iov_len = text.len },
 	};
 	struct msghdr message = { .msg_iov = pieces, .msg_iovlen = 2 };
 	ssize_t n;
@@ -138,21 +145,21 @@ connect_again(void)
 /* While nobody listens, only what is urgent looks each time whether that is
  * still so. */
 static void
-send_line(int level, struct span head, struct span body)
+send_line(int level, struct span text)
 {
 	if (sink.fd == -1) {
-		syslog(level, "%.*s", (int)body.len, (const char *)body.p);
+		syslog(level, "%.*s", (int)text.len, (const char *)text.p);
 		return;
 	}
-	if (atomic_load(&sink.connected) && send_text(head, body))
+	if (atomic_load(&sink.connected) && send_text(level, text))
 		return;
 	if (level == LOG_INFO && !atomic_load(&sink.connected) &&
 	    clock_monotonic_ms() < atomic_load(&sink.retry_ms))
 		return;
 	if (!connect_again())
-		syslog(level, "%.*s", (int)body.len, (const char *)body.p);
+		syslog(level, "%.*s", (int)text.len, (const char *)text.p);
 	else if (atomic_load(&sink.connected))
-		(void)send_text(head, body);
+		(void)send_text(level, text);
 }
 
 static void emit(int level, const char *word, const char *fmt, va_list ap)
@@ -161,25 +168,21 @@ static void emit(int level, const char *word, const char *fmt, va_list ap)
 static void
 emit(int level, const char *word, const char *fmt, va_list ap)
 {
-	char head[HEAD_MAX], line[LOG_LINE_MAX + 1];
-	char newline[] = "\n";
-	int n = snprintf(line, sizeof(line), "%s", word);
+	char text[sizeof(sink.before) + LOG_LINE_MAX + sizeof("\n")];
+	size_t before = strlen(sink.before), head = strlen(word), len;
+	char *line = text + before;
 
-	(void)vsnprintf(line + n, sizeof(line) - (size_t)n, fmt, ap);
+	memcpy(text, sink.before, before);
+	memcpy(line, word, head);
+	(void)vsnprintf(line + head, LOG_LINE_MAX + 1 - head, fmt, ap);
 	sanitise(line);
-	(void)snprintf(head, sizeof(head), "<%d>%s %.60s[%ld]: ",
-	    LOG_MAIL | level, time_text(), sink.ident ? sink.ident : "",
-	    (long)sink.pid);
-	send_line(level, span_str(head), span_str(line));
+	len = strlen(line);
+	send_line(level, span_of(line, len));
 	if (!sink.to_stderr)
 		return;
-	n = snprintf(head, sizeof(head), "%.60s: ",
-	    sink.ident ? sink.ident : "");
 	/* One write, so that lines of several threads do not mix. */
-	(void)!writev(STDERR_FILENO, (struct iovec[]){
-	    { .iov_base = head, .iov_len = (size_t)n },
-	    { .iov_base = line, .iov_len = strlen(line) },
-	    { .iov_base = newline, .iov_len = 1 } }, 3);
+	line[len] = '\n';
+	(void)!write(STDERR_FILENO, text, before + len + 1);
 }
 
 #define LOG_FUNCTION(name, level, word)		\

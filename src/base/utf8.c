@@ -59,18 +59,31 @@ utf8_is_valid(struct span s)
 	return true;
 }
 
+/* How many bytes at the start are printable ASCII: nearly always all. */
+static size_t
+printable_length(struct span s)
+{
+	size_t n = 0;
+
+	while (n < s.len && s.p[n] >= 0x20 && s.p[n] <= 0x7e)
+		n++;
+	return n;
+}
+
 void
 utf8_add_ascii(struct buf *out, struct span s)
 {
 	while (s.len > 0) {
-		size_t len;
-		int32_t c = utf8_decode(s, &len);
+		size_t len = printable_length(s);
+		int32_t c;
 
-		if (c >= 0x20 && c <= 0x7e)
-			buf_add_char(out, (char)c);
-		else
+		if (len > 0)
+			buf_add(out, s.p, len);
+		else {
+			c = utf8_decode(s, &len);
 			buf_addf(out, "\\x{%X}",
 			    c == -1 ? s.p[0] : (unsigned)c);
+		}
 		s = span_from(s, len);
 	}
 }

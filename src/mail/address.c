@@ -347,7 +347,8 @@ address_parse(struct span text, struct address *out, struct fail *fail)
 void
 address_add_printable(struct buf *out, struct span path, size_t max_bytes)
 {
-	struct buf text = BUF_INIT(16 * ADDRESS_PATH_MAX);
+	char room[256];
+	struct buf text = BUF_ON(room, 16 * ADDRESS_PATH_MAX);
 
 	path = span_head(address_strip_brackets(path), ADDRESS_PATH_MAX);
 	utf8_add_ascii(&text, path);

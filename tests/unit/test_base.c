@@ -90,6 +90,44 @@ test_buf_maximum(void)
 	buf_fini(&b);
 }
 
+/* What begins in an array moves out of it when it gets too long, and leaves
+ * nothing of the caller's to be freed. */
+static void
+test_buf_on(void)
+{
+	char room[8];
+	struct buf b = BUF_ON(room, 20);
+	char *taken;
+
+	memset(room, 'x', sizeof(room));
+	CHECK_STR(buf_get(&b), "");
+	taken = buf_take(&b);
+	CHECK_STR(taken, "");
+	free(taken);
+
+	b = (struct buf)BUF_ON(room, 20);
+	buf_add_str(&b, "abcdefg");
+	CHECK(buf_get(&b) == room);
+	buf_add_char(&b, 'h');
+	CHECK(buf_get(&b) != room);
+	CHECK_STR(buf_get(&b), "abcdefgh");
+	CHECK_STR(room, "abcdefg");
+	buf_add_str(&b, "0123456789ab");
+	CHECK(!b.overflow);
+	buf_add_char(&b, '!');
+	CHECK(b.overflow);
+	buf_fini(&b);
+	CHECK_STR(buf_get(&b), "");
+
+	b = (struct buf)BUF_ON(room, 20);
+	buf_add_str(&b, "abc");
+	taken = buf_take(&b);
+	CHECK(taken != room);
+	CHECK_STR(taken, "abc");
+	free(taken);
+	buf_fini(&b);
+}
+
 static void
 test_codecs(void)
 {
@@ -393,6 +431,7 @@ static const struct check_test tests[] = {
 	{ "glob", test_glob },
 	{ "numbers", test_numbers },
 	{ "buf_maximum", test_buf_maximum },
+	{ "buf_on", test_buf_on },
 	{ "codecs", test_codecs },
 	{ "base64", test_base64 },
 	{ "hmac", test_hmac },
