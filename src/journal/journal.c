@@ -2,17 +2,19 @@
  * Copyright the consent-milter authors.
  * SPDX-License-Identifier: BSD-2-Clause
  *
- * Group commit: whoever comes first leads, takes everything that waits, and
- * writes and syncs it once for all; the others wait.  A lone caller pays for
- * no second thread.  The writer belongs to the leader while `leading' is set,
- * so the lock is held across no I/O.
+ * Group commit: whoever comes while nobody leads does so, takes everything that
+ * waits, and writes and syncs it once for all; the others wait.  A lone caller
+ * pays for no second thread.  The writer belongs to the leader.
  *
- * Batches are numbered and those who wait for one sleep on the condition of
- * its parity: the end of a batch wakes these and not the next one's.
+ * Who comes puts himself on a stack and looks whether somebody leads; who ends
+ * to lead says so and looks whether somebody came.  Both are sequentially
+ * consistent, so that one of the two sees the other, and nobody is forgotten.
  */
 #include "journal/journal.h"
 
 #include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
@@ -24,14 +26,24 @@
 #include "journal/private.h"
 
 /* A write without a sync is over in microseconds, a sleep is not: it pays to
- * look again for about as long before going to sleep.  Not so when others
- * sleep already: the leader seems to have lost its processor, and to look is
- * to keep it from getting one. */
-#define LOOKS		2000
+ * look again for about as long before going to sleep, and then to let others
+ * run, for the leader may have lost his processor. */
+#define LOOKS		200
+#define YIELDS		20
+/* Batches that a leader writes for others after his own. */
+#define ROUNDS		8
+
+enum turn {
+	TURN_WAITS,
+	TURN_SLEEPS,		/* and has to be woken */
+	TURN_LEADS,		/* was handed the lead */
+	TURN_OVER
+};
 
 struct waiter {
-	struct journal_request request;	/* first: the queue links these */
-	uint64_t	 batch;
+	struct journal_request request;	/* first: stack and queue link these */
+	_Atomic int	 turn;		/* enum turn */
+	sem_t		 woken;		/* posted where he slept */
 	int		 rc;
 	struct fail	*fail;
 	int		*copy;		/* of the file, for the sync thread */
@@ -39,13 +51,14 @@ struct waiter {
 };
 
 struct journal {
-	pthread_mutex_t	 lock;		/* for all but the writer */
-	pthread_cond_t	 over[2];	/* batches, by parity */
-	struct journal_request *first, **last;
-	uint64_t	 batch;		/* that is being collected */
-	_Atomic uint64_t batches_over;	/* changes under the lock */
-	_Atomic bool	 leading;	/* as well */
-	unsigned	 asleep[2];
+	_Atomic(struct journal_request *) newest;	/* of the stack */
+	_Atomic bool	 leading;
+
+	/* The leader's. */
+	struct journal_request *first, **last;	/* taken off the stack */
+	struct journal_writer writer;
+
+	pthread_mutex_t	 lock;		/* for all that follows */
 	bool		 unsynced;	/* written and not known to be on disk */
 	bool		 sync_failed;
 	int64_t		 uncovered_ms;	/* since when a checkpoint is due;
@@ -57,12 +70,11 @@ struct journal {
 
 	pthread_cond_t	 close;
 	bool		 closing;
-	bool		 stopped;	/* no entry comes any more */
+	bool		 stopped;	/* no entry comes any more; changed
+					   by the leader */
 	bool		 has_syncer;
 	pthread_t	 syncer;
 	int		 sync_interval_ms;
-
-	struct journal_writer writer;	/* the leader's own */
 };
 
 void
@@ -91,14 +103,7 @@ pause_a_bit(void)
 #endif
 }
 
-static bool
-is_over(struct journal *j, uint64_t batch)
-{
-	return atomic_load_explicit(&j->batches_over, memory_order_acquire) >=
-	    batch;
-}
-
-/* What the leader does with its batch, without the lock. */
+/* What the leader does with a batch. */
 static int
 write_batch(struct journal *j, struct waiter *first, bool sync_failed,
     struct fail *fail)
@@ -118,25 +123,6 @@ write_batch(struct journal *j, struct waiter *first, bool sync_failed,
 		if (w->copy != NULL && j->writer.fd != -1)
 			*w->copy = dup(j->writer.fd);
 	return rc;
-}
-
-/* Tells those of the batch, and one of the next batch that it may lead.
- * With the lock held; the batch is not touched any more after it. */
-static void
-end_batch(struct journal *j, struct waiter *first, uint64_t batch, int rc,
-    const struct fail *fail)
-{
-	for (struct waiter *w = first; w != NULL; w = next_waiter(w)) {
-		w->rc = rc;
-		if (rc == -1)
-			*w->fail = *fail;
-	}
-	j->leading = false;
-	atomic_store_explicit(&j->batches_over, batch, memory_order_release);
-	if (j->asleep[batch & 1] > 0)
-		(void)pthread_cond_broadcast(&j->over[batch & 1]);
-	if (j->first != NULL && j->asleep[(batch + 1) & 1] > 0)
-		(void)pthread_cond_signal(&j->over[(batch + 1) & 1]);
 }
 
 /* With the lock held. */
@@ -171,81 +157,166 @@ note_written(struct journal *j, const struct waiter *first)
 		j->uncovered_ms = clock_monotonic_ms();
 }
 
-/* Leads one batch.  Called and returns with the lock held. */
 static void
-lead(struct journal *j)
+give_turn(struct waiter *w, enum turn turn)
 {
-	struct waiter *first = (struct waiter *)j->first;
-	uint64_t batch = j->batch++;
-	bool sync_failed = j->sync_failed;
+	/* Where he does not sleep he may be gone right after it. */
+	if (atomic_exchange(&w->turn, turn) == TURN_SLEEPS)
+		(void)sem_post(&w->woken);
+}
+
+static void
+end_batch(struct waiter *first, int rc, const struct fail *fail)
+{
+	for (struct waiter *w = first, *next; w != NULL; w = next) {
+		next = next_waiter(w);
+		w->rc = rc;
+		if (rc == -1)
+			*w->fail = *fail;
+		give_turn(w, TURN_OVER);
+	}
+}
+
+/* Takes what came to the end of the queue, oldest first. */
+static void
+collect(struct journal *j)
+{
+	struct journal_request *r = atomic_exchange(&j->newest, NULL);
+	struct journal_request *oldest = NULL, **last = j->last;
+
+	if (r != NULL)
+		last = &r->next;
+	while (r != NULL) {
+		struct journal_request *older = r->next;
+
+		r->next = oldest;
+		oldest = r;
+		r = older;
+	}
+	*j->last = oldest;
+	j->last = last;
+}
+
+/* Takes the whole queue, or as far as an entry may still come. */
+static struct waiter *
+take_batch(struct journal *j)
+{
+	struct waiter *first = (struct waiter *)j->first, *w = first;
+
+	while (!w->is_last && w->request.next != NULL)
+		w = next_waiter(w);
+	j->first = w->request.next;
+	if (j->first == NULL)
+		j->last = &j->first;
+	w->request.next = NULL;
+	return first;
+}
+
+/* Returns whether it had to be synced. */
+static bool
+lead_batch(struct journal *j)
+{
+	struct waiter *first = take_batch(j);
+	bool sync_failed, stopped, durable = false;
 	struct fail fail;
 	int rc;
 
-	j->first = NULL;
-	j->last = &j->first;
-	j->leading = true;
-	j->sync_failed = false;
+	(void)pthread_mutex_lock(&j->lock);
+	stopped = j->stopped;
+	sync_failed = j->sync_failed && !stopped;
+	if (sync_failed)
+		j->sync_failed = false;
 	(void)pthread_mutex_unlock(&j->lock);
+	if (stopped) {
+		(void)fail_set(&fail, FAIL_TEMP, "%s: the journal is closed",
+		    j->writer.directory);
+		end_batch(first, -1, &fail);
+		return false;
+	}
 	rc = write_batch(j, first, sync_failed, &fail);
 	(void)pthread_mutex_lock(&j->lock);
+	for (const struct waiter *w = first; w != NULL; w = next_waiter(w)) {
+		durable |= w->request.durable;
+		j->stopped |= w->is_last;
+	}
 	if (rc == 0)
 		note_written(j, first);
 	else
 		j->stats.failures++;
-	end_batch(j, first, batch, rc, &fail);
+	(void)pthread_mutex_unlock(&j->lock);
+	end_batch(first, rc, &fail);
+	return durable;
 }
 
-/* Looks for a while, without the lock; returns how much is left of it. */
-static int
-look(struct journal *j, uint64_t batch, int looks)
-{
-	while (--looks > 0 && !is_over(j, batch) &&
-	    atomic_load_explicit(&j->leading, memory_order_relaxed))
-		pause_a_bit();
-	return looks;
-}
-
+/* Returns whether nobody waits, and nobody leads any more. */
 static bool
-nobody_sleeps(const struct journal *j)
+end_lead(struct journal *j)
 {
-	return j->asleep[0] + j->asleep[1] == 0;
+	atomic_store(&j->leading, false);
+	return atomic_load(&j->newest) == NULL ||
+	    atomic_exchange(&j->leading, true);
+}
+
+/* Until nobody waits; but nobody writes for others for ever, nor waits for
+ * their disk. */
+static void
+lead(struct journal *j)
+{
+	int rounds = 0;
+
+	for (;;) {
+		collect(j);
+		if (j->first == NULL) {
+			if (end_lead(j))
+				return;
+		} else if (rounds >= ROUNDS) {
+			give_turn((struct waiter *)j->first, TURN_LEADS);
+			return;
+		} else
+			rounds += lead_batch(j) ? ROUNDS : 1;
+	}
+}
+
+static enum turn
+await_turn(struct waiter *w)
+{
+	/* A sync takes long. */
+	int looks = w->request.durable ? LOOKS + YIELDS : 0, turn;
+
+	for (; looks < LOOKS + YIELDS; looks++) {
+		turn = atomic_load_explicit(&w->turn, memory_order_acquire);
+		if (turn != TURN_WAITS)
+			return turn;
+		if (looks < LOOKS)
+			pause_a_bit();
+		else
+			(void)sched_yield();
+	}
+	turn = TURN_WAITS;
+	if (!atomic_compare_exchange_strong(&w->turn, &turn, TURN_SLEEPS))
+		return turn;
+	while (sem_wait(&w->woken) == -1)
+		;			/* EINTR */
+	return atomic_load(&w->turn);
 }
 
 /* Queues w and blocks until its batch is over. */
 static void
 wait_in_queue(struct journal *j, struct waiter *w)
 {
-	/* A sync takes long. */
-	int looks = w->request.durable ? 0 : LOOKS;
-
-	(void)pthread_mutex_lock(&j->lock);
-	if (j->stopped) {
-		(void)pthread_mutex_unlock(&j->lock);
-		w->rc = fail_set(w->fail, FAIL_TEMP, "%s: the journal is "
-		    "closed", j->writer.directory);
-		return;
+	(void)sem_init(&w->woken, 0, 0);
+	w->request.next = atomic_load(&j->newest);
+	while (!atomic_compare_exchange_weak(&j->newest, &w->request.next,
+	    &w->request))
+		;
+	if (!atomic_load(&j->leading) &&
+	    !atomic_exchange(&j->leading, true))
+		lead(j);
+	while (await_turn(w) == TURN_LEADS) {
+		atomic_store(&w->turn, TURN_WAITS);
+		lead(j);
 	}
-	j->stopped = w->is_last;
-	w->batch = j->batch;
-	*j->last = &w->request;
-	j->last = &w->request.next;
-	while (!is_over(j, w->batch)) {
-		if (!j->leading) {
-			lead(j);
-		} else if (looks > 0 && nobody_sleeps(j)) {
-			(void)pthread_mutex_unlock(&j->lock);
-			looks = look(j, w->batch, looks);
-			if (is_over(j, w->batch))
-				return;
-			(void)pthread_mutex_lock(&j->lock);
-		} else {
-			j->asleep[w->batch & 1]++;
-			(void)pthread_cond_wait(&j->over[w->batch & 1],
-			    &j->lock);
-			j->asleep[w->batch & 1]--;
-		}
-	}
-	(void)pthread_mutex_unlock(&j->lock);
+	(void)sem_destroy(&w->woken);
 }
 
 static int
@@ -410,11 +481,8 @@ new_journal(const struct journal_options *options)
 	(void)pthread_mutexattr_settype(&adaptive, PTHREAD_MUTEX_ADAPTIVE_NP);
 	(void)pthread_mutex_init(&j->lock, &adaptive);
 	(void)pthread_mutexattr_destroy(&adaptive);
-	(void)pthread_cond_init(&j->over[0], NULL);
-	(void)pthread_cond_init(&j->over[1], NULL);
 	clock_cond_init(&j->close);
 	j->last = &j->first;
-	j->batch = 1;
 	j->sync_interval_ms = options->sync_interval_ms;
 	return j;
 }
@@ -424,8 +492,6 @@ free_journal(struct journal *j)
 {
 	journal_writer_fini(&j->writer);
 	(void)pthread_cond_destroy(&j->close);
-	(void)pthread_cond_destroy(&j->over[0]);
-	(void)pthread_cond_destroy(&j->over[1]);
 	(void)pthread_mutex_destroy(&j->lock);
 	free(j);
 }

@@ -503,6 +503,98 @@ test_group_commit(void)
 	CHECK_INT(verify(), TOGETHER * EACH + 2);
 }
 
+/* A crowd of which some want a sync, and a stop amid it: who is told that his
+ * entry counts finds it, everybody else hears that it doesn't, and nobody waits
+ * for ever. */
+struct member {
+	pthread_t	 thread;
+	struct journal	*journal;
+	bool		 durable;
+	long		 counted;
+};
+
+static void *
+append_until_stopped(void *argument)
+{
+	struct member *m = argument;
+
+	while (add(m->journal, "\"t\":1", m->durable) == 0)
+		m->counted++;
+	return NULL;
+}
+
+static void
+test_stop_in_a_crowd(void)
+{
+	struct member crowd[TOGETHER];
+	struct journal *j;
+	long counted = 0;
+
+	fresh_disk();
+	for (int round = 0; round < 8; round++) {
+		j = open_journal(true, 0, NULL);
+		sync_ms = round % 2;
+		for (int i = 0; i < TOGETHER; i++) {
+			crowd[i] = (struct member){ .journal = j,
+			    .durable = i % 4 == 0 && round < 6 };
+			CHECK_INT(pthread_create(&crowd[i].thread, NULL,
+			    append_until_stopped, &crowd[i]), 0);
+		}
+		(void)usleep(20000);
+		journal_stop(j);
+		for (int i = 0; i < TOGETHER; i++) {
+			CHECK_INT(pthread_join(crowd[i].thread, NULL), 0);
+			counted += crowd[i].counted;
+		}
+		journal_close(&j);
+	}
+	CHECK(counted > 8);
+	CHECK_INT(verify(), counted + 1);
+}
+
+/* Two who come together, again and again, and nobody after them: whoever is
+ * overlooked by the other, just as he ends to write, would wait for ever. */
+#define MEETINGS	50000
+
+struct pair {
+	struct journal	*journal;
+	pthread_barrier_t meeting;
+};
+
+static void *
+append_in_pairs(void *argument)
+{
+	struct pair *pair = argument;
+
+	for (int i = 0; i < MEETINGS; i++) {
+		(void)pthread_barrier_wait(&pair->meeting);
+		if (add(pair->journal, "\"t\":1", false) == -1)
+			return argument;
+	}
+	return NULL;
+}
+
+static void
+test_nobody_is_overlooked(void)
+{
+	struct pair pair;
+	pthread_t other;
+	void *result = &pair;
+
+	fresh_disk();
+	pair.journal = open_journal(true, 0, NULL);
+	(void)pthread_barrier_init(&pair.meeting, NULL, 2);
+	(void)alarm(120);
+	CHECK_INT(pthread_create(&other, NULL, append_in_pairs, &pair), 0);
+	CHECK(append_in_pairs(&pair) == NULL);
+	CHECK_INT(pthread_join(other, &result), 0);
+	CHECK(result == NULL);
+	(void)alarm(0);
+	(void)pthread_barrier_destroy(&pair.meeting);
+	journal_close(&pair.journal);
+	CHECK_INT(verify(), 2 * MEETINGS + 1);
+}
+
 static const struct check_test tests[] = {
 	{ "short_write", test_short_write },
 	{ "taken_back_late", test_taken_back_late },
@@ -515,6 +607,8 @@ static const struct check_test tests[] = {
 	{ "full_file_system", test_full_file_system },
 	{ "lost_file", test_lost_file },
 	{ "group_commit", test_group_commit },
+	{ "stop_in_a_crowd", test_stop_in_a_crowd },
+	{ "nobody_is_overlooked", test_nobody_is_overlooked },
 };
 
 int
