@@ -100,7 +100,8 @@ struct reply {
 	enum reply_type	  type;
 	size_t		  len;		/* bytes of text, or elements */
 	long long	  integer;
-	struct reply	**elements;	/* of an array; may be arrays */
+	struct reply	**elements;	/* of an array, in place of a text;
+					   may be arrays */
 	unsigned char	  text[];	/* of a string, a status, an error */
 };
 

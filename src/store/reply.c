@@ -32,17 +32,13 @@ struct reply_reader {
 	size_t		 budget;	/* elements that are left for this one */
 };
 
+/* room: bytes behind it. */
 static struct reply *
-make(const redisReadTask *task, enum reply_type type, const char *text,
-    size_t len)
+make(const redisReadTask *task, enum reply_type type, size_t room)
 {
-	struct reply *reply = xcalloc(1, sizeof(*reply) + len + 1);
+	struct reply *reply = xcalloc(1, sizeof(*reply) + room);
 
 	reply->type = type;
-	if (text != NULL) {
-		memcpy(reply->text, text, len);
-		reply->len = len;
-	}
 	if (task->parent != NULL)
 		((struct reply *)task->parent->obj)->elements[task->idx] =
 		    reply;
@@ -52,9 +48,14 @@ make(const redisReadTask *task, enum reply_type type, const char *text,
 static void *
 make_string(const redisReadTask *task, char *text, size_t len)
 {
-	return make(task, task->type == REDIS_REPLY_ERROR ? REPLY_ERROR :
+	struct reply *reply = make(task,
+	    task->type == REDIS_REPLY_ERROR ? REPLY_ERROR :
 	    task->type == REDIS_REPLY_STATUS ? REPLY_STATUS : REPLY_STRING,
-	    text, len);
+	    len + 1);
+
+	memcpy(reply->text, text, len);
+	reply->len = len;
+	return reply;
 }
 
 #if HIREDIS_MAJOR >= 1
@@ -78,8 +79,9 @@ make_array(const redisReadTask *task, int elements)
 	    (size_t)elements > reader->budget)
 		return NULL;
 	reader->budget -= (size_t)elements;
-	reply = make(task, REPLY_ARRAY, NULL, 0);
-	reply->elements = xcalloc((size_t)elements, sizeof(struct reply *));
+	reply = make(task, REPLY_ARRAY,
+	    (size_t)elements * sizeof(struct reply *));
+	reply->elements = (struct reply **)(void *)reply->text;
 	reply->len = (size_t)elements;
 	return reply;
 }
@@ -87,7 +89,7 @@ make_array(const redisReadTask *task, int elements)
 static void *
 make_integer(const redisReadTask *task, long long value)
 {
-	struct reply *reply = make(task, REPLY_INTEGER, NULL, 0);
+	struct reply *reply = make(task, REPLY_INTEGER, 0);
 
 	reply->integer = value;
 	return reply;
@@ -96,7 +98,7 @@ make_integer(const redisReadTask *task, long long value)
 static void *
 make_nil(const redisReadTask *task)
 {
-	return make(task, REPLY_NIL, NULL, 0);
+	return make(task, REPLY_NIL, 0);
 }
 
 #if HIREDIS_MAJOR >= 1
@@ -146,7 +148,6 @@ reply_free(struct reply **replyp)
 	if (reply->elements != NULL)
 		for (size_t i = 0; i < reply->len; i++)
 			reply_free(&reply->elements[i]);
-	free(reply->elements);
 	free(reply);
 	*replyp = NULL;
 }

@@ -249,7 +249,8 @@ lookup_chunk(const struct question *question, const struct subject *subjects,
 	struct reply *all[1 + CHUNK];
 	size_t marks = question->mark != NULL;
 	struct reply **replies = all + marks;
-	struct buf commands = BUF_INIT((1 + CHUNK) * LOOKUP_BYTES);
+	char room[2 * LOOKUP_BYTES + 1];	/* for one person */
+	struct buf commands = BUF_ON(room, (1 + CHUNK) * LOOKUP_BYTES);
 	struct request request = {
 		.expected = marks + n,
 		.replies = all,
