@@ -42,7 +42,8 @@ random_ref(void)
 void
 audit_make_ref(char ref[AUDIT_REF_LEN + 1])
 {
-	struct buf text = BUF_INIT(AUDIT_REF_LEN);
+	char room[AUDIT_REF_LEN + 1];
+	struct buf text = BUF_ON(room, AUDIT_REF_LEN);
 
 	base32_format(&text, random_ref(), REF_BYTES);
 	memcpy(ref, buf_get(&text), AUDIT_REF_LEN + 1);
@@ -151,18 +152,33 @@ static void
 add_line(struct buf *out, const struct audit_message *m,
     const struct audit_decision *d, const char *recipient, const char *action)
 {
-	buf_addf(out, "%s: list=%s, to=<%s>, action=%s, reason=%s, stage=%s, "
-	    "ref=%s", m->queue_id != NULL ? m->queue_id : "NOQUEUE",
-	    m->class->list != NULL ? m->class->list->id : "-", recipient,
-	    action, reason_name(d->reason), stage_name(d->stage), d->ref);
+	const struct {
+		const char *before, *value;
+	} parts[] = {
+		{ "", m->queue_id != NULL ? m->queue_id : "NOQUEUE" },
+		{ ": list=", m->class->list != NULL ? m->class->list->id :
+		    "-" },
+		{ ", to=<", recipient },
+		{ ">, action=", action },
+		{ ", reason=", reason_name(d->reason) },
+		{ ", stage=", stage_name(d->stage) },
+		{ ", ref=", d->ref },
+	};
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		buf_add_str(out, parts[i].before);
+		buf_add_str(out, parts[i].value);
+	}
 }
 
 static void
 add_entry(struct buf *out, struct buf *line, const struct audit_message *m,
     const struct audit_decision *d, int64_t now_ms)
 {
-	struct buf text = BUF_INIT(4096), action = BUF_INIT(64);
-	struct buf recipient = BUF_INIT(4096);
+	char text_room[256], action_room[64], recipient_room[256];
+	struct buf text = BUF_ON(text_room, 4096);
+	struct buf action = BUF_ON(action_room, 64);
+	struct buf recipient = BUF_ON(recipient_room, 4096);
 
 	date_format(&text, now_ms);
 	buf_add_str(out, "\"time\":");
@@ -196,35 +212,68 @@ add_entry(struct buf *out, struct buf *line, const struct audit_message *m,
 	buf_fini(&text);
 }
 
+/* One decision on its way: what goes into the journal, and into the mail
+ * log. */
+struct entry {
+	struct buf	body, line;
+	/* As long as they usually are. */
+	char		body_room[BODY_USUAL], line_room[LINE_USUAL];
+};
+
+static void
+make_entry(struct entry *e, const struct audit_message *message,
+    const struct audit_decision *decision, int64_t now_ms)
+{
+	e->body = (struct buf)BUF_ON(e->body_room, JOURNAL_BODY_MAX);
+	e->line = (struct buf)BUF_ON(e->line_room, LINE_MAX_BYTES);
+	add_entry(&e->body, &e->line, message, decision, now_ms);
+}
+
+static void
+end_entry(struct entry *e, bool is_on_record)
+{
+	if (is_on_record)
+		log_info("%s", buf_get(&e->line));
+	buf_fini(&e->body);
+	buf_fini(&e->line);
+}
+
+static int
+write_one(struct journal *journal, const struct audit_message *message,
+    const struct audit_decision *decision, struct fail *fail)
+{
+	struct entry entry;
+	int rc;
+
+	make_entry(&entry, message, decision, clock_now_ms());
+	rc = journal_append(journal, "decision", buf_span(&entry.body), false,
+	    NULL, fail);
+	end_entry(&entry, rc == 0);
+	return rc;
+}
+
 int
 audit_write(struct journal *journal, const struct audit_message *message,
     const struct audit_decision *decisions, size_t n, struct fail *fail)
 {
 	int64_t now_ms = clock_now_ms();
-	struct buf *bodies = xcalloc(n, sizeof(*bodies));
-	struct buf *lines = xcalloc(n, sizeof(*lines));
-	struct span *spans = xcalloc(n, sizeof(*spans));
+	struct entry *entries;
+	struct span *spans;
 	int rc;
 
+	/* Nearly always, and once for each recipient. */
+	if (n == 1)
+		return write_one(journal, message, decisions, fail);
+	entries = xcalloc(n, sizeof(*entries));
+	spans = xcalloc(n, sizeof(*spans));
 	for (size_t i = 0; i < n; i++) {
-		buf_init(&bodies[i], JOURNAL_BODY_MAX);
-		buf_init(&lines[i], LINE_MAX_BYTES);
-		/* As long as they usually are, at once. */
-		(void)buf_reserve(&bodies[i], BODY_USUAL);
-		(void)buf_reserve(&lines[i], LINE_USUAL);
-		add_entry(&bodies[i], &lines[i], message, &decisions[i],
-		    now_ms);
-		spans[i] = buf_span(&bodies[i]);
+		make_entry(&entries[i], message, &decisions[i], now_ms);
+		spans[i] = buf_span(&entries[i].body);
 	}
 	rc = journal_append_many(journal, "decision", spans, n, false, fail);
-	for (size_t i = 0; i < n; i++) {
-		if (rc == 0)
-			log_info("%s", buf_get(&lines[i]));
-		buf_fini(&bodies[i]);
-		buf_fini(&lines[i]);
-	}
-	free(bodies);
-	free(lines);
+	for (size_t i = 0; i < n; i++)
+		end_entry(&entries[i], rc == 0);
+	free(entries);
 	free(spans);
 	return rc;
 }

@@ -219,7 +219,8 @@ static void
 word_reply(struct message *m, struct reply *reply, enum reply_kind kind,
     const struct recipient *r, size_t others)
 {
-	struct buf shown = BUF_INIT(4096);
+	char room[256];
+	struct buf shown = BUF_ON(room, 4096);
 
 	if (r != NULL)
 		address_add_printable(&shown, span_str(r->argument), 250);

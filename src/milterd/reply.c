@@ -13,7 +13,7 @@ static const struct {
 	const char *code, *status;
 	const char *text;	/* where there is nothing to fill in */
 } codes[] = {
-	[REPLY_NONE] = { "250", "2.0.0", "" },
+	[REPLY_NONE] = { "250", "2.0.0", NULL },
 	[REPLY_NO_CONSENT] = { "550", "5.7.1", NULL },
 	[REPLY_STORE_TEMPFAIL] = { "451", "4.4.3", NULL },
 	[REPLY_STORE_REJECT] = { "550", "5.7.1", NULL },
@@ -34,7 +34,8 @@ static const struct {
 static void
 list_name(char *out, size_t size, const struct list *list)
 {
-	struct buf name = BUF_INIT(REPLY_TEXT_NAME_MAX * 10);
+	char room[2 * REPLY_TEXT_NAME_MAX];
+	struct buf name = BUF_ON(room, REPLY_TEXT_NAME_MAX * 10);
 
 	if (list != NULL)
 		utf8_add_ascii(&name, span_str(list->name));
@@ -74,6 +75,7 @@ add_built_in(struct reply *out, const struct reply_facts *facts)
 	list_name(name, sizeof(name), facts->list);
 	switch (out->kind) {
 	case REPLY_NONE:
+		break;
 	case REPLY_TOO_MANY:
 	case REPLY_HEADER_TOO_LARGE:
 	case REPLY_TOO_MANY_CONNECTIONS:
@@ -152,6 +154,9 @@ reply_format(struct reply *out, enum reply_kind kind,
 	out->kind = kind;
 	out->code = codes[kind].code;
 	out->status = codes[kind].status;
+	out->text[0] = '\0';
+	if (kind == REPLY_NONE)
+		return;
 	if (facts->list != NULL)
 		words = words_of(&facts->list->replies, kind);
 	if (words == NULL)
