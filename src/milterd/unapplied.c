@@ -3,8 +3,8 @@
  * SPDX-License-Identifier: BSD-2-Clause
  *
  * Nearly always there is nothing to apply, and a look-up costs one atomic
- * read.  The events are few otherwise (what came in while Redis was away), so
- * a plain array serves.
+ * read.  What came in while Redis was away is an array in the order of the
+ * ledger, with an index by person.
  */
 #include "milterd/unapplied.h"
 
@@ -25,8 +25,11 @@
 
 #define POLL_MS		300
 #define UNAPPLIED_MAX	100000	/* events kept; beyond, nothing is trusted */
+#define CHAINS		16384	/* a power of two */
+#define NO_EVENT	UINT32_MAX
 
 struct waiting {
+	uint32_t	 next;		/* in the same chain, or NO_EVENT */
 	uint64_t	 seq;
 	enum event_kind	 kind;
 	struct subject	 subject;
@@ -57,6 +60,10 @@ struct unapplied {
 	struct waiting	*events;
 	size_t		 room;
 	size_t		 count;
+	/* The first and last event of those whose subjects begin alike. */
+	struct {
+		uint32_t first, last;
+	} chains[CHAINS];
 	bool		 unknown;	/* what waits is not known */
 	char		 why[256];
 };
@@ -107,6 +114,37 @@ partition_of(const struct unapplied *u, const struct subject *subject)
 	return store_partition_of(subject, u->confirmed.partitions);
 }
 
+/* A subject is the output of an HMAC: nobody can choose how it begins. */
+static size_t
+chain_of(const struct subject *subject)
+{
+	return (subject->id[0] << 8 | subject->id[1]) % CHAINS;
+}
+
+static void
+chain_event(struct unapplied *u, size_t i)
+{
+	size_t chain = chain_of(&u->events[i].subject);
+
+	u->events[i].next = NO_EVENT;
+	if (u->chains[chain].first == NO_EVENT)
+		u->chains[chain].first = (uint32_t)i;
+	else
+		u->events[u->chains[chain].last].next = (uint32_t)i;
+	u->chains[chain].last = (uint32_t)i;
+}
+
+/* Keeps the first n events. */
+static void
+chain_all(struct unapplied *u, size_t n)
+{
+	u->count = n;
+	for (size_t i = 0; i < CHAINS; i++)
+		u->chains[i].first = NO_EVENT;
+	for (size_t i = 0; i < n; i++)
+		chain_event(u, i);
+}
+
 static void
 forget_confirmed(struct unapplied *u)
 {
@@ -118,7 +156,8 @@ forget_confirmed(struct unapplied *u)
 		if (w->seq > u->confirmed.seqs[partition_of(u, &w->subject)])
 			u->events[kept++] = *w;
 	}
-	u->count = kept;
+	if (kept < u->count)
+		chain_all(u, kept);
 }
 
 static void
@@ -136,6 +175,7 @@ keep_event(struct unapplied *u, uint64_t seq, const struct event *event)
 	w->subject = event->subject;
 	memcpy(w->list, event->list, sizeof(w->list));
 	w->at_ms = event->at_ms;
+	chain_event(u, u->count - 1);
 	atomic_store(&u->waits, true);
 }
 
@@ -169,7 +209,7 @@ go_back(struct unapplied *u)
 {
 	journal_reader_close(&u->reader);
 	atomic_store(&u->waits, true);
-	u->count = 0;
+	chain_all(u, 0);
 }
 
 static int
@@ -335,6 +375,7 @@ unapplied_new(const struct unapplied_options *options,
 	u->options = *options;
 	u->ledger = xstrdup(options->ledger);
 	init_locks(u);
+	chain_all(u, 0);
 	if (look(u, fail) == -1 && fail->class == FAIL_SETUP)
 		return -1;
 	err = pthread_create(&thread, NULL, follow_ledger, u);
@@ -385,7 +426,8 @@ static void
 put_on_top(const struct unapplied *u, const struct subject *subject,
     const char *list, struct record *record)
 {
-	for (size_t i = 0; i < u->count; i++) {
+	for (uint32_t i = u->chains[chain_of(subject)].first; i != NO_EVENT;
+	    i = u->events[i].next) {
 		const struct waiting *w = &u->events[i];
 		struct event event = { .kind = w->kind, .at_ms = w->at_ms };
 

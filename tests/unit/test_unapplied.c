@@ -278,11 +278,11 @@ test_read_again(void)
 
 static atomic_bool is_quiet;
 
-/* Somebody whom no event is about. */
+/* Somebody whom no event is about, and who is sought among all of them. */
 static void *
 look_up(void *u)
 {
-	const struct subject other = { { 2 } };
+	const struct subject other = { { who.id[0], who.id[1], 1 } };
 	struct record r;
 	struct fail fail;
 
@@ -327,7 +327,84 @@ test_busy(void)
 	journal_close(&ledger);
 }
 
+/* Each person finds their own events among those of many who begin alike, also
+ * when some of them are confirmed. */
+#define CROWD		2000
+
+static struct subject
+person(size_t i)
+{
+	return (struct subject){ { (unsigned char)(i % 7), 0,
+	    (unsigned char)i, (unsigned char)(i >> 8) } };
+}
+
+static void
+check_crowd(struct unapplied *u, size_t confirmed)
+{
+	struct fail fail;
+
+	for (size_t i = 0; i < CROWD; i++) {
+		struct subject subject = person(i);
+		struct record r = { .grant_ms = 0 };
+
+		check_case(i);
+		CHECK_INT(unapplied_apply(u, &subject, "weekly", &r, &fail),
+		    0);
+		CHECK_INT(r.grant_ms, i < confirmed ? 0 :
+		    GRANT_MS + (int64_t)i);
+		CHECK_INT(r.withdraw_ms, i % 2 == 0 ? LATE_MS + (int64_t)i :
+		    0);
+	}
+}
+
+static void
+test_crowd(void)
+{
+	const struct timespec pause = { .tv_nsec = 20000000 };
+	struct journal_options journal = { .name = "ledger", .host = "test" };
+	struct unapplied_options options = { .ask = ask };
+	struct event *events = xcalloc(2 * CROWD, sizeof(*events));
+	struct unapplied_state state;
+	char directory[64];
+	size_t count = 0;
+	struct journal *ledger;
+	struct unapplied *u;
+	struct fail fail;
+	uint64_t recovered;
+
+	(void)snprintf(directory, sizeof(directory), "%s/crowd", top);
+	CHECK_INT(mkdir(directory, 0700), 0);
+	journal.directory = options.ledger = directory;
+	atomic_store(&in_redis, 0);
+	CHECK_INT(journal_open(&journal, &ledger, &recovered, &fail), 0);
+	/* Entry 1 begins the segment. */
+	for (size_t i = 0; i < CROWD; i++)
+		events[count++] = (struct event){ .kind = EVENT_GRANT,
+		    .subject = person(i), .list = "weekly",
+		    .at_ms = GRANT_MS + (int64_t)i };
+	for (size_t i = 0; i < CROWD; i += 2)
+		events[count++] = (struct event){ .kind = EVENT_WITHDRAW,
+		    .subject = person(i), .list = "weekly",
+		    .at_ms = LATE_MS + (int64_t)i };
+	CHECK_INT(ledger_append(ledger, events, count, "test", &fail), 0);
+	free(events);
+	CHECK_INT(unapplied_new(&options, &u, &fail), 0);
+	check_crowd(u, 0);
+	/* The grants of the first half are. */
+	atomic_store(&in_redis, 1 + CROWD / 2);
+	(void)snprintf(directory, sizeof(directory), "%s/crowd/.applied", top);
+	CHECK_INT(file_replace(directory, SPAN("1001\n"), 0640, &fail), 0);
+	do {
+		(void)nanosleep(&pause, NULL);
+		unapplied_get(u, &state);
+	} while (state.events > count - CROWD / 2);
+	CHECK_INT((int64_t)state.events, (int64_t)count - CROWD / 2);
+	check_crowd(u, CROWD / 2);
+	journal_close(&ledger);
+}
+
 static const struct check_test tests[] = {
+	{ "crowd", test_crowd },
 	{ "busy", test_busy },
 	{ "follow", test_follow },
 	{ "read again", test_read_again },
