@@ -153,7 +153,7 @@ evidence_set(struct evidence *evidence, const char *name, struct span value,
 {
 	char *to = NULL;
 
-	for (unsigned i = 0; i < EVIDENCE_FIELDS; i++)
+	for (unsigned i = 0; i < EVIDENCE_FIELDS && to == NULL; i++)
 		if (strcmp(fields[i].name, name) == 0)
 			to = (char *)evidence + fields[i].offset;
 	if (to == NULL)
@@ -177,7 +177,8 @@ evidence_set(struct evidence *evidence, const char *name, struct span value,
 void
 event_format(struct buf *out, const struct event *event)
 {
-	struct buf text = BUF_INIT(64);
+	char room[65];
+	struct buf text = BUF_ON(room, 64);
 
 	/* Members without braces: no comma before the first. */
 	buf_addf(out, "\"event\":\"%s\"", event_kind_name(event->kind));

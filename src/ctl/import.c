@@ -268,12 +268,23 @@ stop(struct import *im, int code, const char *why)
 	return -1;
 }
 
+/* How many events the batch has at most, with late withdrawals. */
+static size_t
+events_of(const struct import *im)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < im->batch_count; i++)
+		n += im->batch[i].row.count + im->batch[i].row.opts_out;
+	return n;
+}
+
 /* Records what was gathered.  Returns 0 or -1 (im->code is set). */
 static int
 flush_batch(struct import *im)
 {
-	size_t room = im->batch_count * (ROW_EVENTS_MAX + 1) + 1, n = 0, late;
-	struct event *events = xcalloc(room, sizeof(*events));
+	size_t n = 0, late;
+	struct event *events = xrealloc(NULL, events_of(im), sizeof(*events));
 	struct record *records = xcalloc(BATCH_ROWS, sizeof(*records));
 	struct fail fail;
 	bool recorded = false;

@@ -93,10 +93,13 @@ add_grant(struct row_events *out, const struct row *row,
 {
 	struct event *event = add_event(out, EVENT_GRANT, at_ms);
 
-	for (unsigned i = 0; i < EVIDENCE_FIELDS; i++)
-		if (evidence_set(&event->evidence, names[COLUMN_EVIDENCE + i],
-		    row->value[COLUMN_EVIDENCE + i], fail) == -1)
+	for (unsigned i = 0; i < EVIDENCE_FIELDS; i++) {
+		struct span value = row->value[COLUMN_EVIDENCE + i];
+
+		if (value.len > 0 && evidence_set(&event->evidence,
+		    names[COLUMN_EVIDENCE + i], value, fail) == -1)
 			return -1;
+	}
 	if (evidence_check(&event->evidence, ip, fail) == -1)
 		return -1;
 	event->kind = policy_grant_kind(out->list, at_ms, &event->evidence);

@@ -167,6 +167,10 @@ end
 
 local function merge_list(key, list, fact)
   local old = call('HMGET', key, list, '*')
+  if not (old[1] or old[2]) then
+    call('HSET', key, list, fact)
+    return
+  end
   local erased = old[2] and erased_at(parse(old[2], PERSON)) or 0
   put(key, list, old[1],
     text_after(erased, merge_time(old[1], fact, LIST), LIST))
@@ -175,13 +179,18 @@ end
 -- A grant and its evidence.
 local function merge_grant(key, list, fact, text)
   local name = list .. '.e'
-  local old = call('HMGET', key, list, '*', name)
-  local erased = old[2] and erased_at(parse(old[2], PERSON)) or 0
-  local new = text_after(erased, merge_time(old[1], fact, LIST), LIST)
   if byte(fact) ~= BYTE_G or sub(text, 1, #fact) ~= fact or
     (#text > #fact and byte(text, #fact + 1) ~= BYTE_SPACE) then
     bad('evidence')
   end
+  local old = call('HMGET', key, list, '*', name)
+  -- Nearly all of an import.
+  if not (old[1] or old[2] or old[3]) then
+    call('HSET', key, list, fact, name, text)
+    return
+  end
+  local erased = old[2] and erased_at(parse(old[2], PERSON)) or 0
+  local new = text_after(erased, merge_time(old[1], fact, LIST), LIST)
   local at, kept = tonumber(sub(fact, 2)), old[3] or ''
   local kept_at = old[3] and evidence_time(old[3]) or 0
   if at > kept_at or (at == kept_at and wins(text, kept)) then

@@ -11,7 +11,7 @@ import time
 
 from rig import Filter, MilterClient, Redis, run
 
-PERSONS = 30000
+PERSONS = 200000
 IDLE = 1000
 AOF = ("appendonly yes", "appendfsync everysec")
 
