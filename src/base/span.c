@@ -79,6 +79,16 @@ span_head(struct span s, size_t len)
 }
 
 struct span
+span_take(struct span *rest, unsigned char c)
+{
+	ptrdiff_t at = span_index(*rest, c);
+	struct span taken = at == -1 ? *rest : span_head(*rest, (size_t)at);
+
+	*rest = span_from(*rest, taken.len + 1);
+	return taken;
+}
+
+struct span
 span_trim(struct span s)
 {
 	while (s.len > 0 && ascii_isspace(s.p[0])) {

@@ -40,6 +40,9 @@ ptrdiff_t	span_rindex(struct span s, unsigned char c);
 struct span	span_from(struct span s, size_t from);
 /* s[0..len-1], or all of s when it is shorter. */
 struct span	span_head(struct span s, size_t len);
+/* Takes what stands before the first byte c off *rest, and c with it; where
+ * there is no c, all of it. */
+struct span	span_take(struct span *rest, unsigned char c);
 /* Without the spaces, tabs, CRs and LFs at both ends. */
 struct span	span_trim(struct span s);
 bool		span_is_ascii(struct span s);	/* no byte >= 0x80 */

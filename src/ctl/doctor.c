@@ -128,14 +128,11 @@ tell_errors(struct findings *f, const char *path, const struct buf *errors)
 	int shown = 0;
 
 	while (rest.len > 0 && shown++ < ERRORS_SHOWN) {
-		ptrdiff_t end = span_index(rest, '\n');
-		struct span line = end == -1 ? rest :
-		    span_head(rest, (size_t)end);
+		struct span line = span_take(&rest, '\n');
 
 		findings_add(f, "configuration", denied ? FINDING_SKIPPED :
 		    FINDING_FAIL, "%.*s", (int)line.len,
 		    (const char *)line.p);
-		rest = span_from(rest, line.len + 1);
 	}
 	if (denied)
 		findings_fix(f, "run it as root");

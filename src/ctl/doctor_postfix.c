@@ -169,14 +169,10 @@ judge_warnings(struct doctor *d, const struct postconf *p)
 	int shown = 0;
 
 	while (rest.len > 0 && shown < WARNINGS_SHOWN) {
-		ptrdiff_t end = span_index(rest, '\n');
-		struct span line = end == -1 ? rest :
-		    span_head(rest, (size_t)end);
 		struct buf text = BUF_INIT(LINE_MAX_BYTES);
 		bool ours;
 
-		rest = span_from(rest, line.len + 1);
-		buf_add_span(&text, line);
+		buf_add_span(&text, span_take(&rest, '\n'));
 		ours = strstr(buf_get(&text), "milter") != NULL;
 		if (strstr(buf_get(&text), "unused parameter") != NULL) {
 			findings_add(f, "postfix-typo", ours ? FINDING_FAIL :

@@ -156,10 +156,9 @@ static struct span
 config_value(const struct buf *answer)
 {
 	struct span s = buf_span(answer);
-	ptrdiff_t end = span_index(s, '\n');
 
-	return end == -1 ? span_of(NULL, 0) :
-	    span_trim(span_from(s, (size_t)end + 1));
+	(void)span_take(&s, '\n');
+	return span_trim(s);
 }
 
 static bool

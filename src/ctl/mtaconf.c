@@ -14,12 +14,9 @@
 static bool
 next_line(struct span *rest, struct span *line)
 {
-	ptrdiff_t end = span_index(*rest, '\n');
-
 	if (rest->len == 0)
 		return false;
-	*line = end == -1 ? *rest : span_head(*rest, (size_t)end);
-	*rest = span_from(*rest, line->len + 1);
+	*line = span_take(rest, '\n');
 	return true;
 }
 

@@ -337,14 +337,11 @@ read_held(struct verify *v, const char *path)
 		return ctl_error(&fail);
 	}
 	for (rest = buf_span(&text); rest.len > 0;) {
-		ptrdiff_t end = span_index(rest, '\n');
-		size_t len = end == -1 ? rest.len : (size_t)end;
 		struct checkpoint c;
 
-		if (checkpoint_find(span_head(rest, len), &c) == 1 &&
+		if (checkpoint_find(span_take(&rest, '\n'), &c) == 1 &&
 		    checkpoint_is_good(&c) && v->held_count < HELD_MAX)
 			v->held[v->held_count++] = c;
-		rest = span_from(rest, len + 1);
 	}
 	buf_fini(&text);
 	if (v->held_count > before)

@@ -16,16 +16,6 @@
 
 #define FILE_BYTES	(STORE_PARTITIONS_MAX * 32)
 
-static struct span
-take_line(struct span *text)
-{
-	ptrdiff_t end = span_index(*text, '\n');
-	struct span line = end == -1 ? *text : span_head(*text, (size_t)end);
-
-	*text = span_from(*text, line.len + (end != -1));
-	return line;
-}
-
 /* "ab 1234" */
 static int
 read_partition(struct span line, struct applied *out)
@@ -44,7 +34,7 @@ read_partition(struct span line, struct applied *out)
 static int
 parse(struct span text, struct applied *out)
 {
-	struct span first = take_line(&text);
+	struct span first = span_take(&text, '\n');
 	bool any = false;
 
 	if (span_to_u64(span_trim(first), &out->through) == -1)
@@ -54,7 +44,7 @@ parse(struct span text, struct applied *out)
 		return 0;
 	}
 	while (text.len > 0) {
-		if (read_partition(take_line(&text), out) == -1)
+		if (read_partition(span_take(&text, '\n'), out) == -1)
 			return -1;
 		any = true;
 	}

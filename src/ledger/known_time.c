@@ -32,21 +32,12 @@ is_boot_id(struct span id)
 	return id.len == sizeof(((struct known_time *)0)->boot) - 1;
 }
 
-static struct span
-take_word(struct span *text)
-{
-	ptrdiff_t end = span_index(*text, ' ');
-	struct span word = end == -1 ? *text : span_head(*text, (size_t)end);
-
-	*text = span_from(*text, word.len + (end != -1));
-	return word;
-}
-
 int
 known_time_parse(struct span text, struct known_time *out, struct fail *fail)
 {
 	struct span rest = span_trim(text);
-	struct span boot = take_word(&rest), booted = take_word(&rest);
+	struct span boot = span_take(&rest, ' ');
+	struct span booted = span_take(&rest, ' ');
 
 	memset(out, 0, sizeof(*out));
 	if (!is_boot_id(boot) || span_to_i64(booted, &out->booted_ms) == -1 ||

@@ -314,12 +314,9 @@ static void
 log_lines(struct span text)
 {
 	while (text.len > 0) {
-		ptrdiff_t end = span_index(text, '\n');
-		struct span line = end == -1 ? text :
-		    span_head(text, (size_t)end);
+		struct span line = span_take(&text, '\n');
 
 		log_error("%.*s", (int)line.len, (const char *)line.p);
-		text = span_from(text, line.len + 1);
 	}
 }
 

@@ -213,18 +213,16 @@ read_list(const char *path, struct erasures *out, struct fail *fail)
 	int rc = file_read(path, &text, fail);
 
 	for (rest = buf_span(&text); rc == 0 && rest.len > 0;) {
-		ptrdiff_t end = span_index(rest, '\n');
-		size_t len = end == -1 ? rest.len : (size_t)end;
+		struct span body = span_take(&rest, '\n');
 		struct event event;
 
 		line++;
-		if (len > 0 && (event_read(span_head(rest, len), &event,
-		    fail) == -1 || (event.kind != EVENT_ERASE &&
+		if (body.len > 0 && (event_read(body, &event, fail) == -1 ||
+		    (event.kind != EVENT_ERASE &&
 		    fail_set(fail, FAIL_INPUT, "not an erasure") == -1)))
 			rc = fail_prefix(fail, "%s:%llu", path, line);
-		else if (len > 0)
+		else if (body.len > 0)
 			erasures_add(out, &event.subject, event.at_ms, 0);
-		rest = span_from(rest, len + 1);
 	}
 	buf_fini(&text);
 	return rc;

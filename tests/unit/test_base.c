@@ -69,6 +69,22 @@ test_numbers(void)
 }
 
 static void
+test_span_take(void)
+{
+	struct span rest = SPAN("a  b");
+
+	CHECK(span_is(span_take(&rest, ' '), SPAN("a")));
+	CHECK(span_is(span_take(&rest, ' '), SPAN("")));
+	CHECK(span_is(rest, SPAN("b")));
+	CHECK(span_is(span_take(&rest, ' '), SPAN("b")));
+	CHECK_INT((int64_t)rest.len, 0);
+	CHECK(span_is(span_take(&rest, ' '), SPAN("")));
+	rest = SPAN("c ");
+	CHECK(span_is(span_take(&rest, ' '), SPAN("c")));
+	CHECK_INT((int64_t)rest.len, 0);
+}
+
+static void
 test_buf_maximum(void)
 {
 	struct buf b = BUF_INIT(4);
@@ -430,6 +446,7 @@ test_closest(void)
 static const struct check_test tests[] = {
 	{ "glob", test_glob },
 	{ "numbers", test_numbers },
+	{ "span_take", test_span_take },
 	{ "buf_maximum", test_buf_maximum },
 	{ "buf_on", test_buf_on },
 	{ "codecs", test_codecs },
