@@ -164,9 +164,12 @@ buf_span(const struct buf *b)
 char *
 buf_take(struct buf *b)
 {
-	char *data = b->borrowed || b->data == NULL ?
-	    xmemdupz(b->data, b->len) : b->data;
+	char *data = b->data;
 
+	if (b->borrowed || b->len == 0) {
+		data = xmemdupz(b->data, b->len);
+		buf_fini(b);
+	}
 	buf_init(b, b->max);
 	return data;
 }

@@ -173,7 +173,7 @@ emit(int level, const char *word, const char *fmt, va_list ap)
 	char *line = text + before;
 
 	memcpy(text, sink.before, before);
-	memcpy(line, word, head);
+	memcpy(line, word, head + 1);
 	(void)vsnprintf(line + head, LOG_LINE_MAX + 1 - head, fmt, ap);
 	sanitise(line);
 	len = strlen(line);

@@ -257,8 +257,8 @@ end_lead(struct journal *j)
 	    atomic_exchange(&j->leading, true);
 }
 
-/* Until nobody waits; but nobody writes for others for ever, nor waits for
- * their disk. */
+/* Until nobody waits; but nobody writes for others for ever, nor more than once
+ * for those who wait for the disk. */
 static void
 lead(struct journal *j)
 {

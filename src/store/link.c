@@ -52,6 +52,13 @@
 /* Who waits lets others run this often before he sleeps: with many callers the
  * answer is there by then, and it is sleeping and waking that costs most. */
 #define YIELDS			5
+/* Unless that took long, and each turn of ours on that processor longer than it
+ * needs: a program that computes was given its whole time slice.  Who sleeps and
+ * is woken goes before it. */
+#define YIELD_DEAR_US		1000
+#define YIELD_TURN_US		200
+#define YIELD_REST_US		50000
+#define PROCESSORS		64	/* counted apart; of more, some together */
 #define CHECK_INTERVAL_MS	5000
 #define ROLE_INTERVAL_MS	1000	/* with Sentinels */
 #define DELAY_MIN_MS		100
@@ -119,6 +126,8 @@ struct link {
 	/* Its number, which no other has: when it was made, in microseconds.
 	 * Written under the lock. */
 	_Atomic uint64_t connection;
+	_Atomic int64_t	 dear_until_us;	/* till then nobody yields */
+	atomic_uint	 turns[PROCESSORS];	/* how often one of us did */
 	struct transport transport;
 	struct request_list waiting;
 	struct request_list sent;
@@ -310,14 +319,37 @@ flush(struct link *link)
 		(void)pthread_cond_broadcast(&link->changed);
 }
 
-/* Others who are about to ask run first, so that all goes out at once: the
- * system calls and wake-ups of a batch cost as much as those of one command. */
+/* Returns whether they may have run. */
+static bool
+let_others_run(struct link *link)
+{
+	int64_t now_us = clock_monotonic_us(), took_us;
+	atomic_uint *turns =
+	    &link->turns[(unsigned)sched_getcpu() % PROCESSORS];
+	unsigned before;
+
+	if (now_us < atomic_load_explicit(&link->dear_until_us,
+	    memory_order_relaxed))
+		return false;
+	before = atomic_fetch_add_explicit(turns, 1, memory_order_relaxed);
+	(void)sched_yield();
+	took_us = clock_monotonic_us() - now_us;
+	if (took_us > YIELD_DEAR_US && took_us > (int64_t)YIELD_TURN_US *
+	    (atomic_load_explicit(turns, memory_order_relaxed) - before))
+		atomic_store_explicit(&link->dear_until_us,
+		    now_us + YIELD_REST_US, memory_order_relaxed);
+	return true;
+}
+
+/* Where some wait already, more are about to ask: they run first, so that all
+ * goes out at once.  The system calls and wake-ups of a batch cost as much as
+ * those of one command. */
 static void
 gather(struct link *link)
 {
 	link->sending = true;
 	(void)pthread_mutex_unlock(&link->lock);
-	(void)sched_yield();
+	(void)let_others_run(link);
 	(void)pthread_mutex_lock(&link->lock);
 }
 
@@ -364,7 +396,8 @@ link_start(struct link *link, struct request *r)
 		} else {
 			enqueue_sent(link, r);
 			if (!link->sending && !link->blocked) {
-				gather(link);
+				if (link->queued > 1)
+					gather(link);
 				flush(link);
 			}
 		}
@@ -570,16 +603,19 @@ read_for_all(struct link *link, struct request *r)
 	struct pollfd p = { .fd = link->transport.fd, .events = POLLIN };
 	bool lost = false;
 
-	for (int looks = 0; !lost && !is_done(r); looks++) {
-		int64_t left_ms = r->deadline_ms - clock_monotonic_ms();
+	/* What has come by the deadline has come in time, whenever we run. */
+	for (int looks = 0;; looks++) {
+		int64_t left_ms;
 
+		lost = receive(link) == -1;
+		if (lost || is_done(r))
+			break;
+		if (looks < YIELDS && let_others_run(link))
+			continue;
+		left_ms = r->deadline_ms - clock_monotonic_ms();
 		if (left_ms <= 0)
 			break;
-		if (looks > YIELDS && poll(&p, 1, (int)left_ms) <= 0)
-			continue;
-		lost = receive(link) == -1;
-		if (looks < YIELDS && !is_done(r))
-			(void)sched_yield();
+		(void)poll(&p, 1, (int)left_ms);
 	}
 	(void)pthread_mutex_lock(&link->lock);
 	link->lost |= lost && link->state == STATE_UP;
@@ -611,12 +647,13 @@ expire(struct link *link, struct request *r)
 
 /* Takes a post that comes while others run. */
 static bool
-take_post_soon(struct request *r)
+take_post_soon(struct link *link, struct request *r)
 {
 	for (int i = 0; i < YIELDS; i++) {
 		if (sem_trywait(&r->posted) == 0)
 			return true;
-		(void)sched_yield();
+		if (!let_others_run(link))
+			break;
 	}
 	return false;
 }
@@ -628,7 +665,7 @@ sleep_until_posted(struct link *link, struct request *r, unsigned *taken)
 {
 	struct timespec ts = clock_deadline(r->deadline_ms);
 	bool reads;
-	int rc = take_post_soon(r) ? 0 : -1;
+	int rc = take_post_soon(link, r) ? 0 : -1;
 
 	if (rc == -1)
 		do
