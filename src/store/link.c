@@ -54,11 +54,13 @@
 #define YIELDS			5
 /* Unless that took long, and each turn of ours on that processor longer than it
  * needs: a program that computes was given its whole time slice.  Who sleeps and
- * is woken goes before it. */
+ * is woken goes before it, so nobody yields there for a while, the longer the
+ * more often it was so. */
 #define YIELD_DEAR_US		1000
 #define YIELD_TURN_US		200
-#define YIELD_REST_US		50000
-#define PROCESSORS		64	/* counted apart; of more, some together */
+#define REST_MIN_US		10000
+#define REST_MAX_US		1280000
+#define PROCESSORS		64	/* known apart; of more, some together */
 #define CHECK_INTERVAL_MS	5000
 #define ROLE_INTERVAL_MS	1000	/* with Sentinels */
 #define DELAY_MIN_MS		100
@@ -89,6 +91,13 @@ enum told {
 };
 
 TAILQ_HEAD(request_list, request);
+
+/* What became of letting others run there.  No lock: a guess will do. */
+struct processor {
+	atomic_uint	 turns;		/* of ours */
+	_Atomic int64_t	 rest_us;	/* the last; 0: it was no bad idea */
+	_Atomic int64_t	 rests_until_us;
+};
 
 struct link {
 	/* Immutable, or of the store's thread alone. */
@@ -126,8 +135,7 @@ struct link {
 	/* Its number, which no other has: when it was made, in microseconds.
 	 * Written under the lock. */
 	_Atomic uint64_t connection;
-	_Atomic int64_t	 dear_until_us;	/* till then nobody yields */
-	atomic_uint	 turns[PROCESSORS];	/* how often one of us did */
+	struct processor processors[PROCESSORS];
 	struct transport transport;
 	struct request_list waiting;
 	struct request_list sent;
@@ -319,25 +327,39 @@ flush(struct link *link)
 		(void)pthread_cond_broadcast(&link->changed);
 }
 
+static void
+rest_longer(struct processor *p, int64_t now_us)
+{
+	int64_t rest_us = 2 * atomic_load(&p->rest_us);
+
+	if (rest_us < REST_MIN_US)
+		rest_us = REST_MIN_US;
+	if (rest_us > REST_MAX_US)
+		rest_us = REST_MAX_US;
+	atomic_store(&p->rest_us, rest_us);
+	atomic_store(&p->rests_until_us, now_us + rest_us);
+}
+
 /* Returns whether they may have run. */
 static bool
 let_others_run(struct link *link)
 {
-	int64_t now_us = clock_monotonic_us(), took_us;
-	atomic_uint *turns =
-	    &link->turns[(unsigned)sched_getcpu() % PROCESSORS];
+	struct processor *p =
+	    &link->processors[(unsigned)sched_getcpu() % PROCESSORS];
+	int64_t since_us = clock_monotonic_us(), now_us;
 	unsigned before;
 
-	if (now_us < atomic_load_explicit(&link->dear_until_us,
-	    memory_order_relaxed))
+	if (since_us < atomic_load(&p->rests_until_us))
 		return false;
-	before = atomic_fetch_add_explicit(turns, 1, memory_order_relaxed);
+	before = atomic_fetch_add(&p->turns, 1);
 	(void)sched_yield();
-	took_us = clock_monotonic_us() - now_us;
-	if (took_us > YIELD_DEAR_US && took_us > (int64_t)YIELD_TURN_US *
-	    (atomic_load_explicit(turns, memory_order_relaxed) - before))
-		atomic_store_explicit(&link->dear_until_us,
-		    now_us + YIELD_REST_US, memory_order_relaxed);
+	now_us = clock_monotonic_us();
+	if (now_us - since_us <= YIELD_DEAR_US || now_us - since_us <=
+	    (int64_t)YIELD_TURN_US * (atomic_load(&p->turns) - before)) {
+		if (atomic_load(&p->rest_us) != 0)
+			atomic_store(&p->rest_us, 0);
+	} else
+		rest_longer(p, now_us);
 	return true;
 }
 
