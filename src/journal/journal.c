@@ -135,14 +135,12 @@ note_synced(struct journal *j)
 /* A durable batch has synced what was written before it as well; the sync
  * thread's question alone has written nothing. */
 static void
-note_written(struct journal *j, const struct waiter *first)
+note_written(struct journal *j, const struct waiter *first, bool durable)
 {
-	bool wrote = false, durable = false;
+	bool wrote = false;
 
-	for (const struct waiter *w = first; w != NULL; w = next_waiter(w)) {
+	for (const struct waiter *w = first; w != NULL; w = next_waiter(w))
 		wrote |= w->copy == NULL || w->request.checkpoint;
-		durable |= w->request.durable;
-	}
 	if (durable)
 		note_synced(j);
 	else if (wrote && !j->unsynced)
@@ -240,7 +238,7 @@ lead_batch(struct journal *j)
 		j->stopped |= w->is_last;
 	}
 	if (rc == 0)
-		note_written(j, first);
+		note_written(j, first, durable);
 	else
 		j->stats.failures++;
 	(void)pthread_mutex_unlock(&j->lock);

@@ -238,42 +238,28 @@ end_entry(struct entry *e, bool is_on_record)
 	buf_fini(&e->line);
 }
 
-static int
-write_one(struct journal *journal, const struct audit_message *message,
-    const struct audit_decision *decision, struct fail *fail)
-{
-	struct entry entry;
-	int rc;
-
-	make_entry(&entry, message, decision, clock_now_ms());
-	rc = journal_append(journal, "decision", buf_span(&entry.body), false,
-	    NULL, fail);
-	end_entry(&entry, rc == 0);
-	return rc;
-}
-
 int
 audit_write(struct journal *journal, const struct audit_message *message,
     const struct audit_decision *decisions, size_t n, struct fail *fail)
 {
 	int64_t now_ms = clock_now_ms();
-	struct entry *entries;
-	struct span *spans;
+	/* One, nearly always, and once for each recipient. */
+	struct entry one, *entries = n == 1 ? &one :
+	    xcalloc(n, sizeof(*entries));
+	struct span body, *bodies = n == 1 ? &body :
+	    xcalloc(n, sizeof(*bodies));
 	int rc;
 
-	/* Nearly always, and once for each recipient. */
-	if (n == 1)
-		return write_one(journal, message, decisions, fail);
-	entries = xcalloc(n, sizeof(*entries));
-	spans = xcalloc(n, sizeof(*spans));
 	for (size_t i = 0; i < n; i++) {
 		make_entry(&entries[i], message, &decisions[i], now_ms);
-		spans[i] = buf_span(&entries[i].body);
+		bodies[i] = buf_span(&entries[i].body);
 	}
-	rc = journal_append_many(journal, "decision", spans, n, false, fail);
+	rc = journal_append_many(journal, "decision", bodies, n, false, fail);
 	for (size_t i = 0; i < n; i++)
 		end_entry(&entries[i], rc == 0);
-	free(entries);
-	free(spans);
+	if (n != 1) {
+		free(entries);
+		free(bodies);
+	}
 	return rc;
 }

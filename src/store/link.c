@@ -623,7 +623,7 @@ static void
 read_for_all(struct link *link, struct request *r)
 {
 	struct pollfd p = { .fd = link->transport.fd, .events = POLLIN };
-	bool lost = false;
+	bool lost;
 
 	/* What has come by the deadline has come in time, whenever we run. */
 	for (int looks = 0;; looks++) {
@@ -687,9 +687,9 @@ sleep_until_posted(struct link *link, struct request *r, unsigned *taken)
 {
 	struct timespec ts = clock_deadline(r->deadline_ms);
 	bool reads;
-	int rc = take_post_soon(link, r) ? 0 : -1;
+	int rc = 0;
 
-	if (rc == -1)
+	if (!take_post_soon(link, r))
 		do
 			rc = sem_clockwait(&r->posted, CLOCK_MONOTONIC, &ts);
 		while (rc == -1 && errno == EINTR);

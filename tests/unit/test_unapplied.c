@@ -58,14 +58,36 @@ ask(const char *id, unsigned *partitions, uint64_t *connection,
 }
 
 static void
-set_applied(uint64_t seq)
+set_applied_in(const char *directory, uint64_t seq)
 {
 	char path[128], text[32];
 	struct fail fail;
 
-	(void)snprintf(path, sizeof(path), "%s/.applied", top);
+	(void)snprintf(path, sizeof(path), "%s/.applied", directory);
 	(void)snprintf(text, sizeof(text), "%llu\n", (unsigned long long)seq);
 	CHECK_INT(file_replace(path, span_str(text), 0640, &fail), 0);
+}
+
+static void
+set_applied(uint64_t seq)
+{
+	set_applied_in(top, seq);
+}
+
+/* One of the test's own, in a directory of that name below `top'. */
+static struct journal *
+new_ledger(const char *name, char *directory, size_t size)
+{
+	struct journal_options options = { .directory = directory,
+	    .name = "ledger", .host = "test" };
+	struct journal *ledger;
+	struct fail fail;
+	uint64_t recovered;
+
+	(void)snprintf(directory, size, "%s/%s", top, name);
+	CHECK_INT(mkdir(directory, 0700), 0);
+	CHECK_INT(journal_open(&options, &ledger, &recovered, &fail), 0);
+	return ledger;
 }
 
 static void
@@ -210,21 +232,19 @@ test_follow(void)
 static void
 test_taken_back(void)
 {
-	struct journal_options journal = { .name = "ledger", .host = "test" };
-	struct unapplied_options options = { .ask = ask };
 	char directory[64], pattern[96];
-	struct journal *ledger;
+	struct journal_options journal = { .directory = directory,
+	    .name = "ledger", .host = "test" };
+	struct unapplied_options options = { .ledger = directory, .ask = ask };
+	struct journal *ledger = new_ledger("taken-back", directory,
+	    sizeof(directory));
 	struct unapplied *u;
 	struct stat st;
 	struct fail fail;
 	uint64_t recovered;
 	glob_t found;
 
-	(void)snprintf(directory, sizeof(directory), "%s/taken-back", top);
-	CHECK_INT(mkdir(directory, 0700), 0);
-	journal.directory = options.ledger = directory;
 	atomic_store(&in_redis, AWAY);
-	CHECK_INT(journal_open(&journal, &ledger, &recovered, &fail), 0);
 	record(ledger, EVENT_UNPROVEN, GRANT_MS);
 	(void)snprintf(pattern, sizeof(pattern), "%s/ledger*.jsonl",
 	    directory);
@@ -295,21 +315,16 @@ look_up(void *u)
 static void
 test_busy(void)
 {
-	struct journal_options journal = { .name = "ledger", .host = "test" };
-	struct unapplied_options options = { .ask = ask };
+	char directory[64];
+	struct unapplied_options options = { .ledger = directory, .ask = ask };
 	struct event *events = xcalloc(BUSY_EVENTS, sizeof(*events));
 	pthread_t threads[BUSY_THREADS];
-	char directory[64];
-	struct journal *ledger;
+	struct journal *ledger = new_ledger("busy", directory,
+	    sizeof(directory));
 	struct unapplied *u;
 	struct fail fail;
-	uint64_t recovered;
 
-	(void)snprintf(directory, sizeof(directory), "%s/busy", top);
-	CHECK_INT(mkdir(directory, 0700), 0);
-	journal.directory = options.ledger = directory;
 	atomic_store(&in_redis, AWAY);
-	CHECK_INT(journal_open(&journal, &ledger, &recovered, &fail), 0);
 	for (size_t i = 0; i < BUSY_EVENTS; i++)
 		events[i] = (struct event){ .kind = EVENT_WITHDRAW,
 		    .subject = who, .list = "weekly", .at_ms = WITHDRAW_MS };
@@ -361,22 +376,17 @@ static void
 test_crowd(void)
 {
 	const struct timespec pause = { .tv_nsec = 20000000 };
-	struct journal_options journal = { .name = "ledger", .host = "test" };
-	struct unapplied_options options = { .ask = ask };
-	struct event *events = xcalloc(2 * CROWD, sizeof(*events));
-	struct unapplied_state state;
 	char directory[64];
+	struct unapplied_options options = { .ledger = directory, .ask = ask };
+	struct event *events = xcalloc(2 * CROWD, sizeof(*events));
+	struct journal *ledger = new_ledger("crowd", directory,
+	    sizeof(directory));
+	struct unapplied_state state;
 	size_t count = 0;
-	struct journal *ledger;
 	struct unapplied *u;
 	struct fail fail;
-	uint64_t recovered;
 
-	(void)snprintf(directory, sizeof(directory), "%s/crowd", top);
-	CHECK_INT(mkdir(directory, 0700), 0);
-	journal.directory = options.ledger = directory;
 	atomic_store(&in_redis, 0);
-	CHECK_INT(journal_open(&journal, &ledger, &recovered, &fail), 0);
 	/* Entry 1 begins the segment. */
 	for (size_t i = 0; i < CROWD; i++)
 		events[count++] = (struct event){ .kind = EVENT_GRANT,
@@ -392,8 +402,7 @@ test_crowd(void)
 	check_crowd(u, 0);
 	/* The grants of the first half are. */
 	atomic_store(&in_redis, 1 + CROWD / 2);
-	(void)snprintf(directory, sizeof(directory), "%s/crowd/.applied", top);
-	CHECK_INT(file_replace(directory, SPAN("1001\n"), 0640, &fail), 0);
+	set_applied_in(directory, 1 + CROWD / 2);
 	do {
 		(void)nanosleep(&pause, NULL);
 		unapplied_get(u, &state);
