@@ -103,7 +103,10 @@ class StoreFaults(TestCase):
             for answer, took in answers:
                 self.assertEqual(answer.text[:9], "451 4.4.3")
                 self.assertLess(took, TIMEOUT_MS / 1000 + 3.0)
-            self.assertLess(self.assert_deferred(), 0.3)
+            # who comes now may wait for the attempt to connect anew, the
+            # next one for nothing
+            self.assert_deferred()
+            self.assertLess(self.assert_deferred(), 0.2)
         finally:
             self.redis.cont()
         self.assert_recovers()

@@ -156,8 +156,7 @@ test_reader(void)
 		CHECK_INT(reply_reader_feed(reader, text + i, 1, &fail), 0);
 		while (reply_reader_next(reader, 20, &reply, &fail) == 1) {
 			check_case((long)n);
-			CHECK(n < 7);
-			CHECK_INT(reply->type, want[n]);
+			CHECK_INT(reply->type, n < 7 ? (int)want[n] : -1);
 			if (n == 1)
 				CHECK_INT(reply->integer, -7);
 			if (n == 2)
