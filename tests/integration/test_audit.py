@@ -263,8 +263,8 @@ class Audit(TestCase):
         done = self.ctl("erase", a, code=75)
         self.assertIn("waits", done.stdout)
         self.redis.start()
-        wait_for(lambda: self.filter.ctl("rebuild", check=False).returncode
-                 == 0, text="consentctl rebuild")
+        self.filter.wait_store()
+        self.filter.ctl("rebuild")
         self.assertEqual(self.check(a), "erased")
 
     def test_erase_is_killed(self):
@@ -505,8 +505,8 @@ class Audit(TestCase):
         self.redis.start()
         self.assertFalse(told["complete"])
         self.assertEqual(len(told["events"]), 1)
-        wait_for(lambda: self.filter.ctl("rebuild", check=False).returncode
-                 == 0, text="consentctl rebuild")
+        self.filter.wait_store()
+        self.filter.ctl("rebuild")
 
     def test_export_can_be_imported(self):
         """Into an empty installation with other keys: the same answers."""

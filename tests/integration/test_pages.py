@@ -361,6 +361,7 @@ class Pages(Site):
             self.assertEqual(self.web.click(link).status, 200)
         finally:
             self.redis.start()
+        self.filter.wait_store()
         self.wait_state(a, "withdrawn", "plain")
 
     # -- programs

@@ -88,3 +88,4 @@ class Replies(TestCase):
                          rf"451 4\.4\.3 later, 50% \({REF}\)")
         finally:
             self.redis.start()
+        self.filter.wait_store()

@@ -235,6 +235,12 @@ class Filter:
         with connect(self.settings["control"], 10) as s:
             return json.loads(b"".join(iter(lambda: s.recv(65536), b"")))
 
+    def wait_store(self):
+        """Until the daemon has noticed that Redis is back, which takes it up
+        to half a second."""
+        wait_for(lambda: self.control()["store"]["reachable"], 20,
+                 "consent-milter to reach Redis")
+
     def check_sanitizers(self):
         """Fails when a sanitizer has complained."""
         found = re.search(r"(ERROR: |WARNING: )\w*Sanitizer|runtime error:",
