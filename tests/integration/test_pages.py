@@ -630,15 +630,16 @@ class Pages(Site):
         self.assertEqual(browser.evaluate("document.documentElement."
                                           "scrollWidth <= 390"), True)
         browser.evaluate("document.getElementById('address').value = "
-                         f"'{a}'; document.querySelector('button').click()")
+                         f"'{a}'")
+        browser.click("button")
         wait_for(lambda: "En länk är på väg" in browser.text(), 10)
         browser.open(base + self.link_in(self.mail_for(a)))
-        browser.evaluate("document.querySelector('button').click()")
+        browser.click("button")
         wait_for(lambda: "Du prenumererar" in browser.text(), 10)
         self.wait_state(a, "granted")
         self.post("/my/data", address=a)
         browser.open(base + self.link_in(self.mail_for(a, 2)))
-        browser.evaluate("document.querySelector('button').click()")
+        browser.click("button")
         wait_for(lambda: "Nyhetsbrev" in browser.text(), 10)
         self.assertEqual(browser.evaluate("document.documentElement."
                                           "scrollWidth <= 390"), True)
@@ -711,7 +712,7 @@ class Accessible(Site):
 
     def click(self, browser, selector):
         before = browser.text()
-        browser.evaluate(f"document.querySelector('{selector}').click()")
+        browser.click(selector)
         wait_for(lambda: browser.evaluate("document.readyState") ==
                  "complete" and browser.text() not in ("", before), 15,
                  f"the page behind {selector}")

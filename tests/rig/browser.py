@@ -4,6 +4,7 @@
 import base64
 import json
 import os
+import re
 import select
 import shutil
 import subprocess
@@ -12,11 +13,16 @@ import time
 from .process import RigError, find_program, wait_for
 
 
+class _PageChanged(RigError):
+    """What was asked has no answer: another page came meanwhile."""
+
+
 class Browser:
     """Browser(rig, language, width): one tab, script switched off.
 
         open(url)     loads a page; .title .text() .language()
         press(key)    "Tab" or "Enter", as from a keyboard
+        click(selector)
         focused()     the text of what has the focus
         names(role)   what a screen reader calls the elements of that role
         speak(language) dark(is_dark) resize(width)   from the next page on
@@ -91,14 +97,27 @@ class Browser:
             answer = self._read(30)
             if answer.get("id") == self._next:
                 if "error" in answer:
-                    raise RigError(f"{method}: {answer['error']}")
+                    text = f"{method}: {answer['error']}"
+                    if re.search("navigated|context", text):
+                        raise _PageChanged(text)
+                    raise RigError(text)
                 return answer["result"]
 
-    def evaluate(self, expression):
-        """For looking only: pages run without script of their own."""
+    def _evaluate(self, expression):
         result = self._call("Runtime.evaluate", expression=expression,
                             returnByValue=True)
         return result["result"].get("value")
+
+    def evaluate(self, expression):
+        """For looking only, at the next page if one comes meanwhile: pages run
+        without script of their own."""
+        end = time.monotonic() + 30
+        while True:
+            try:
+                return self._evaluate(expression)
+            except _PageChanged:
+                if time.monotonic() > end:
+                    raise
 
     def open(self, url):
         self._call("Emulation.setScriptExecutionDisabled", value=True)
@@ -136,6 +155,12 @@ class Browser:
     def resize(self, width, height=800):
         self._call("Emulation.setDeviceMetricsOverride", width=width,
                    height=height, deviceScaleFactor=1, mobile=width < 600)
+
+    def click(self, selector):
+        try:
+            self._evaluate(f"document.querySelector('{selector}').click()")
+        except _PageChanged:
+            pass                # that is what a click is for
 
     def press(self, key):
         code = {"Tab": 9, "Enter": 13}[key]
