@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "ctl/doctor.h"
+#include "ledger/redis.h"
 #include "store/inspect.h"
 
 #define ANSWER_MAX	((size_t)256 * 1024)
@@ -28,19 +29,11 @@
 void
 doctor_redis_options(const struct doctor *d, struct store_options *o)
 {
-	const struct settings *s = d->settings;
-
-	*o = (struct store_options){ .url = d->redis_url != NULL ?
-	    d->redis_url : s->redis.url,
-	    .username = s->redis.username, .password = s->redis.password,
-	    .ca_file = s->redis.ca_file,
-	    .certificate = s->redis.certificate, .key = s->redis.key,
-	    .sentinels = s->redis.sentinel.hosts,
-	    .master = s->redis.sentinel.master,
-	    .sentinel_username = s->redis.sentinel.username,
-	    .sentinel_password = s->redis.sentinel.password,
-	    .cluster = d->redis_url == NULL ? s->redis.cluster : NULL,
-	    .timeout_ms = DOCTOR_TIMEOUT_MS };
+	*o = ledger_redis_options(d->settings, DOCTOR_TIMEOUT_MS);
+	if (d->redis_url != NULL) {
+		o->url = d->redis_url;
+		o->cluster = NULL;
+	}
 }
 
 int

@@ -21,6 +21,7 @@
 #include "ctl/help.h"
 #include "ledger/applier.h"
 #include "ledger/known_time.h"
+#include "ledger/redis.h"
 
 /* The ledger is read from the start of a segment to find what Redis has not
  * confirmed, so its segments are small. */
@@ -158,34 +159,23 @@ ctl_need_ledger(struct ctl *c)
 int
 ctl_need_store(struct ctl *c)
 {
-	struct store_options options = { 0 };
+	struct store_options options;
 	char *password = NULL;
 	struct fail fail;
 	int rc = ctl_need_settings(c);
 
 	if (rc != EX_OK || c->store != NULL)
 		return rc;
-	options.url = c->settings->redis.url;
-	options.username = c->settings->redis.username;
-	options.password = c->settings->redis.password;
-	options.ca_file = c->settings->redis.ca_file;
-	options.certificate = c->settings->redis.certificate;
-	options.key = c->settings->redis.key;
-	options.wait_replicas = c->settings->redis.wait_replicas;
-	options.sentinels = c->settings->redis.sentinel.hosts;
-	options.master = c->settings->redis.sentinel.master;
-	options.sentinel_username = c->settings->redis.sentinel.username;
-	options.sentinel_password = c->settings->redis.sentinel.password;
-	options.cluster = c->settings->redis.cluster;
+	/* Nobody waits behind us, so a slow server may take its time. */
+	options = ledger_redis_options(c->settings,
+	    c->settings->redis.timeout_ms < 5000 ? 5000 :
+	    c->settings->redis.timeout_ms);
 	if (settings_writer_password(c->settings, &password, &fail) == -1)
 		return ctl_error(&fail);
 	if (password != NULL) {
 		options.username = c->settings->redis.writer_username;
 		options.password = password;
 	}
-	/* Nobody waits behind us, so a slow server may take its time. */
-	options.timeout_ms = c->settings->redis.timeout_ms < 5000 ? 5000 :
-	    c->settings->redis.timeout_ms;
 	if (store_open(&options, &c->store, &fail) == -1)
 		rc = ctl_error(&fail);
 	if (password != NULL)

@@ -5,6 +5,7 @@ src_ledger_libledger_a_SOURCES = \
 	src/ledger/applier.c src/ledger/applier.h \
 	src/ledger/identity.c src/ledger/identity.h \
 	src/ledger/known_time.c src/ledger/known_time.h \
+	src/ledger/redis.c src/ledger/redis.h \
 	src/ledger/when.c src/ledger/when.h
 
 check_PROGRAMS += tests/unit/test_known_time

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/xalloc.h"
 #include "journal/checkpoint.h"
+#include "ledger/redis.h"
 #include "monitor/reach.h"
 #include "monitor/reloads.h"
 
@@ -85,26 +86,14 @@ static int
 open_store(const struct settings *settings, struct pooled_store **out,
     struct fail *fail)
 {
-	struct store_options options = {
-		.url = settings->redis.url,
-		.username = settings->redis.username,
-		.password = settings->redis.password,
-		.ca_file = settings->redis.ca_file,
-		.certificate = settings->redis.certificate,
-		.key = settings->redis.key,
-		.sentinels = settings->redis.sentinel.hosts,
-		.master = settings->redis.sentinel.master,
-		.sentinel_username = settings->redis.sentinel.username,
-		.sentinel_password = settings->redis.sentinel.password,
-		.cluster = settings->redis.cluster,
-		.read_from = settings->redis.read_from,
-		.read_within_ms = settings->redis.read_within_ms,
-		.timeout_ms = settings->redis.timeout_ms,
-		.on_state = on_store_state,
-	};
+	struct store_options options = ledger_redis_options(settings,
+	    settings->redis.timeout_ms);
 	struct pooled_store *pool = xcalloc(1, sizeof(*pool));
 
 	reach_init(&pool->reach);
+	options.read_from = settings->redis.read_from;
+	options.read_within_ms = settings->redis.read_within_ms;
+	options.on_state = on_store_state;
 	options.context = &pool->reach;
 	if (store_open(&options, &pool->store, fail) == -1) {
 		free_pool(pool);

@@ -24,6 +24,7 @@
 #include "ledger/append.h"
 #include "ledger/applier.h"
 #include "ledger/known_time.h"
+#include "ledger/redis.h"
 #include "ledger/when.h"
 
 #define LEDGER_SEGMENT_BYTES	(UINT64_C(64) * 1024 * 1024)
@@ -141,16 +142,8 @@ choose_user(struct recorder *r, struct fail *fail)
 static struct store_options
 store_options_of(const struct recorder *r, int timeout_ms)
 {
-	const struct settings *s = r->settings;
-	struct store_options options = { .url = s->redis.url,
-	    .username = s->redis.username, .password = s->redis.password,
-	    .ca_file = s->redis.ca_file, .certificate = s->redis.certificate,
-	    .key = s->redis.key, .sentinels = s->redis.sentinel.hosts,
-	    .master = s->redis.sentinel.master,
-	    .sentinel_username = s->redis.sentinel.username,
-	    .sentinel_password = s->redis.sentinel.password,
-	    .cluster = s->redis.cluster,
-	    .wait_replicas = s->redis.wait_replicas, .timeout_ms = timeout_ms };
+	struct store_options options = ledger_redis_options(r->settings,
+	    timeout_ms);
 
 	if (r->password != NULL) {
 		options.username = r->username;
