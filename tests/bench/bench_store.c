@@ -7,8 +7,11 @@
  * runs against an empty Redis of one's own: look-ups through the store and
  * through one blocking hiredis connection per thread, for 1, 8 and 64 threads,
  * and an import of PERSONS grants against a bare pipelined HSET loader.
+ *	bench_store SOCKET SECONDS PERSONS fill
+ *	bench_store SOCKET SECONDS PERSONS look
+ * fills an empty Redis with grants, and only looks them up.
  *	bench_store HOST:PORT [SECONDS [PERSONS]]
- * does the same, without comparison, on an empty Redis Cluster.
+ * does all of the first, without comparison, on an empty Redis Cluster.
  */
 #include "store/store.h"
 
@@ -170,6 +173,8 @@ flush_all(void)
 	redisFree(c);
 }
 
+#define EVIDENCE	"g1764000000000 source=shop&method=web-form"
+
 static double
 import_bare(unsigned n, const char *evidence)
 {
@@ -244,9 +249,7 @@ bench_imports(struct store *store)
 			double bare, ours;
 
 			flush_all();
-			bare = import_bare(persons, evidence ?
-			    "g1764000000000 source=shop&method=web-form" :
-			    NULL);
+			bare = import_bare(persons, evidence ? EVIDENCE : NULL);
 			flush_all();
 			ours = import_store(store, persons, evidence);
 			printf("import%s: bare HSET %.0f/s, store %.0f/s, "
@@ -300,12 +303,18 @@ main(int argc, char **argv)
 		options.url = "redis://cluster";
 		options.cluster = sock;
 	}
+	if (argc > 4 && strcmp(argv[4], "fill") == 0) {
+		printf("bare HSET %.0f/s\n", import_bare(persons, EVIDENCE));
+		return EXIT_SUCCESS;
+	}
 	if (store_open(&options, &store, &fail) == -1 || fail.text[0] != '\0') {
 		fprintf(stderr, "%s\n", fail.text);
 		return EXIT_FAILURE;
 	}
 	if (options.cluster != NULL)
 		bench_cluster(store);
+	else if (argc > 4 && strcmp(argv[4], "look") == 0)
+		(void)bench_lookups(store, 8);
 	else
 		bench_one(store);
 	store_close(&store);

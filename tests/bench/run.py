@@ -230,7 +230,7 @@ def main():
             print("\nagainst the naive filter (more is better)")
             say("64 x 20", "per_second",
                 *bench.pair((64, 20, 2500, 0), "per_second", rounds, "-N"))
-            resources.measure(bench, args.persons)
+            resources.measure(bench, args.persons, rounds)
         if args.postfix:
             bench_postfix(bench, rounds)
     finally:
