@@ -199,6 +199,25 @@ decide_store_failure(const struct policy *policy)
 	    REASON_STORE_FAILURE };
 }
 
+/* Is it a refusal that one more opt-in would have changed? */
+static bool
+lacks_opt_in(const struct decision *d)
+{
+	return d->action == ACTION_REJECT &&
+	    (d->reason == REASON_NO_CONSENT || d->reason == REASON_PENDING ||
+	    d->reason == REASON_EXPIRED || d->reason == REASON_UNPROVEN);
+}
+
+struct decision
+decide_without_opt_ins(const struct policy *policy,
+    const struct decision *decision)
+{
+	struct decision failure = decide_store_failure(policy);
+
+	return lacks_opt_in(decision) && failure.action != ACTION_ACCEPT ?
+	    failure : *decision;
+}
+
 struct decision
 decide_unlisted(const struct policy *policy, enum message_class class)
 {

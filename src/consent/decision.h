@@ -92,6 +92,10 @@ struct decision decide_confirmation(const struct list *list,
 	    const struct record *record, int64_t now_ms);
 /* ... when the store could not be asked, or answered nonsense. */
 struct decision decide_store_failure(const struct policy *policy);
+/* ... when the store answered, and is known to have lost opt-ins: a refusal for
+ * want of one is a store failure then, unless that would let mail pass. */
+struct decision decide_without_opt_ins(const struct policy *policy,
+	    const struct decision *decision);
 /* ... when a list takes one recipient per message and this is a further one. */
 struct decision decide_further_recipient(const struct list *list);
 /* ... for a message that no list claims (class UNLISTED_BULK, NOT_BULK or

@@ -259,13 +259,22 @@ new_recipient(struct message *m, const char *argument, const char *rewritten)
 	return r;
 }
 
-/* What the core says of a recipient whose record is known. */
+/* What the core says of a recipient, given what the look-up brought.  Whose
+ * opt-in was lost is not turned away for good. */
 static struct decision
-decide(const struct message *m, const struct record *record, int64_t now_ms)
+decide(const struct message *m, const struct record *record, int result,
+    int64_t now_ms)
 {
-	return m->class.class == CLASS_CONFIRMATION ?
+	struct decision d;
+
+	if (result == -1)
+		return decide_store_failure(policy_of(m));
+	d = m->class.class == CLASS_CONFIRMATION ?
 	    decide_confirmation(m->class.list, record, now_ms) :
 	    decide_listed(m->class.list, record, now_ms);
+	if (result == LOOKUP_LACKS_OPT_INS)
+		d = decide_without_opt_ins(policy_of(m), &d);
+	return d;
 }
 
 /* An address that can't be read has no record: nobody opted in with it. */
@@ -304,14 +313,11 @@ decide_at_rcpt(struct message *m, struct recipient *r)
 		return true;
 	}
 	if (runtime_lookup(m->runtime, m->snapshot, &r->subject, 1,
-	    m->class.list->id, &record, &result, &fail) == -1) {
+	    m->class.list->id, &record, &result, &fail) == -1)
 		log_warn("%s: look-up failed: %s", log_id(m), fail.text);
-		r->decision = decide_store_failure(policy_of(m));
-		return true;
-	}
-	r->decision = decide(m, &record, now_ms);
-	return !(m->may_be_confirmation &&
-	    r->decision.action == ACTION_REJECT &&
+	r->decision = decide(m, &record, result, now_ms);
+	return !(m->may_be_confirmation && result != -1 &&
+	    r->decision.action != ACTION_ACCEPT &&
 	    decide_confirmation(m->class.list, &record, now_ms).action ==
 	    ACTION_ACCEPT);
 }
@@ -402,10 +408,9 @@ decide_waiting(struct message *m)
 			continue;
 		if (!r->has_subject)
 			r->decision = decide_unreadable();
-		else if (results[n] == -1)
-			r->decision = decide_store_failure(policy_of(m));
 		else
-			r->decision = decide(m, &records[n], now_ms);
+			r->decision = decide(m, &records[n], results[n],
+			    now_ms);
 		n += r->has_subject;
 	}
 	free(subjects);

@@ -49,6 +49,8 @@ take(const struct overview *o, struct moment *m)
 	report_find_problems(&m->report);
 	if (!m->unapplied.is_known)
 		report_add_problem(&m->report, "ledger-not-followed");
+	if (m->unapplied.has_lost)
+		report_add_problem(&m->report, "redis-incomplete");
 	if (m->connections > m->snapshot->capacity.served)
 		report_add_problem(&m->report, "too-many-connections");
 }
@@ -93,6 +95,10 @@ add_metrics(struct buf *out, void *context)
 	prometheus_one(&p, "ledger_followed", "gauge", "Whether the ledger "
 	    "can be followed: 1 yes, 0 no, and mail to lists is deferred.",
 	    m.unapplied.is_known);
+	prometheus_one(&p, "store_complete", "gauge", "Whether Redis has all "
+	    "that it had confirmed of this host's ledger: 1 yes, 0 no, and "
+	    "whose opt-in it does not know is deferred.",
+	    !m.unapplied.has_lost);
 	prometheus_one(&p, "observe", "gauge", "Whether decisions are only "
 	    "logged where no list says otherwise: 1 yes, 0 no.",
 	    policy->observe);
@@ -145,6 +151,7 @@ add_members(struct buf *out, void *context)
 	json_add_member_i64(out, "connections", (int64_t)m.connections);
 	json_add_member_i64(out, "unapplied", (int64_t)m.unapplied.events);
 	json_add_member_bool(out, "ledger_followed", m.unapplied.is_known);
+	json_add_member_bool(out, "store_complete", !m.unapplied.has_lost);
 	json_add_name(out, "limits");
 	buf_add_char(out, '{');
 	json_add_member_i64(out, "connections",

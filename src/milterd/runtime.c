@@ -394,6 +394,16 @@ fail_all(int *results, size_t n)
 		results[i] = -1;
 }
 
+/* By what unapplied_lost() said before Redis was asked, which is freed. */
+static void
+note_lost(bool *lost, int *results, size_t n)
+{
+	for (size_t i = 0; i < n && lost != NULL; i++)
+		if (lost[i] && results[i] != -1)
+			results[i] = LOOKUP_LACKS_OPT_INS;
+	free(lost);
+}
+
 /* Then it has to have at least all that is not on top any more. */
 static int
 ask_laggard(struct runtime *runtime, const struct snapshot *snapshot,
@@ -404,6 +414,7 @@ ask_laggard(struct runtime *runtime, const struct snapshot *snapshot,
 	    .records = xcalloc(n, sizeof(*view.records)),
 	    .seqs = xcalloc(n, sizeof(*view.seqs)) };
 	const struct store_mark mark = { .id = view.id, .seqs = view.seqs };
+	bool *lost = unapplied_lost(runtime->unapplied, subjects, n);
 	int rc;
 
 	fail_all(results, n);
@@ -415,6 +426,7 @@ ask_laggard(struct runtime *runtime, const struct snapshot *snapshot,
 	for (size_t i = 0; i < n; i++)
 		if (results[i] != -1)
 			record_merge(&out[i], &view.records[i]);
+	note_lost(lost, results, n);
 	free(view.records);
 	free(view.seqs);
 	return rc;
@@ -426,6 +438,7 @@ ask_primary(struct runtime *runtime, const struct snapshot *snapshot,
     const struct subject *subjects, size_t n, const char *list,
     struct record *out, int *results, struct fail *fail)
 {
+	bool *lost = unapplied_lost(runtime->unapplied, subjects, n);
 	struct record *ahead = NULL;
 	struct fail later;
 	int rc, known = 0;
@@ -443,6 +456,7 @@ ask_primary(struct runtime *runtime, const struct snapshot *snapshot,
 			results[i] = -1;
 		else if (results[i] != -1)
 			record_merge(&out[i], &ahead[i]);
+	note_lost(lost, results, n);
 	free(ahead);
 	if (rc == 0 && known == -1) {
 		*fail = later;

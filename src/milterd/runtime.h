@@ -58,9 +58,13 @@ void	snapshot_put(struct snapshot **snapshot);
 
 /*
  * Reads the record of each subject for one list: from the store, with what
- * this host's ledger holds beyond it on top.  results[i] becomes 0, or -1 when
- * the record isn't known.  Returns 0, or -1 when any isn't (*fail: the first).
+ * this host's ledger holds beyond it on top.  results[i] becomes LOOKUP_WHOLE;
+ * LOOKUP_LACKS_OPT_INS when Redis has lost what it had confirmed, and may have
+ * known of opt-ins; or -1 when the record isn't known.  Returns 0, or -1 when
+ * any isn't (*fail: the first).
  */
+#define LOOKUP_WHOLE		0
+#define LOOKUP_LACKS_OPT_INS	1
 int	runtime_lookup(struct runtime *runtime,
 	    const struct snapshot *snapshot, const struct subject *subjects,
 	    size_t n, const char *list, struct record *out, int *results,

@@ -49,6 +49,7 @@ struct unapplied {
 	/* Is it worth to take the lock?  Set as soon as it may be, and taken
 	 * back only by who has looked at all. */
 	atomic_bool	 waits;
+	atomic_bool	 has_lost;	/* the same, of lost[] */
 
 	pthread_rwlock_t lock;		/* for all below */
 	struct journal_reader *reader;
@@ -56,6 +57,7 @@ struct unapplied {
 	struct applied	 confirmed;	/* what is kept lies behind it */
 	/* The highest that .applied has been, of each partition. */
 	uint64_t	 peaks[STORE_PARTITIONS_MAX];
+	bool		 lost[STORE_PARTITIONS_MAX];	/* some of that */
 	uint64_t	 last;		/* the entry that was read last */
 	struct waiting	*events;
 	size_t		 room;
@@ -278,13 +280,34 @@ note_peaks(struct unapplied *u, const struct applied *now)
 			u->peaks[i] = now->seqs[i];
 }
 
+/* Which partitions have less than they had when Redis was asked?  Not more than
+ * the ledger still has: one that was restored may be shorter. */
+static void
+note_lost(struct unapplied *u, const uint64_t *had)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < u->confirmed.partitions; i++) {
+		u->lost[i] = u->in_redis[i] < had[i] &&
+		    u->in_redis[i] < u->last;
+		any |= u->lost[i];
+	}
+	atomic_store(&u->has_lost, any);
+}
+
 /* Reads what the ledger has beyond the cursor.  Under the write lock. */
 static int
 follow(struct unapplied *u, unsigned partitions, struct fail *fail)
 {
+	uint64_t had[STORE_PARTITIONS_MAX];
 	struct applied now;
 	bool back;
+	int rc;
 
+	if (partitions == u->confirmed.partitions)
+		memcpy(had, u->peaks, sizeof(had));
+	else
+		memset(had, 0, sizeof(had));
 	if (applied_read(u->ledger, partitions, &now, fail) == -1) {
 		fail->class = FAIL_SETUP;
 		return -1;
@@ -297,7 +320,20 @@ follow(struct unapplied *u, unsigned partitions, struct fail *fail)
 		go_back(u);
 	else
 		forget_confirmed(u);
-	return read_on(u, fail);
+	rc = read_on(u, fail);
+	note_lost(u, had);
+	return rc;
+}
+
+static void
+tell_lost(bool has_lost)
+{
+	if (has_lost)
+		log_error("Redis lacks what it had confirmed of this host's "
+		    "ledger: whose opt-in it does not know is deferred, not "
+		    "refused, until it has all again (consentctl rebuild)");
+	else
+		log_info("Redis has all again that it had confirmed");
 }
 
 /* By one thread at a time.  Where it returns 0 and Redis was not compared, *fail
@@ -305,7 +341,9 @@ follow(struct unapplied *u, unsigned partitions, struct fail *fail)
 static int
 look(struct unapplied *u, struct fail *fail)
 {
-	bool was_unknown = u->unknown;	/* written by us alone */
+	/* Written by us alone. */
+	bool was_unknown = u->unknown, had_lost = atomic_load(&u->has_lost);
+	bool has_lost;
 	uint64_t connection;
 	struct fail asked;
 	unsigned partitions;
@@ -323,6 +361,9 @@ look(struct unapplied *u, struct fail *fail)
 	if (connection > atomic_load(&u->compared))
 		atomic_store(&u->compared, connection);
 	(void)pthread_rwlock_unlock(&u->lock);
+	has_lost = atomic_load(&u->has_lost);
+	if (has_lost != had_lost)
+		tell_lost(has_lost);
 	if (rc == -1 && !was_unknown)
 		log_error("the ledger can't be followed, mail to lists is "
 		    "deferred: %s", fail->text);
@@ -376,8 +417,10 @@ unapplied_new(const struct unapplied_options *options,
 	u->ledger = xstrdup(options->ledger);
 	init_locks(u);
 	chain_all(u, 0);
-	if (look(u, fail) == -1 && fail->class == FAIL_SETUP)
-		return -1;
+	/* Twice: the first tells what Redis should have. */
+	for (int i = 0; i < 2; i++)
+		if (look(u, fail) == -1 && fail->class == FAIL_SETUP)
+			return -1;
 	err = pthread_create(&thread, NULL, follow_ledger, u);
 	if (err != 0)
 		return fail_errno(fail, FAIL_SETUP, err, "can't start a "
@@ -412,7 +455,23 @@ unapplied_get(struct unapplied *u, struct unapplied_state *out)
 	(void)pthread_rwlock_rdlock(&u->lock);
 	out->events = u->count;
 	out->is_known = !u->unknown;
+	out->has_lost = atomic_load(&u->has_lost);
 	(void)pthread_rwlock_unlock(&u->lock);
+}
+
+bool *
+unapplied_lost(struct unapplied *u, const struct subject *subjects, size_t n)
+{
+	bool *lost;
+
+	if (!atomic_load(&u->has_lost))
+		return NULL;
+	lost = xcalloc(n, sizeof(*lost));
+	(void)pthread_rwlock_rdlock(&u->lock);
+	for (size_t i = 0; i < n; i++)
+		lost[i] = u->lost[partition_of(u, &subjects[i])];
+	(void)pthread_rwlock_unlock(&u->lock);
+	return lost;
 }
 
 bool

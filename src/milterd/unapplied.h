@@ -14,8 +14,8 @@
  * counts, so that it does not take anybody to notice that Redis has lost what
  * it confirmed.  The number is that of whoever is asked for records: a replica
  * may not have yet what the primary has confirmed.  Of what was lost, opt-ins
- * stay lost until they are applied again: the later opt-out may be on another
- * host.
+ * do not count until they are applied again, for the later opt-out may be on
+ * another host; but neither is it known then that there was none.
  * Locks inside.
  */
 #ifndef MILTERD_UNAPPLIED_H
@@ -79,6 +79,7 @@ int	unapplied_view(struct unapplied *unapplied, unsigned partitions,
 struct unapplied_state {
 	size_t		 events;	/* that are put on top */
 	bool		 is_known;	/* the ledger can be followed */
+	bool		 has_lost;	/* Redis, of what it had confirmed */
 };
 void	unapplied_get(struct unapplied *unapplied,
 	    struct unapplied_state *out);
@@ -91,6 +92,15 @@ void	unapplied_get(struct unapplied *unapplied,
  */
 int	unapplied_compare(struct unapplied *unapplied, uint64_t connection,
 	    struct fail *fail) __attribute__((warn_unused_result));
+
+/*
+ * Of which persons may Redis have lost opt-ins?  To be asked before Redis is:
+ * what is applied again in between is in its answer.  NULL when it has all that
+ * it had confirmed; the caller frees.
+ */
+bool	*unapplied_lost(struct unapplied *unapplied,
+	    const struct subject *subjects, size_t n)
+	    __attribute__((warn_unused_result));
 
 /*
  * Is there anything to put on top?  To be asked before Redis is: what Redis

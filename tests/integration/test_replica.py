@@ -199,11 +199,12 @@ class Replica(TestCase):
 
     def test_primary_killed(self):
         """It comes back with nothing, and the replica follows."""
+        since = len(self.filter.log())
         self.primary.kill9()
         self.wait_deferred()
         self.primary.start()
-        wait_for(lambda: self.rcpt().text[:3] == "550", 20,
-                 "an empty replica")
+        self.filter.wait_log("lacks what it had confirmed", since, 20)
+        self.assert_deferred()
         self.filter.ctl("rebuild")
         self.patient.ctl("rebuild")
         self.assert_goes_on()

@@ -91,10 +91,48 @@ class StoreFaults(TestCase):
         # the breaker: nobody waits once it is known
         self.assertLess(self.assert_deferred(), 0.2)
         self.redis.start()
-        # an empty Redis is no consent
-        wait_for(lambda: self.rcpt()[0].text[:3] == "550", 5, "an answer")
+        # An empty Redis is no consent, and no word that there was none.
+        self.filter.wait_store()
+        self.assert_deferred()
         self.filter.ctl("rebuild")
         self.assert_recovers()
+
+    def reason(self, name):
+        """Why this recipient is not accepted."""
+        answer, _ = self.rcpt(f"<{name}@example.org>")
+        self.assertEqual(answer.kind, "replycode")
+        return answer.text[:3], self.filter.decisions()[-1]["reason"]
+
+    def test_all_is_lost(self):
+        """Nobody who opted in is turned away for good because Redis forgot
+        it; and nobody gets mail whom it doesn't know."""
+        self.filter.grant("out@example.org")
+        self.filter.withdraw("out@example.org")
+        self.assertEqual(self.reason("stranger"), ("550", "no-consent"))
+        size = len(self.filter.log())
+        self.redis.call("FLUSHALL")
+        self.filter.wait_log("lacks what it had confirmed", size)
+        for name in ("ann", "stranger"):
+            self.assertEqual(self.reason(name), ("451", "store-failure"))
+        self.assertEqual(self.reason("out"), ("550", "withdrawn"))
+        self.assertEqual(self.filter.control()["problems"],
+                         ["redis-incomplete"])
+        # so does one that starts only now, from its first answer on
+        self.filter.restart()
+        self.assertEqual(self.reason("ann"), ("451", "store-failure"))
+        # and whatever is to be done when Redis can't be asked
+        for action, expected in (("accept", ("550", "no-consent")),
+                                 ("reject", ("550", "store-failure"))):
+            self.filter.reload(on_store_failure=action)
+            self.assertEqual(self.reason("ann"), expected)
+        self.filter.reload(on_store_failure="tempfail")
+        size = len(self.filter.log())
+        self.filter.ctl("rebuild")
+        self.filter.wait_log("has all again", size)
+        self.assertEqual(self.rcpt()[0].kind, "continue")
+        self.assertEqual(self.reason("stranger"), ("550", "no-consent"))
+        self.assertEqual(self.reason("out"), ("550", "withdrawn"))
+        self.assertEqual(self.filter.control()["problems"], [])
 
     def test_hung(self):
         self.redis.sigstop()

@@ -327,6 +327,54 @@ test_confirmation(void)
 	}
 }
 
+/* Whoever was turned away for want of an opt-in may have given one that was
+ * lost; all else stays as it is. */
+static void
+test_without_opt_ins(void)
+{
+	static const struct {
+		struct decision decision;
+		bool is_doubtful;
+	} cases[] = {
+		{ { ACTION_ACCEPT, REASON_GRANTED }, false },
+		{ { ACTION_ACCEPT, REASON_EXEMPT }, false },
+		{ { ACTION_REJECT, REASON_NO_CONSENT }, true },
+		{ { ACTION_REJECT, REASON_PENDING }, true },
+		{ { ACTION_REJECT, REASON_EXPIRED }, true },
+		{ { ACTION_REJECT, REASON_UNPROVEN }, true },
+		{ { ACTION_REJECT, REASON_WITHDRAWN }, false },
+		{ { ACTION_REJECT, REASON_OBJECTED }, false },
+		{ { ACTION_REJECT, REASON_ERASED }, false },
+		{ { ACTION_REJECT, REASON_RESTRICTED }, false },
+		{ { ACTION_REJECT, REASON_SECOND_RECIPIENT }, false },
+	};
+	static const struct {
+		enum failure_action configured;
+		enum action want;
+	} actions[] = {
+		{ FAILURE_TEMPFAIL, ACTION_TEMPFAIL },
+		{ FAILURE_REJECT, ACTION_REJECT },
+		/* Nothing recorded, nothing sent. */
+		{ FAILURE_ACCEPT, ACTION_REJECT },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		for (size_t j = 0; j < 3; j++) {
+			struct policy policy = {
+			    .on_store_failure = actions[j].configured };
+			bool fails = cases[i].is_doubtful &&
+			    actions[j].configured != FAILURE_ACCEPT;
+			struct decision d = decide_without_opt_ins(&policy,
+			    &cases[i].decision);
+
+			check_case((long)(i * 10 + j));
+			CHECK_INT(d.action, fails ? actions[j].want :
+			    cases[i].decision.action);
+			CHECK_INT(d.reason, fails ? REASON_STORE_FAILURE :
+			    cases[i].decision.reason);
+		}
+}
+
 static void
 test_configured_actions(void)
 {
@@ -573,6 +621,7 @@ static const struct check_test tests[] = {
 	{ "last_ms", test_last_ms },
 	{ "profiling", test_profiling },
 	{ "configured_actions", test_configured_actions },
+	{ "without_opt_ins", test_without_opt_ins },
 	{ "against_plain_reading", test_against_plain_reading },
 	{ "opt_out_wins", test_opt_out_wins },
 	{ "no_grant", test_no_grant },
