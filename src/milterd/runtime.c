@@ -394,13 +394,15 @@ fail_all(int *results, size_t n)
 		results[i] = -1;
 }
 
-/* By what unapplied_lost() said before Redis was asked, which is freed. */
+/* Results of store_lookup_many() become ours, by what unapplied_lost() said
+ * before Redis was asked, which is freed. */
 static void
 note_lost(bool *lost, int *results, size_t n)
 {
-	for (size_t i = 0; i < n && lost != NULL; i++)
-		if (lost[i] && results[i] != -1)
-			results[i] = LOOKUP_LACKS_OPT_INS;
+	for (size_t i = 0; i < n; i++)
+		if (results[i] != -1)
+			results[i] = lost != NULL && lost[i] ?
+			    LOOKUP_LACKS_OPT_INS : LOOKUP_WHOLE;
 	free(lost);
 }
 

@@ -121,12 +121,12 @@ class Replica(TestCase):
         self.assertEqual((filter_ or self.filter).decision(ref)["reason"],
                          "store-failure")
 
-    def wait_deferred(self):
+    def wait_deferred(self, name="ann", filter_=None):
         """Mail goes on until it is deferred, and then it is deferred."""
         start = time.monotonic()
-        wait_for(lambda: self.rcpt().kind != "continue", 10,
+        wait_for(lambda: self.rcpt(name, filter_).kind != "continue", 10,
                  "mail to be deferred")
-        self.assert_deferred()
+        self.assert_deferred(name, filter_)
         return time.monotonic() - start
 
     def assert_said(self, since, *texts):
@@ -216,7 +216,7 @@ class Replica(TestCase):
         try:
             self.wait_deferred()
             # also with a bound that is far: it is another history
-            self.assert_deferred("p0", self.patient)
+            self.wait_deferred("p0", self.patient)
         finally:
             self.replica.call("REPLICAOF", "127.0.0.1", self.wire.port)
         self.assert_goes_on()

@@ -108,7 +108,11 @@ class StoreFaults(TestCase):
         it; and nobody gets mail whom it doesn't know."""
         self.filter.grant("out@example.org")
         self.filter.withdraw("out@example.org")
-        self.assertEqual(self.reason("stranger"), ("550", "no-consent"))
+        # one who has a record, and no opt-in in it
+        for command in "restrict", "unrestrict":
+            self.filter.ctl(command, "known@example.org")
+        for name in "known", "stranger":
+            self.assertEqual(self.reason(name), ("550", "no-consent"))
         size = len(self.filter.log())
         self.redis.call("FLUSHALL")
         self.filter.wait_log("lacks what it had confirmed", size)
