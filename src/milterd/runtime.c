@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/xalloc.h"
 #include "journal/checkpoint.h"
@@ -473,7 +474,11 @@ ask_compared(struct runtime *runtime, const struct snapshot *snapshot,
     const struct subject *subjects, size_t n, const char *list,
     struct record *out, int *results, struct fail *fail)
 {
-	for (int tries = 0; tries < CONNECTIONS_TRIED; tries++) {
+	int64_t until_ms = clock_monotonic_ms() +
+	    snapshot->settings->redis.timeout_ms;
+
+	for (int tries = 0; tries == 0 || (tries < CONNECTIONS_TRIED &&
+	    clock_monotonic_ms() < until_ms); tries++) {
 		uint64_t connection = store_connection(snapshot->store);
 		int rc = unapplied_compare(runtime->unapplied, connection,
 		    fail);

@@ -43,6 +43,9 @@ struct unapplied {
 
 	pthread_mutex_t	 looking;	/* for the next, and comes before lock */
 	uint64_t	 in_redis[STORE_PARTITIONS_MAX]; /* as it said last */
+	_Atomic uint64_t begun;		/* looks */
+	bool		 in_vain;	/* the last one, for: */
+	struct fail	 why_not;
 	/* By this connection or a later one; another writes it under lock. */
 	_Atomic uint64_t compared;
 
@@ -230,6 +233,7 @@ static int
 read_on(struct unapplied *u, struct fail *fail)
 {
 	struct journal_entry entry;
+	bool again = false;
 	int rc;
 
 	for (;;) {
@@ -250,6 +254,12 @@ read_on(struct unapplied *u, struct fail *fail)
 		}
 		if (entry.seq <= u->last) {
 			go_back(u);
+			if (again)
+				return fail_set(fail, FAIL_TEMP, "ledger "
+				    "entry %llu comes behind one with a higher "
+				    "number: run `consentctl verify'",
+				    (unsigned long long)entry.seq);
+			again = true;
 			continue;
 		}
 		u->last = entry.seq;
@@ -349,6 +359,7 @@ look(struct unapplied *u, struct fail *fail)
 	unsigned partitions;
 	int rc;
 
+	atomic_fetch_add(&u->begun, 1);
 	/* For who looks up in a Redis that is not the one asked here. */
 	(void)fail_set(&asked, FAIL_TEMP, "another one is used by now");
 	partitions = ask_redis(u, &connection, &asked);
@@ -371,6 +382,8 @@ look(struct unapplied *u, struct fail *fail)
 		log_info("the ledger can be followed again");
 	if (rc == 0)
 		*fail = asked;
+	u->in_vain = rc == -1 || connection == 0;
+	u->why_not = *fail;
 	return rc;
 }
 
@@ -433,13 +446,20 @@ unapplied_new(const struct unapplied_options *options,
 int
 unapplied_compare(struct unapplied *u, uint64_t connection, struct fail *fail)
 {
+	uint64_t begun = atomic_load(&u->begun);
 	int rc = 0;
 
 	if (connection <= atomic_load(&u->compared))
 		return 0;
 	(void)pthread_mutex_lock(&u->looking);
-	if (connection > atomic_load(&u->compared))
-		rc = look(u, fail);
+	/* One that began after we came has failed for us as well: whoever waits
+	 * behind many would wait for as many time-outs. */
+	if (connection > atomic_load(&u->compared)) {
+		if (u->in_vain && atomic_load(&u->begun) != begun)
+			*fail = u->why_not;
+		else
+			rc = look(u, fail);
+	}
 	(void)pthread_mutex_unlock(&u->looking);
 	if (rc == 0 && connection > atomic_load(&u->compared))
 		rc = fail_prefix(fail,

@@ -412,7 +412,165 @@ test_crowd(void)
 	journal_close(&ledger);
 }
 
+static bool
+has_lost(struct unapplied *u)
+{
+	bool *lost = unapplied_lost(u, &who, 1), answer = lost != NULL;
+
+	CHECK(lost == NULL || *lost);
+	free(lost);
+	return answer;
+}
+
+static void
+expect_lost(struct unapplied *u, bool want)
+{
+	const struct timespec pause = { .tv_nsec = 20000000 };
+	int64_t until = clock_monotonic_ms() + WAIT_MS;
+	struct unapplied_state state;
+
+	while (has_lost(u) != want && clock_monotonic_ms() < until)
+		(void)nanosleep(&pause, NULL);
+	CHECK_INT(has_lost(u), want);
+	unapplied_get(u, &state);
+	CHECK_INT(state.has_lost, want);
+}
+
+/* Entry 2 is the grant. */
+static void
+test_lost(void)
+{
+	char directory[64];
+	struct unapplied_options options = { .ledger = directory, .ask = ask };
+	struct journal *ledger = new_ledger("lost", directory,
+	    sizeof(directory));
+	struct unapplied *u, *second;
+	struct fail fail;
+
+	record(ledger, EVENT_GRANT, GRANT_MS);
+	atomic_store(&in_redis, 2);
+	set_applied_in(directory, 2);
+	CHECK_INT(unapplied_new(&options, &u, &fail), 0);
+	check_case(1);	/* it has all */
+	CHECK(!has_lost(u));
+	check_case(2);	/* and then less */
+	atomic_store(&in_redis, 1);
+	expect_lost(u, true);
+	CHECK_INT(on_top(u).grant_ms, 0);
+	check_case(3);	/* who starts now knows at once */
+	CHECK_INT(unapplied_new(&options, &second, &fail), 0);
+	CHECK(has_lost(second));
+	check_case(4);	/* it can't be asked: as before */
+	atomic_store(&in_redis, AWAY);
+	CHECK_INT(unapplied_compare(u, UINT64_MAX, &fail), -1);
+	CHECK(has_lost(u));
+	check_case(5);	/* who applies begins anew */
+	set_applied_in(directory, 1);
+	atomic_store(&in_redis, 1);
+	CHECK(has_lost(u));
+	atomic_store(&in_redis, 2);
+	set_applied_in(directory, 2);
+	expect_lost(u, false);
+	check_case(6);	/* of what was never confirmed nothing is lost */
+	record(ledger, EVENT_GRANT, LATE_MS);
+	expect(u, LATE_MS, 0);
+	CHECK(!has_lost(u));
+	check_case(7);	/* nor of what the ledger hasn't got itself */
+	atomic_store(&in_redis, 3);
+	set_applied_in(directory, 50);
+	expect(u, 0, 0);
+	CHECK_INT(unapplied_new(&options, &second, &fail), 0);
+	CHECK(!has_lost(second));
+	CHECK(!has_lost(u));
+	journal_close(&ledger);
+}
+
+/* A part of the ledger was put back under another number as well. */
+static void
+test_numbers_that_come_again(void)
+{
+	char directory[64], command[256];
+	struct unapplied_options options = { .ledger = directory, .ask = ask };
+	struct journal *ledger = new_ledger("again", directory,
+	    sizeof(directory));
+	struct record r = { .grant_ms = 0 };
+	struct unapplied *u;
+	struct fail fail;
+
+	atomic_store(&in_redis, 0);
+	for (int i = 0; i < 5; i++)
+		record(ledger, EVENT_GRANT, GRANT_MS);
+	journal_close(&ledger);
+	(void)snprintf(command, sizeof(command), "cd %s && tail -n +3 "
+	    "ledger-*.jsonl >ledger-99991231-000002.jsonl", directory);
+	CHECK_INT(system(command), 0);
+	(void)alarm(WAIT_MS / 1000);
+	CHECK_INT(unapplied_new(&options, &u, &fail), 0);
+	(void)alarm(0);
+	CHECK(unapplied_waits(u));
+	CHECK_INT(unapplied_apply(u, &who, "weekly", &r, &fail), -1);
+	CHECK_INT(fail.class, FAIL_TEMP);
+	CHECK(strstr(fail.text, "consentctl verify") != NULL);
+}
+
+#define VAIN_THREADS	40
+
+static atomic_int asked;
+
+static int
+ask_in_vain(const char *id, unsigned *partitions, uint64_t *connection,
+    uint64_t *seqs, void *context, struct fail *fail)
+{
+	const struct timespec pause = { .tv_nsec = 200000000 };
+
+	(void)id;
+	(void)seqs;
+	(void)context;
+	*partitions = 1;
+	*connection = 7;
+	atomic_fetch_add(&asked, 1);
+	(void)nanosleep(&pause, NULL);
+	return fail_set(fail, FAIL_TEMP, "it hangs");
+}
+
+static void *
+compare(void *context)
+{
+	struct fail fail;
+
+	CHECK_INT(unapplied_compare(context, 7, &fail), -1);
+	CHECK(strstr(fail.text, "it hangs") != NULL);
+	return NULL;
+}
+
+/* Nobody waits for the time-outs of all others. */
+static void
+test_compared_in_vain(void)
+{
+	char directory[64];
+	struct unapplied_options options = { .ledger = directory,
+	    .ask = ask_in_vain };
+	struct journal *ledger = new_ledger("vain", directory,
+	    sizeof(directory));
+	pthread_t threads[VAIN_THREADS];
+	struct unapplied *u;
+	struct fail fail;
+
+	record(ledger, EVENT_GRANT, GRANT_MS);
+	CHECK_INT(unapplied_new(&options, &u, &fail), 0);
+	atomic_store(&asked, 0);
+	for (size_t i = 0; i < VAIN_THREADS; i++)
+		CHECK_INT(pthread_create(&threads[i], NULL, compare, u), 0);
+	for (size_t i = 0; i < VAIN_THREADS; i++)
+		(void)pthread_join(threads[i], NULL);
+	CHECK(atomic_load(&asked) < VAIN_THREADS / 2);
+	journal_close(&ledger);
+}
+
 static const struct check_test tests[] = {
+	{ "lost", test_lost },
+	{ "numbers that come again", test_numbers_that_come_again },
+	{ "compared in vain", test_compared_in_vain },
 	{ "crowd", test_crowd },
 	{ "busy", test_busy },
 	{ "follow", test_follow },
