@@ -375,6 +375,11 @@ end_sync(struct journal *j, int fd)
 	bool failed = fd != -1 && fdatasync(fd) == -1;
 
 	(void)pthread_mutex_lock(&j->lock);
+	/* There was no file, or no descriptor for a copy: the next time. */
+	if (fd == -1 && j->syncing_ms != 0) {
+		j->unsynced = true;
+		j->unsynced_ms = j->syncing_ms;
+	}
 	j->syncing_ms = 0;
 	if (failed) {
 		j->sync_failed = true;

@@ -559,29 +559,17 @@ go_on_elsewhere(struct journal_writer *w, struct fail *fail)
  * is not worth a system call for each entry; it is for each durable one.
  */
 static bool
-has_looked(struct journal_writer *w, bool durable)
+has_looked(const struct journal_writer *w, bool durable, int64_t now_ms)
 {
-	int64_t now_ms = clock_monotonic_ms();
-
-	if (w->exclusive && !durable && now_ms - w->looked_ms < LOOK_MS)
-		return true;
-	w->looked_ms = now_ms;
-	return false;
+	return w->exclusive && !durable && now_ms - w->looked_ms < LOOK_MS;
 }
 
 static int
-find_place(struct journal_writer *w, bool durable, struct fail *fail)
+look(struct journal_writer *w, struct fail *fail)
 {
-	enum change change;
+	enum change change = find_change(w);
 	uint64_t last;
 
-	if (w->cut_due && take_back_again(w, fail) == -1)
-		return -1;
-	if (w->fd == -1)
-		return find_end(w, fail);
-	if (has_looked(w, durable))
-		return 0;
-	change = find_change(w);
 	if (change == CHANGE_GROWN)
 		return find_end(w, fail);
 	if (!w->exclusive) {
@@ -592,6 +580,23 @@ find_place(struct journal_writer *w, bool durable, struct fail *fail)
 			return find_end(w, fail);
 	}
 	return change == CHANGE_LOST ? go_on_elsewhere(w, fail) : 0;
+}
+
+static int
+find_place(struct journal_writer *w, bool durable, struct fail *fail)
+{
+	int64_t now_ms = clock_monotonic_ms();
+
+	if (w->cut_due && take_back_again(w, fail) == -1)
+		return -1;
+	if (w->fd == -1)
+		return find_end(w, fail);
+	if (has_looked(w, durable, now_ms))
+		return 0;
+	if (look(w, fail) == -1)
+		return -1;
+	w->looked_ms = now_ms;
+	return 0;
 }
 
 static int

@@ -595,6 +595,37 @@ test_nobody_is_overlooked(void)
 	CHECK_INT(verify(), 2 * MEETINGS + 1);
 }
 
+/* What could not be synced waits for the next time, and is told of. */
+static void
+test_no_descriptor_to_sync(void)
+{
+	struct rlimit limit, none;
+	struct journal_stats stats;
+	struct fail fail;
+	struct journal *j;
+	int64_t until;
+
+	fresh_directory();
+	j = open_with(true, 0, 20, NULL, &fail);
+	CHECK(j != NULL);
+	CHECK_INT(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = limit;
+	none.rlim_cur = 0;
+	CHECK_INT(setrlimit(RLIMIT_NOFILE, &none), 0);
+	CHECK_INT(add(j, "\"n\":1", false), 0);
+	(void)usleep(200000);
+	journal_stats(j, &stats);
+	CHECK(stats.unsynced_ms != 0);
+	CHECK_INT(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	until = clock_monotonic_ms() + 20000;
+	do {
+		(void)usleep(10000);
+		journal_stats(j, &stats);
+	} while (stats.unsynced_ms != 0 && clock_monotonic_ms() < until);
+	CHECK_INT(stats.unsynced_ms, 0);
+	journal_close(&j);
+}
+
 static const struct check_test tests[] = {
 	{ "short_write", test_short_write },
 	{ "taken_back_late", test_taken_back_late },
@@ -603,6 +634,7 @@ static const struct check_test tests[] = {
 	{ "failed_rotation", test_failed_rotation },
 	{ "recovery_on_a_full_disk", test_recovery_on_a_full_disk },
 	{ "background_sync", test_background_sync },
+	{ "no_descriptor_to_sync", test_no_descriptor_to_sync },
 	{ "full_disk", test_full_disk },
 	{ "full_file_system", test_full_file_system },
 	{ "lost_file", test_lost_file },
