@@ -45,6 +45,7 @@
 
 #define QUEUE_MAX		16384	/* requests under way */
 #define OUT_MAX			((size_t)64 * 1024 * 1024)
+#define CHECK_MAX		128	/* our own question, beside that */
 #define READ_BYTES		LINK_REPLY_SMALL
 #define BATCH			128	/* replies handed over at a time */
 #define TRIES_MAX		2
@@ -403,6 +404,7 @@ link_start(struct link *link, struct request *r)
 		r->fail = link->fail;
 		r->fail.class = FAIL_TEMP;
 	} else if (link->queued >= QUEUE_MAX ||
+	    link->queued_bytes > OUT_MAX ||
 	    r->bytes.len > OUT_MAX - link->queued_bytes) {
 		stats_count_failure(&link->stats, STORE_FAILURE_OVERLOAD);
 		r->failed = true;
@@ -973,7 +975,6 @@ choose_reader(struct link *link)
 static int
 keep_time(struct link *link, short *events)
 {
-	struct request *r;
 	int64_t now_ms = clock_monotonic_ms(), next_ms;
 	struct fail fail;
 	int wait_ms = -1;
@@ -984,10 +985,9 @@ keep_time(struct link *link, short *events)
 		link->next_check_ms = now_ms + link->check_interval_ms;
 		start_check(link);
 	}
-	r = TAILQ_FIRST(&link->sent);
-	/* Callers look at the clock themselves, a moment earlier; this is for
-	 * our own question. */
-	if (r != NULL && now_ms > r->deadline_ms &&
+	/* Callers look at the clock themselves; one who is late, for he waits
+	 * for another node, does not say that this one is. */
+	if (link->check.queued && now_ms > link->check.deadline_ms &&
 	    link->state == STATE_UP) {
 		stats_count_failure(&link->stats, STORE_FAILURE_TIMEOUT);
 		(void)fail_set(&fail, FAIL_TEMP,
@@ -997,8 +997,9 @@ keep_time(struct link *link, short *events)
 	choose_reader(link);
 	if (link->state == STATE_UP && !link->stop && !link->lost) {
 		next_ms = link->next_check_ms;
-		if (r != NULL && r->deadline_ms + 1 < next_ms)
-			next_ms = r->deadline_ms + 1;
+		if (link->check.queued &&
+		    link->check.deadline_ms + 1 < next_ms)
+			next_ms = link->check.deadline_ms + 1;
 		wait_ms = next_ms > now_ms ? (int)(next_ms - now_ms) : 0;
 		*events = POLLRDHUP;
 		if (link->reading == READING_THREAD)
@@ -1185,8 +1186,8 @@ init_link(struct link *link, const struct store_options *options)
 	link->check.max_bytes = LINK_REPLY_SMALL;
 	TAILQ_INIT(&link->waiting);
 	TAILQ_INIT(&link->sent);
-	buf_init(&link->out, OUT_MAX);
-	buf_init(&link->wire, OUT_MAX);
+	buf_init(&link->out, OUT_MAX + CHECK_MAX);
+	buf_init(&link->wire, OUT_MAX + CHECK_MAX);
 	init_lock(&link->lock);
 	(void)pthread_condattr_init(&attr);
 	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
