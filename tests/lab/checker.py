@@ -8,7 +8,10 @@ usage: checker.py DIRECTORY       prints each violation; exit 1 if there is any
 It shares no code with the product, nor with the rig: what it knows of formats
 it has from their documentation (record.h, journal.h, subject.h), and how
 consent works from the section "Consent, exactly" of the interface.  It sees
-only what clients, the next mail server and Redis saw, and the journals.
+only what clients, the next mail server and Redis saw, and the journals.  It
+takes the product's word for two things: that a recipient of a message that is
+decided at its end was taken off it, when the decision log says so and his
+consent was in doubt; and what an entry said that was blanked.
 
 DIRECTORY holds
 
@@ -35,17 +38,22 @@ product; what does not overlap has an order.
               that not even its end is known.
     rcpt      id, list, address, stage (rcpt, eom: when it is decided), begin
               and end of that stage, reply (to RCPT), final (to the message)
-    ask       list, address, begin, end, accepted: RCPT, to the filter alone
+    ask       list, address, begin, end, reply: RCPT, to the filter alone
     message   id, recipients (those that RCPT took), reply (null: connection
               lost before one)
     delivery  id, recipients, link, post: the next server took it
     bounce    id, recipients: returned to its sender
     probe     list, address, begin, end, reply: RCPT when all had calmed down
-    suspend   begin, end: the filter stood still, or Redis was replaced by one
-              that knows less; opt-outs have a second more from its end on
+    freeze    begin, end: the filter stood still; an opt-out that it could not
+              hear of has its second from the end on
+    loss      begin, end: Redis forgot, on a connection that goes on; for half a
+              second from the end on opt-ins may be unknown
+    clock     begin, end: some program's clock was wrong
     lag       begin, end: the laboratory itself was not run by the system
     crash     of: postfix (a message may come twice), disk (entries of the
-              decision log that were not synced are gone); begin, end
+              decision log that were not synced are gone; at "cut" it was);
+              begin, end
+    fault     kind, begin, end; for people
     verify    exit, output of `consentctl verify'
     problem   text: what the laboratory waited for in vain
 """
@@ -53,6 +61,7 @@ import collections
 import glob
 import hashlib
 import hmac
+import itertools
 import json
 import os
 import re
@@ -60,6 +69,8 @@ import struct
 import sys
 
 BOUND_SEC = 1.0         # from the answer to an opt-out until it holds
+LOSS_SEC = 0.5          # until the filter notices that Redis forgot
+CLOCK_MS = 50           # between the clocks of the laboratory and of a program
 ELSEWHERE_SEC = 1.0     # ... so much later on another host: read_within_ms
 UNRECORDED = "the decision can't be recorded now"    # a deferral, then
 UNSYNCED_SEC = 1.0      # of decisions that a crash of the disk may take along
@@ -80,9 +91,10 @@ class Journal:
         self.problems = []
         chain, expected = bytes(32), 1
         # By number: days go back where a clock was stepped.
-        for path in sorted(glob.glob(os.path.join(directory,
-                                                  f"{name}-*.jsonl")),
-                           key=lambda path: path.rsplit("-", 1)[1]):
+        self.paths = sorted(glob.glob(os.path.join(directory,
+                                                   f"{name}-*.jsonl")),
+                            key=lambda path: path.rsplit("-", 1)[1])
+        for path in self.paths:
             with open(path, "rb") as f:
                 lines = f.read().split(b"\n")
             if lines.pop() != b"":
@@ -101,7 +113,13 @@ class Journal:
             raise ValueError(f"entry {entry['seq']} stands where {expected} "
                              "belongs")
         digest = bytes.fromhex(entry["digest"])
-        if not entry.get("blanked"):
+        if entry.get("blanked"):
+            if not re.fullmatch(
+                    rb'\{"seq":\d+,"type":"[a-z]+","blanked":true, *'
+                    rb'"digest":"[0-9a-f]{64}","chain":"[0-9a-f]{64}"\}',
+                    line):
+                raise ValueError("a blanked entry says something")
+        else:
             # The body as it was written, byte by byte, not as JSON sees it.
             found = re.fullmatch(
                 rb'\{"seq":\d+,"type":"[a-z]+",(.*),"salt":"([0-9a-f]{32})",'
@@ -178,6 +196,13 @@ def records_of_redis(dump):
     return records
 
 
+def evidence_of_redis(dump):
+    """{(subject, list): milliseconds of the grant that it is for}"""
+    return {(key[-32:], name[:-2]): int(re.match("g([0-9]+)", value)[1])
+            for key, fields in dump.items() if re.match("c:[0-9a-f{]", key)
+            for name, value in fields.items() if name.endswith(".e")}
+
+
 def records_of_events(events):
     """{subject: times}: all merged by maximum."""
     records = {}
@@ -252,9 +277,10 @@ class Evidence:
         for line in self.lines["change"]:
             change = Change(line, self.start)
             self.changes[line["address"]].append(change)
-            if any(c["begin"] <= change.end <= c["end"]
+            if any(change.begin <= c["cut"] and change.end >= c["begin"]
                    for c in self.disk_crashes()):
-                # A machine without power answers nobody.
+                # A machine without power answers nobody.  What was asked for
+                # afterwards has met a disk that fails, and said so.
                 change.acknowledged = change.complete = False
         audit = os.path.join(directory, "audit")
         self.ledger = Journal(os.path.join(audit, "ledger"), "ledger")
@@ -294,7 +320,11 @@ class Evidence:
         late = sum(lag["end"] - max(lag["begin"], opt_out.end)
                    for lag in self.lines["lag"] if lag["end"] > opt_out.end and
                    lag["begin"] < opt_out.end + bound)
-        return opt_out.end + bound + max(0, late)
+        held = opt_out.end + bound + max(0, late)
+        for freeze in sorted(self.lines["freeze"], key=lambda f: f["begin"]):
+            if opt_out.end <= freeze["end"] and held > freeze["begin"]:
+                held = max(held, freeze["end"] + bound)
+        return held
 
     def disk_crashes(self):
         return [c for c in self.lines["crash"] if c["of"] == "disk"]
@@ -305,9 +335,10 @@ class Evidence:
                    rcpt["end"] > c["begin"] - UNSYNCED_SEC
                    for c in self.disk_crashes())
 
-    def is_suspended(self, moment):
-        return any(s["begin"] <= moment <= s["end"] + BOUND_SEC
-                   for s in self.lines["suspend"])
+    def may_be_unknown(self, begin, end):
+        """Opt-ins, for Redis forgot."""
+        return any(loss["begin"] <= end and begin <= loss["end"] + LOSS_SEC
+                   for loss in self.lines["loss"])
 
     def clocks_are_right(self, address):
         return all(c.clock_is_right for c in self.changes[address])
@@ -334,6 +365,29 @@ class Evidence:
             if all(opt_in.may_be_later_than(out) for out in in_force):
                 return None
         return f"{max(in_force, key=lambda c: c.end)} was acknowledged"
+
+    def is_surely_granted(self, address, list_id, begin, end):
+        """While mail is decided in [begin, end]: an opt-in that had its second,
+        and never an opt-out.  Where Redis lost what it had, the filter knows
+        the opt-outs of its host, and not who opted in again; nor what another
+        host recorded."""
+        if not clock_was_never_stepped(self):
+            return False
+
+        def holds(change):
+            return change.acknowledged and not change.elsewhere and \
+                change.given is None and change.end + BOUND_SEC + \
+                ELSEWHERE_SEC < begin
+        opt_ins = self.opt_ins(address, list_id)
+        return any(
+            holds(c) and all(out.begin > end
+                             for out in self.opt_outs(address, list_id))
+            for c in opt_ins) and (
+            list_id not in DOUBLE_OPT_IN or any(
+                holds(k) and all(c.end < k.begin or c.begin > end
+                                 for c in opt_ins)
+                for k in self.changes[address]
+                if k.kind == "confirm" and k.list == list_id))
 
     def must_be_granted(self, address, list_id):
         """In the end: an opt-in was acknowledged after everything that could
@@ -363,8 +417,7 @@ def nothing_recorded_nothing_sent(e):
     delivered = {(d["id"], r) for d in e.lines["delivery"]
                  for r in d["recipients"]}
     for r in e.lines["rcpt"]:
-        if (r["id"], r["address"]) not in delivered or \
-                e.is_suspended(r["begin"]):
+        if (r["id"], r["address"]) not in delivered:
             continue
         why = e.why_blocked(r["address"], r["list"], r["begin"], r["end"])
         if why:
@@ -375,12 +428,24 @@ def nothing_recorded_nothing_sent(e):
 def accepted_is_granted(e):
     """So has whomever the filter accepts, with mail or without."""
     for a in e.lines["ask"]:
-        if not a["accepted"] or e.is_suspended(a["begin"]):
+        if not a["reply"].startswith("250"):
             continue
         why = e.why_blocked(a["address"], a["list"], a["begin"], a["end"])
         if why:
             yield (f"{a['address']} was accepted for {a['list']} in "
                    f"[{a['begin']:.3f}, {a['end']:.3f}], but: {why}")
+
+
+def nobody_is_refused_who_opted_in(e):
+    """A store that can't be asked, or has lost what it had, defers."""
+    for r in e.lines["rcpt"] + e.lines["ask"]:
+        if r["reply"] and r["reply"].startswith("550") and \
+                not e.may_be_unknown(r["begin"], r["end"]) and \
+                e.is_surely_granted(r["address"], r["list"], r["begin"],
+                                    r["end"]):
+            yield (f"{r['address']} was refused for {r['list']} in "
+                   f"[{r['begin']:.3f}, {r['end']:.3f}] by {r['reply']!r}, "
+                   "and had opted in")
 
 
 def refused_is_not_delivered(e):
@@ -403,8 +468,9 @@ def nothing_is_sent_that_nobody_sent(e):
 
 
 def accepted_mail_arrives(e):
-    """What was accepted is delivered once, returned, or taken off for want of
-    consent, which the decision log shows."""
+    """What was accepted is delivered once or returned.  Only from a message
+    that is decided at its end a recipient is taken off, for want of consent,
+    which the decision log shows."""
     delivered = collections.Counter((d["id"], r) for d in e.lines["delivery"]
                                     for r in d["recipients"])
     returned = {(b["id"], r) for b in e.lines["bounce"]
@@ -414,6 +480,7 @@ def accepted_mail_arrives(e):
     removed |= {(f"<{r['id']}>", r["address"]) for r in e.lines["rcpt"]
                 if r["stage"] == "eom" and e.may_be_unsynced(r)}
     crashes = sum(c["of"] == "postfix" for c in e.lines["crash"])
+    rcpts = {(r["id"], r["address"]): r for r in e.lines["rcpt"]}
     for m in e.lines["message"]:
         for address in m["recipients"]:
             n = delivered[m["id"], address]
@@ -421,9 +488,15 @@ def accepted_mail_arrives(e):
                 yield f"{m['id']} reached {address} {n} times"
             if n == 0 and m["reply"] and m["reply"].startswith("250") and \
                     (m["id"], address) not in returned and \
-                    (f"<{m['id']}>", address) not in removed and \
-                    not is_erased(e, address):
+                    not may_be_removed(e, rcpts[m["id"], address], removed):
                 yield f"{m['id']} was accepted, and did not reach {address}"
+
+
+def may_be_removed(e, rcpt, removed):
+    return rcpt["stage"] == "eom" and (
+        (f"<{rcpt['id']}>", rcpt["address"]) in removed or
+        is_erased(e, rcpt["address"])) and not e.is_surely_granted(
+            rcpt["address"], rcpt["list"], rcpt["begin"], rcpt["end"])
 
 
 def is_erased(e, address):
@@ -439,6 +512,8 @@ def mail_has_links(e):
             yield f"{d['id']} to {d['recipients']} has no List-Unsubscribe"
         elif not d["post"] and len(asked_for(e, d["id"])) == 1:
             yield f"{d['id']} to {d['recipients']} has no one-click link"
+        elif d["post"] and len(d["recipients"]) > 1:
+            yield f"{d['id']} has one person's link for {d['recipients']}"
 
 
 def asked_for(e, message_id):
@@ -448,19 +523,26 @@ def asked_for(e, message_id):
 def decisions_are_on_record(e):
     """Each answer has an entry in the decision log, made before it."""
     logged = e.decisions.of_type("decision")
-    refs = {d["ref"] for d in logged}
+    refs = {d["ref"]: d for d in logged}
+    of_message = {(d.get("message_id"), d["recipient"]) for d in logged}
     accepted = collections.Counter(
         (d["subject"], d["list"]) for d in logged if d["action"] == "accept")
     said_yes = collections.Counter()
-    for r in e.lines["rcpt"]:
-        reply = r["final"] if r["stage"] == "eom" else r["reply"]
+    for r in e.lines["rcpt"] + e.lines["ask"] + e.lines["probe"]:
+        at_end = r.get("stage") == "eom"
+        reply = r["final"] if at_end else r["reply"]
         if not reply or is_erased(e, r["address"]) or e.may_be_unsynced(r):
             continue
         ref = re.search(r"\(ref (\w+)\)", reply)
-        if ref and ref.group(1) not in refs and UNRECORDED not in reply:
-            yield f"{reply!r} is in no decision log"
-        if r["stage"] == "rcpt" and reply.startswith("250"):
+        if ref and UNRECORDED not in reply:
+            why = why_not_its_entry(e, refs.get(ref.group(1)), r, reply)
+            if why:
+                yield f"{reply!r} to {r['address']} {why}"
+        if not at_end and reply.startswith("250"):
             said_yes[r["address"], r["list"]] += 1
+        if at_end and reply.startswith("250") and \
+                (f"<{r['id']}>", r["address"]) not in of_message:
+            yield f"{r['id']} to {r['address']} is in no decision log"
     for (address, list_id), n in said_yes.items():
         logged_n = accepted[e.subject(address), list_id]
         if logged_n < n:
@@ -468,24 +550,77 @@ def decisions_are_on_record(e):
                    f"{logged_n} of these decisions are on record")
 
 
+ACTIONS = {"550": "reject", "451": "tempfail"}
+
+
+def why_not_its_entry(e, entry, asked, reply):
+    """What is wrong with the entry that a reply names, or None.  All recipients
+    of a message share the reply to it, which is one of theirs."""
+    if entry is None:
+        return "is in no decision log"
+    people = asked_for(e, asked["id"]) if asked.get("stage") == "eom" else \
+        {asked["address"]}
+    if entry["subject"] not in map(e.subject, people) or \
+            entry["list"] != asked["list"]:
+        return "names the entry of another decision"
+    if entry["action"] != ACTIONS.get(reply[:3]):
+        return f"is on record as {entry['action']}"
+    if clock_was_never_stepped(e) and milliseconds(entry["time"]) > \
+            e.wall_ms(asked["end"]) + CLOCK_MS:
+        return "was put on record afterwards"
+    return None
+
+
 def acknowledged_is_recorded(e):
-    """Each change that was acknowledged is in the ledger."""
-    have = collections.Counter(
-        (v["subject"], v["event"], v.get("list")) for v in e.events())
+    """Each change that was acknowledged is in the ledger, as an event of its
+    own that was recorded while it was asked for; and nothing is there of these
+    people that nobody asked for."""
+    recorded = collections.defaultdict(list)
+    for v in e.events():
+        recorded[v["subject"], v["event"], v.get("list")].append(
+            milliseconds(v["time"]))
     for address, changes in e.changes.items():
-        erased = max((c.end for c in changes if c.kind == "erase"),
-                     default=float("-inf"))
-        want = collections.Counter(
-            (c.kind, c.list) for c in changes
-            if c.acknowledged and c.kind != "erase" and c.begin > erased)
-        if any(c.kind == "erase" and c.acknowledged for c in changes):
-            want["erase", None] = 1
-        for (kind, list_id), n in want.items():
-            found = have[e.subject(address), kind, list_id]
-            if found < n:
-                yield (f"{n} times {kind} of {list_id or 'all'} were "
-                       f"acknowledged for {address}, and {found} are in the "
-                       "ledger")
+        subject = e.subject(address)
+        asked = collections.Counter((c.kind, c.list) for c in changes)
+        for (of, kind, list_id), times in recorded.items():
+            if of == subject and len(times) > asked[kind, list_id]:
+                yield (f"{address} has {len(times)} times {kind} of "
+                       f"{list_id or 'all'}, asked for "
+                       f"{asked[kind, list_id]} times")
+        yield from unrecorded(e, address, changes, {
+            key[1:]: list(times) for key, times in recorded.items()
+            if key[0] == subject})
+
+
+def unrecorded(e, address, changes, recorded):
+    stepped = not clock_was_never_stepped(e)
+    if any(c.kind == "erase" and c.acknowledged for c in changes) and \
+            not recorded.get(("erase", None)):
+        yield f"{address} was erased, and the ledger does not say so"
+    # The first to end takes the first that fits: so there is one for all, if
+    # there can be.
+    for c in sorted(changes, key=lambda c: c.end):
+        if not c.acknowledged or c.kind == "erase" or \
+                may_be_blanked(e, c, changes, recorded, stepped):
+            continue
+        times = recorded.get((c.kind, c.list), [])
+        fit = [t for t in times if stepped or e.wall_ms(c.begin) - CLOCK_MS
+               <= t <= e.wall_ms(c.end) + CLOCK_MS]
+        if fit:
+            times.remove(min(fit))
+        else:
+            yield (f"{c} was acknowledged for {address}, and no event of the "
+                   "ledger is it")
+
+
+def may_be_blanked(e, change, changes, recorded, stepped):
+    """By an erasure that is on record, or where clocks tell nothing by one that
+    was tried."""
+    if stepped:
+        return any(c.kind == "erase" and c.end >= change.begin
+                   for c in changes)
+    return any(at + CLOCK_MS >= e.wall_ms(change.begin)
+               for at in recorded.get(("erase", None), []))
 
 
 def final_state_is_right(e):
@@ -512,7 +647,9 @@ def lists_of(e, address):
 
 
 def filter_answers_rightly_in_the_end(e):
-    """So does the filter, by SMTP, in its last answer to each question."""
+    """So does the filter, by SMTP, in its last answer to each question, which is
+    that of the record in Redis."""
+    settled = records_of_redis(e.dump("settled.json"))
     last = {(p["address"], p["list"]): p for p in e.lines["probe"]}
     for p in last.values():
         address, list_id, reply = p["address"], p["list"], p["reply"]
@@ -524,6 +661,10 @@ def filter_answers_rightly_in_the_end(e):
         elif reply[:3] == "550" and e.must_be_granted(address, list_id):
             yield (f"{address}, {list_id}: refused in the end, and nothing "
                    "speaks against it")
+        elif clock_was_never_stepped(e) and (reply[:3] == "250") != is_granted(
+                settled.get(e.subject(address), {}), list_id):
+            yield (f"{address}, {list_id}: {reply!r} in the end, and Redis has "
+                   f"{settled.get(e.subject(address))}")
 
 
 def redis_is_the_ledger(e):
@@ -536,6 +677,12 @@ def redis_is_the_ledger(e):
             if want.get(subject, {}) != have.get(subject, {}):
                 yield (f"{name}: {subject} is {have.get(subject)}, by the "
                        f"ledger {want.get(subject)}")
+        for (subject, list_id), at in evidence_of_redis(e.dump(name)).items():
+            times = have.get(subject, {})
+            if not times.get((PERSON, "e"), 0) < at <= \
+                    times.get((list_id, "g"), 0):
+                yield (f"{name}: {subject} has evidence of {at} for "
+                       f"{list_id}, and is {times}")
 
 
 def erased_is_blanked(e):
@@ -561,8 +708,8 @@ def erased_is_blanked(e):
 def clock_was_never_stepped(e):
     """Neither where changes are recorded nor where mail is decided on: what the
     filter logs after an erasure by a clock that is behind looks like before."""
-    return all(e.clocks_are_right(a) for a in e.changes) and not any(
-        f["kind"].startswith("clock-steps") for f in e.lines["fault"])
+    return not e.lines["clock"] and \
+        all(e.clocks_are_right(a) for a in e.changes)
 
 
 def chains_are_whole(e):
@@ -580,13 +727,41 @@ def all_goes_on_afterwards(e):
         yield p["text"]
 
 
+def something_happened(e):
+    """Of nothing, nothing can be said."""
+    for name, journal in ("the ledger", e.ledger), \
+            ("the decision log", e.decisions):
+        if not journal.paths:
+            yield f"{name} is not there"
+    if not e.lines["verify"]:
+        yield "consentctl verify was not run"
+    if not any(c.acknowledged for c in itertools.chain(*e.changes.values())):
+        yield "nothing was recorded"
+    if not any(r["reply"] for r in e.lines["rcpt"] + e.lines["ask"]):
+        yield "nobody was asked for"
+    probed = {(p["address"], p["list"]) for p in e.lines["probe"]}
+    for address in e.changes:
+        for list_id in lists_of(e, address):
+            if (address, list_id) not in probed:
+                yield f"{address}, {list_id}: not asked for in the end"
+
+
+def judged_opt_outs(e):
+    """How many answers there were while an opt-out was in force."""
+    return sum(
+        bool(r["reply"]) and "acknowledged" in (e.why_blocked(
+            r["address"], r["list"], r["begin"], r["end"]) or "")
+        for r in e.lines["rcpt"] + e.lines["ask"])
+
+
 PROMISES = [
     nothing_recorded_nothing_sent, accepted_is_granted,
+    nobody_is_refused_who_opted_in,
     refused_is_not_delivered, nothing_is_sent_that_nobody_sent,
     accepted_mail_arrives, mail_has_links, decisions_are_on_record,
     acknowledged_is_recorded, final_state_is_right,
     filter_answers_rightly_in_the_end, redis_is_the_ledger, erased_is_blanked,
-    chains_are_whole, all_goes_on_afterwards,
+    chains_are_whole, all_goes_on_afterwards, something_happened,
 ]
 
 

@@ -87,10 +87,9 @@ def _persist(world):
 @fault("kill-empty-redis", mixes=True)
 def kill_empty_redis(world):
     """It comes back with nothing."""
-    with world.history.span("suspend"):
-        world.redis.kill9()
-        hold(world, 0, 0.7)
-        world.redis.start()
+    world.redis.kill9()
+    hold(world, 0, 0.7)
+    world.redis.start()
 
 
 @fault("kill-postfix")
@@ -123,7 +122,7 @@ def _freeze(world, name):
 
 @fault("freeze-filter", anywhere=True)
 def freeze_filter(world):
-    with world.history.span("suspend"):
+    with world.history.span("freeze"):
         _freeze(world, "filter")
 
 
@@ -182,7 +181,7 @@ def network_drops(world):
 
 @fault("flushall", mixes=True)
 def flush(world):
-    with world.history.span("suspend"):
+    with world.history.span("loss"):
         world.redis.call("FLUSHALL")
     hold(world, 0.2, 1)
 
@@ -209,10 +208,9 @@ def old_dump(world):
     """An administrator restores the dump of a while ago."""
     dump = keep_dump(world.redis)
     hold(world, 0.5, 2)
-    with world.history.span("suspend"):
-        world.redis.kill9()
-        os.replace(dump + ".old", dump)
-        world.redis.start()
+    world.redis.kill9()
+    os.replace(dump + ".old", dump)
+    world.redis.start()
     hold(world, 1.5, 2.5)
 
 
@@ -221,10 +219,9 @@ def old_dump_quiet(world):
     dump = keep_dump(world.redis)
     hold(world, 0.5, 1.5)
     with nobody_applies(world):
-        with world.history.span("suspend"):
-            world.redis.kill9()
-            os.replace(dump + ".old", dump)
-            world.redis.start()
+        world.redis.kill9()
+        os.replace(dump + ".old", dump)
+        world.redis.start()
         hold(world, 2.5, 3.5)
 
 
@@ -253,13 +250,12 @@ def old_replica(world):
     link.trouble = "stall"
     hold(world, 0.5, 1.5)
     link.trouble = "drop"               # what it has not, it won't get
-    with world.history.span("suspend"):
-        primary.kill9()
-        link.hang_up()
-        replica.call("REPLICAOF", "NO", "ONE")
-        world.redis = replica
-        world.wire.target = replica.socket
-        world.wire.hang_up()
+    primary.kill9()
+    link.hang_up()
+    replica.call("REPLICAOF", "NO", "ONE")
+    world.redis = replica
+    world.wire.target = replica.socket
+    world.wire.hang_up()
     hold(world, 1.5, 2.5)
 
 
@@ -272,14 +268,13 @@ def _fail_over(world, begin, mend):
     """What Redis has confirmed, and no replica has, is lost with it."""
     group = world.sentinels
     old = group.primary()
-    with world.history.span("suspend"):
-        begin(old)
-        try:
-            group.wait_failover(old, 60)
-        finally:
-            mend(old)
-        # An old primary is used for as long as nobody told it.
-        wait_for(lambda: _is_replica(old), 60, "the old primary follows")
+    begin(old)
+    try:
+        group.wait_failover(old, 60)
+    finally:
+        mend(old)
+    # An old primary is used for as long as nobody told it.
+    wait_for(lambda: _is_replica(old), 60, "the old primary follows")
     wait_for(group.is_complete, 60, "all Sentinels know all replicas")
 
 
@@ -333,10 +328,9 @@ def failover_missed(world):
     """The primary is back, with nothing, before a Sentinel missed it, and its
     replicas throw away what they had."""
     primary = world.sentinels.primary()
-    with world.history.span("suspend"):
-        primary.kill9()
-        hold(world, 0, 0.3)
-        primary.start()
+    primary.kill9()
+    hold(world, 0, 0.3)
+    primary.start()
     wait_for(world.sentinels.is_complete, 60, "all Sentinels know all replicas")
 
 
@@ -428,8 +422,9 @@ def disk_read_only(world):
 
 @fault("power-cut", disk="ext4")
 def power_cut(world):
-    with world.history.span("crash", of="disk"):
+    with world.history.span("crash", of="disk") as crash:
         world.cut_power()
+        crash["cut"] = time.monotonic()
         hold(world, 0, 0.5)
         world.filter.kill9()
         world.web.kill9()
@@ -445,11 +440,12 @@ def clock_steps(world):
     """The filter's, or of those who write the ledger: they have one clock."""
     names = world.rng.choice((("filter",), ("ctl", "web")))
     hours = world.rng.choice((-1, 1)) * world.rng.randint(1, 12)
-    for name in names:
-        world.clocks[name].step(hours)
-    hold(world, 0.3, 1.5)
-    for name in names:
-        world.clocks[name].step(0)
+    with world.history.span("clock"):
+        for name in names:
+            world.clocks[name].step(hours)
+        hold(world, 0.3, 1.5)
+        for name in names:
+            world.clocks[name].step(0)
 
 
 @fault("clock-steps-redis-away", clocks=True)
@@ -458,11 +454,12 @@ def clock_steps_redis_away(world):
     _persist(world)
     hours = world.rng.choice((-1, 1)) * world.rng.randint(1, 12)
     world.redis.kill9()
-    for clock in world.clocks.values():
-        clock.step(hours)
-    hold(world, 0.5, 1.2)
-    for clock in world.clocks.values():
-        clock.step(0)
+    with world.history.span("clock"):
+        for clock in world.clocks.values():
+            clock.step(hours)
+        hold(world, 0.5, 1.2)
+        for clock in world.clocks.values():
+            clock.step(0)
     world.redis.start()
     hold(world, 0.5, 1)
 

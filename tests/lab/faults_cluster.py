@@ -1,8 +1,8 @@
 # Copyright the consent-milter authors.
 # SPDX-License-Identifier: BSD-2-Clause
-"""What goes wrong with a Redis Cluster (nodes.py).  Nothing of this suspends
-the promise that an acknowledged opt-out holds: the ledger of the filter's own
-host has it, and each look-up is compared with how far its node has that."""
+"""What goes wrong with a Redis Cluster (nodes.py).  An acknowledged opt-out
+holds through all of it: the ledger of the filter's own host has it, and each
+look-up is compared with how far its node has that."""
 import contextlib
 import time
 
@@ -185,7 +185,8 @@ def failover_asked(world):
 
 @fault("cluster-flush-node", **CLUSTER)
 def flush_node(world):
-    _some_primary(world).call("FLUSHALL")
+    with world.history.span("loss"):
+        _some_primary(world).call("FLUSHALL")
     hold(world, 0.2, 1)
 
 

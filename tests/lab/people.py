@@ -16,6 +16,7 @@ from .world import SENDER
 CLIENT_SEC = 10         # a client waits for an answer
 YEAR_SEC = 365 * 24 * 3600
 RECORDED = "recorded on disk"
+REFUSALS = {"reject": "550", "tempfail": "451"}    # a milter's, without a text
 
 
 class Party(threading.Thread):
@@ -138,7 +139,8 @@ class Asker(Party):
         answer = client.rcpt(f"<{address}>")
         self.history.note("ask", list="weekly", address=address, begin=begin,
                           end=time.monotonic(),
-                          accepted=answer.kind == "continue")
+                          reply=answer.text if answer.kind == "replycode"
+                          else REFUSALS.get(answer.kind, "250"))
 
 
 class Clicker(Party):
