@@ -313,8 +313,10 @@ decide_at_rcpt(struct message *m, struct recipient *r)
 		return true;
 	}
 	if (runtime_lookup(m->runtime, m->snapshot, &r->subject, 1,
-	    m->class.list->id, &record, &result, &fail) == -1)
+	    m->class.list->id, &record, &result, &fail) == -1) {
 		log_warn("%s: look-up failed: %s", log_id(m), fail.text);
+		result = -1;
+	}
 	r->decision = decide(m, &record, result, now_ms);
 	return !(m->may_be_confirmation && result != -1 &&
 	    r->decision.action != ACTION_ACCEPT &&
