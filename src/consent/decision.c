@@ -199,7 +199,8 @@ decide_store_failure(const struct policy *policy)
 	    REASON_STORE_FAILURE };
 }
 
-/* Is it a refusal that one more opt-in would have changed? */
+/* Is it a refusal of somebody of whom no opt-out is known?  With one, that is
+ * believed, though a later opt-in may be lost. */
 static bool
 lacks_opt_in(const struct decision *d)
 {

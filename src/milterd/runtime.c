@@ -395,16 +395,21 @@ fail_all(int *results, size_t n)
 		results[i] = -1;
 }
 
-/* Results of store_lookup_many() become ours, by what unapplied_lost() said
- * before Redis was asked, which is freed. */
+/* Results of store_lookup_many() become ours.  What unapplied_lost() said before
+ * Redis was asked is freed. */
 static void
-note_lost(bool *lost, int *results, size_t n)
+note_lost(struct runtime *runtime, const struct subject *subjects,
+    bool *before, int *results, size_t n)
 {
+	bool *after = unapplied_lost(runtime->unapplied, subjects, n);
+
 	for (size_t i = 0; i < n; i++)
 		if (results[i] != -1)
-			results[i] = lost != NULL && lost[i] ?
+			results[i] = (before != NULL && before[i]) ||
+			    (after != NULL && after[i]) ?
 			    LOOKUP_LACKS_OPT_INS : LOOKUP_WHOLE;
-	free(lost);
+	free(before);
+	free(after);
 }
 
 /* Then it has to have at least all that is not on top any more. */
@@ -429,7 +434,7 @@ ask_laggard(struct runtime *runtime, const struct snapshot *snapshot,
 	for (size_t i = 0; i < n; i++)
 		if (results[i] != -1)
 			record_merge(&out[i], &view.records[i]);
-	note_lost(lost, results, n);
+	note_lost(runtime, subjects, lost, results, n);
 	free(view.records);
 	free(view.seqs);
 	return rc;
@@ -459,7 +464,7 @@ ask_primary(struct runtime *runtime, const struct snapshot *snapshot,
 			results[i] = -1;
 		else if (results[i] != -1)
 			record_merge(&out[i], &ahead[i]);
-	note_lost(lost, results, n);
+	note_lost(runtime, subjects, lost, results, n);
 	free(ahead);
 	if (rc == 0 && known == -1) {
 		*fail = later;

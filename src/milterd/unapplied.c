@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/codec.h"
 #include "base/log.h"
 #include "base/xalloc.h"
@@ -24,6 +25,10 @@
 #include "ledger/applied.h"
 
 #define POLL_MS		300
+/* So long Redis may lack what it had before anybody is told: a replica that lags
+ * does, and a Redis that comes back is filled again by then. */
+#define TELL_MS		5000
+#define REST_MS		3000	/* before a ledger that makes no sense is read again */
 #define UNAPPLIED_MAX	100000	/* events kept; beyond, nothing is trusted */
 #define CHAINS		16384	/* a power of two */
 #define NO_EVENT	UINT32_MAX
@@ -46,6 +51,12 @@ struct unapplied {
 	_Atomic uint64_t begun;		/* looks */
 	bool		 in_vain;	/* the last one, for: */
 	struct fail	 why_not;
+	int64_t		 rests_until_ms;
+	/* What Redis has to reach for not to lack the same any more, and since
+	 * when it is waited for; 0: it lacks nothing. */
+	uint64_t	 awaited[STORE_PARTITIONS_MAX];
+	int64_t		 awaited_since_ms;
+	atomic_bool	 is_told;
 	/* By this connection or a later one; another writes it under lock. */
 	_Atomic uint64_t compared;
 
@@ -95,7 +106,8 @@ identify(struct unapplied *u, struct fail *fail)
 /* Without an answer the last one stands, *connection is 0, and *fail tells why.
  * Returns how many partitions there are. */
 static unsigned
-ask_redis(struct unapplied *u, uint64_t *connection, struct fail *fail)
+ask_redis(struct unapplied *u, uint64_t *connection, bool *answered,
+    struct fail *fail)
 {
 	uint64_t seqs[STORE_PARTITIONS_MAX];
 	unsigned partitions;
@@ -106,6 +118,7 @@ ask_redis(struct unapplied *u, uint64_t *connection, struct fail *fail)
 	/* Another store: of that nothing is known yet. */
 	if (partitions != u->confirmed.partitions)
 		memset(u->in_redis, 0xff, sizeof(u->in_redis));
+	*answered = rc == 0;
 	if (rc == 0)
 		memcpy(u->in_redis, seqs, partitions * sizeof(*seqs));
 	else if (id != NULL)
@@ -254,11 +267,14 @@ read_on(struct unapplied *u, struct fail *fail)
 		}
 		if (entry.seq <= u->last) {
 			go_back(u);
-			if (again)
+			if (again) {
+				u->rests_until_ms = clock_monotonic_ms() +
+				    REST_MS;
 				return fail_set(fail, FAIL_TEMP, "ledger "
 				    "entry %llu comes behind one with a higher "
 				    "number: run `consentctl verify'",
 				    (unsigned long long)entry.seq);
+			}
 			again = true;
 			continue;
 		}
@@ -295,19 +311,39 @@ note_peaks(struct unapplied *u, const struct applied *now)
 static void
 note_lost(struct unapplied *u, const uint64_t *had)
 {
-	bool any = false;
+	bool has_all = u->confirmed.through >= u->last;
+	bool any = false, same = false;
+	int64_t now_ms = clock_monotonic_ms();
 
 	for (unsigned i = 0; i < u->confirmed.partitions; i++) {
-		u->lost[i] = u->in_redis[i] < had[i] &&
+		if (has_all)
+			u->peaks[i] = u->confirmed.seqs[i];
+		u->lost[i] = !has_all && u->in_redis[i] < had[i] &&
 		    u->in_redis[i] < u->last;
 		any |= u->lost[i];
+		same |= u->lost[i] && u->in_redis[i] < u->awaited[i];
 	}
 	atomic_store(&u->has_lost, any);
+	if (!any)
+		u->awaited_since_ms = 0;
+	else if (!same || u->awaited_since_ms == 0) {
+		memcpy(u->awaited, had, sizeof(u->awaited));
+		u->awaited_since_ms = now_ms;
+	}
+}
+
+static void
+forget_lost(struct unapplied *u)
+{
+	memset(u->lost, 0, sizeof(u->lost));
+	atomic_store(&u->has_lost, false);
+	u->awaited_since_ms = 0;
 }
 
 /* Reads what the ledger has beyond the cursor.  Under the write lock. */
 static int
-follow(struct unapplied *u, unsigned partitions, struct fail *fail)
+follow(struct unapplied *u, unsigned partitions, bool answered,
+    struct fail *fail)
 {
 	uint64_t had[STORE_PARTITIONS_MAX];
 	struct applied now;
@@ -316,8 +352,10 @@ follow(struct unapplied *u, unsigned partitions, struct fail *fail)
 
 	if (partitions == u->confirmed.partitions)
 		memcpy(had, u->peaks, sizeof(had));
-	else
+	else {
 		memset(had, 0, sizeof(had));
+		forget_lost(u);
+	}
 	if (applied_read(u->ledger, partitions, &now, fail) == -1) {
 		fail->class = FAIL_SETUP;
 		return -1;
@@ -331,14 +369,23 @@ follow(struct unapplied *u, unsigned partitions, struct fail *fail)
 	else
 		forget_confirmed(u);
 	rc = read_on(u, fail);
-	note_lost(u, had);
+	if (rc == 0 && answered)
+		note_lost(u, had);
 	return rc;
 }
 
+/* It is told once, and taken back once. */
 static void
-tell_lost(bool has_lost)
+tell_lost(struct unapplied *u)
 {
-	if (has_lost)
+	bool tell = u->awaited_since_ms != 0 &&
+	    clock_monotonic_ms() >= u->awaited_since_ms + TELL_MS;
+
+	if (tell == atomic_load(&u->is_told) ||
+	    (!tell && u->awaited_since_ms != 0))
+		return;
+	atomic_store(&u->is_told, tell);
+	if (tell)
 		log_error("Redis lacks what it had confirmed of this host's "
 		    "ledger: whose opt-in it does not know is deferred, not "
 		    "refused, until it has all again (consentctl rebuild)");
@@ -352,19 +399,20 @@ static int
 look(struct unapplied *u, struct fail *fail)
 {
 	/* Written by us alone. */
-	bool was_unknown = u->unknown, had_lost = atomic_load(&u->has_lost);
-	bool has_lost;
+	bool was_unknown = u->unknown, answered;
 	uint64_t connection;
 	struct fail asked;
 	unsigned partitions;
 	int rc;
 
+	if (clock_monotonic_ms() < u->rests_until_ms)
+		return fail_set(fail, FAIL_TEMP, "%s", u->why);
 	atomic_fetch_add(&u->begun, 1);
 	/* For who looks up in a Redis that is not the one asked here. */
 	(void)fail_set(&asked, FAIL_TEMP, "another one is used by now");
-	partitions = ask_redis(u, &connection, &asked);
+	partitions = ask_redis(u, &connection, &answered, &asked);
 	(void)pthread_rwlock_wrlock(&u->lock);
-	rc = follow(u, partitions, fail);
+	rc = follow(u, partitions, answered, fail);
 	if (rc == -1)
 		(void)snprintf(u->why, sizeof(u->why), "%s", fail->text);
 	u->unknown = rc == -1;
@@ -372,9 +420,7 @@ look(struct unapplied *u, struct fail *fail)
 	if (connection > atomic_load(&u->compared))
 		atomic_store(&u->compared, connection);
 	(void)pthread_rwlock_unlock(&u->lock);
-	has_lost = atomic_load(&u->has_lost);
-	if (has_lost != had_lost)
-		tell_lost(has_lost);
+	tell_lost(u);
 	if (rc == -1 && !was_unknown)
 		log_error("the ledger can't be followed, mail to lists is "
 		    "deferred: %s", fail->text);
@@ -475,7 +521,7 @@ unapplied_get(struct unapplied *u, struct unapplied_state *out)
 	(void)pthread_rwlock_rdlock(&u->lock);
 	out->events = u->count;
 	out->is_known = !u->unknown;
-	out->has_lost = atomic_load(&u->has_lost);
+	out->has_lost = atomic_load(&u->is_told);
 	(void)pthread_rwlock_unlock(&u->lock);
 }
 

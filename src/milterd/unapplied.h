@@ -79,7 +79,8 @@ int	unapplied_view(struct unapplied *unapplied, unsigned partitions,
 struct unapplied_state {
 	size_t		 events;	/* that are put on top */
 	bool		 is_known;	/* the ledger can be followed */
-	bool		 has_lost;	/* Redis, of what it had confirmed */
+	bool		 has_lost;	/* Redis, of what it had confirmed, and
+					   for some seconds */
 };
 void	unapplied_get(struct unapplied *unapplied,
 	    struct unapplied_state *out);
@@ -94,9 +95,10 @@ int	unapplied_compare(struct unapplied *unapplied, uint64_t connection,
 	    struct fail *fail) __attribute__((warn_unused_result));
 
 /*
- * Of which persons may Redis have lost opt-ins?  To be asked before Redis is:
- * what is applied again in between is in its answer.  NULL when it has all that
- * it had confirmed; the caller frees.
+ * Of which persons may Redis have lost opt-ins, or not have them yet, where it is
+ * a replica?  To be asked before Redis is, for what is applied again in between
+ * may not be in its answer; and after, for what it lacks may be known by then
+ * only.  NULL when it has all that it had confirmed; the caller frees.
  */
 bool	*unapplied_lost(struct unapplied *unapplied,
 	    const struct subject *subjects, size_t n)

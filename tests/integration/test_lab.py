@@ -255,6 +255,15 @@ class Broken(unittest.TestCase):
         self.breaks(checker.nobody_is_refused_who_opted_in,
                     f"[{ask['begin']:.3f}")
 
+    def test_refused_who_opted_in_at_the_end_of_the_message(self):
+        _, rcpt = self.a_delivery("eom")
+        self.history = [e for e in self.history if e["what"] != "change" or
+                        e["address"] != rcpt["address"]]
+        self.add_change("grant", rcpt["address"], rcpt["begin"] - 9,
+                        rcpt["begin"] - 8, list=rcpt["list"])
+        rcpt["final"] = "550 5.7.1 nobody has opted in"
+        self.breaks(checker.nobody_is_refused_who_opted_in, "nobody has")
+
     def test_refused_whom_redis_forgot(self):
         ask = self.refuse_who_opted_in()
         self.history.append({"what": "loss", "begin": ask["begin"] - 0.4,
@@ -365,6 +374,7 @@ class Broken(unittest.TestCase):
                     if fields.get("weekly", "").startswith("g")).update(
                         {"weekly.e": "g9999999999999 source=shop"}))
                 self.breaks(checker.redis_is_the_ledger, "evidence")
+                shutil.copy(os.path.join(self.good, name), self.path(name))
 
     def test_answer_in_the_end_that_redis_does_not_have(self):
         probe = next(p for p in self.lines("probe", list="weekly")

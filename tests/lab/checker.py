@@ -439,12 +439,13 @@ def accepted_is_granted(e):
 def nobody_is_refused_who_opted_in(e):
     """A store that can't be asked, or has lost what it had, defers."""
     for r in e.lines["rcpt"] + e.lines["ask"]:
-        if r["reply"] and r["reply"].startswith("550") and \
+        reply = r["final"] if r.get("stage") == "eom" else r["reply"]
+        if reply and reply.startswith("550") and \
                 not e.may_be_unknown(r["begin"], r["end"]) and \
                 e.is_surely_granted(r["address"], r["list"], r["begin"],
                                     r["end"]):
             yield (f"{r['address']} was refused for {r['list']} in "
-                   f"[{r['begin']:.3f}, {r['end']:.3f}] by {r['reply']!r}, "
+                   f"[{r['begin']:.3f}, {r['end']:.3f}] by {reply!r}, "
                    "and had opted in")
 
 
