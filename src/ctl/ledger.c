@@ -240,17 +240,28 @@ struct rate {
 };
 
 static void
-say_progress(size_t done, void *context)
+say(size_t done, const char *what, struct rate *rate)
 {
-	struct rate *rate = context;
 	int64_t now = clock_monotonic_ms();
 	int64_t took = now - rate->start_ms;
 
 	if (!rate->terminal || now - rate->said_ms < PROGRESS_MS)
 		return;
 	rate->said_ms = now;
-	fprintf(stderr, "\r%zu events, %" PRId64 "/s ", done,
+	fprintf(stderr, "\r%zu %s, %" PRId64 "/s \033[K", done, what,
 	    took > 0 ? (int64_t)done * 1000 / took : 0);
+}
+
+static void
+say_progress(size_t done, void *context)
+{
+	say(done, "events", context);
+}
+
+static void
+say_read(size_t entries, void *context)
+{
+	say(entries, "entries read for opt-outs", context);
 }
 
 struct rebuilding {
@@ -290,9 +301,16 @@ rebuild_all(struct rebuilding *r, char **directories, size_t n,
     struct fail *fail)
 {
 	struct applier *applier = r->ctl->applier;
-	int rc = applier_rebuild(applier, NULL, r->anew, count_progress, r,
+	int rc = applier_apply_opt_outs(applier, NULL, say_read, &r->rate,
 	    fail);
 
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		rc = applier_apply_opt_outs(applier, directories[i], say_read,
+		    &r->rate, fail);
+	r->rate.start_ms = clock_monotonic_ms();
+	if (rc == 0)
+		rc = applier_rebuild(applier, NULL, r->anew, count_progress, r,
+		    fail);
 	for (size_t i = 0; rc == 0 && i < n; i++) {
 		r->before = r->total;
 		rc = applier_rebuild(applier, directories[i], r->anew,

@@ -461,6 +461,90 @@ apply_from(struct applier *a, struct source *source, uint64_t from,
 	return -1;
 }
 
+/* What Redis does not take is told of when it comes again, in its turn. */
+static int
+apply_apart(struct applier *a, size_t n, struct fail *fail)
+{
+	size_t at = 0, applied;
+
+	while (at < n) {
+		if (store_apply_from(a->options.store, a->events + at, n - at,
+		    NULL, &applied, fail) == 0)
+			return 0;
+		if (fail->class != FAIL_INPUT)
+			return -1;
+		at += applied + 1;
+	}
+	return 0;
+}
+
+/* Who hears how many entries have been read. */
+struct hearer {
+	void	(*progress)(size_t entries, void *context);	/* or NULL */
+	void	*context;
+};
+
+/* Is it an opt-out?  Read into *event. */
+static bool
+is_opt_out(const struct journal_entry *entry, struct event *event)
+{
+	struct fail unused;
+
+	return !entry->blanked && span_is(entry->type, SPAN("event")) &&
+	    event_read_body(entry->body, event, &unused) == 0 &&
+	    event_kind_is_opt_out(event->kind);
+}
+
+/* Reads up to a batch of entries, and applies the opt-outs among them.  Returns
+ * how many were read, -1 with *fail. */
+static ptrdiff_t
+apply_opt_outs(struct applier *a, struct journal_reader *reader, bool own,
+    struct fail *fail)
+{
+	struct journal_entry entry;
+	size_t n = 0, read = 0;
+	int rc;
+
+	while (read < BATCH &&
+	    (rc = journal_reader_next(reader, &entry, fail)) != 0) {
+		read++;
+		if (rc == -1 && fail->class != FAIL_INPUT)
+			return -1;
+		if (rc == 1 && is_opt_out(&entry, &a->events[n]))
+			n++;
+	}
+	/* As in read_batch(). */
+	if (n > 0 && ((own && journal_reader_sync(reader, fail) == -1) ||
+	    apply_apart(a, n, fail) == -1))
+		return -1;
+	return (ptrdiff_t)read;
+}
+
+/* Those behind entry `from', before anything else is applied to a Redis that has
+ * lost them: mail would go out on opt-ins that come first. */
+static int
+apply_opt_outs_from(struct applier *a, const char *ledger, uint64_t from,
+    const struct hearer *hearer, struct fail *fail)
+{
+	struct journal_reader *reader = NULL;
+	ptrdiff_t n = journal_reader_open(ledger, "ledger", from + 1, &reader,
+	    fail) == -1 ? -1 : 1;
+	size_t total = 0;
+
+	while (n > 0) {
+		n = apply_opt_outs(a, reader, ledger == a->own.directory,
+		    fail);
+		if (n > 0)
+			total += (size_t)n;
+		if (n > 0 && hearer->progress != NULL)
+			hearer->progress(total, hearer->context);
+		if (n > 0 && is_stopped(a))
+			n = fail_set(fail, FAIL_TEMP, "interrupted");
+	}
+	journal_reader_close(&reader);
+	return (int)n;
+}
+
 /* Has what is behind the cursor been applied, but for what Redis does not take,
  * and that a short while ago? */
 static bool
@@ -477,7 +561,7 @@ may_skip(const struct applier *a)
  * again.
  */
 static int
-find_start(struct applier *a, struct fail *fail)
+find_start(struct applier *a, bool *less, struct fail *fail)
 {
 	uint64_t had;
 
@@ -485,7 +569,8 @@ find_start(struct applier *a, struct fail *fail)
 	    fail) == -1 || redis_cursor(a, &a->own, fail) == -1)
 		return -1;
 	had = a->cursor.through;
-	if (applied_lower(&a->cursor, a->own.in_redis)) {
+	*less = applied_lower(&a->cursor, a->own.in_redis);
+	if (*less) {
 		warn(a, "Redis has lost what it confirmed (it has entry %"
 		    PRIu64 " of %" PRIu64 "): applying the ledger again",
 		    a->cursor.through, had);
@@ -500,8 +585,14 @@ find_start(struct applier *a, struct fail *fail)
 static int
 apply_own(struct applier *a, struct fail *fail)
 {
+	const struct hearer nobody = { .progress = NULL };
+	bool anew = a->own.lost, less;
+
 	a->own.lost = false;
-	if (find_start(a, fail) == -1)
+	if (find_start(a, &less, fail) == -1)
+		return -1;
+	if ((anew || less) && apply_opt_outs_from(a, a->own.directory,
+	    a->cursor.through, &nobody, fail) == -1)
 		return -1;
 	/* A cursor that went back: somebody wants a repetition.  When it has
 	 * moved while we are stuck, somebody else got further. */
@@ -638,6 +729,25 @@ rebuild_from(struct applier *a, struct source *source, bool from_start,
 	if (rc == 0)
 		rc = keep_cursor(a, source, fail);
 	journal_reader_close(&source->reader);
+	return rc;
+}
+
+int
+applier_apply_opt_outs(struct applier *a, const char *directory,
+    void (*progress)(size_t entries, void *context), void *context,
+    struct fail *fail)
+{
+	const struct hearer hearer = { progress, context };
+	int rc;
+
+	if (directory != NULL && access(directory, R_OK | X_OK) == -1)
+		return fail_errno(fail, FAIL_SETUP, errno, "%s", directory);
+	if (flock(a->lock_fd, LOCK_EX) == -1)
+		return fail_errno(fail, FAIL_TEMP, errno, "%s/.applied.lock",
+		    a->options.directory);
+	rc = apply_opt_outs_from(a, directory == NULL ? a->own.directory :
+	    directory, 0, &hearer, fail);
+	(void)flock(a->lock_fd, LOCK_UN);
 	return rc;
 }
 

@@ -58,7 +58,7 @@ void	applier_close(struct applier **applier);
 
 /*
  * Brings Redis up to the ledger's end, or, where Redis has lost some, through
- * it again.  Waits for other processes that do so.  Returns 0, or -1 with
+ * it again, opt-outs first.  Waits for other processes that do so.  Returns 0, or -1 with
  * *fail: FAIL_TEMP when Redis can't be reached or it was stopped; then the
  * next call goes on.  The same when Redis holds something of a person that
  * can't be merged with: then all other events are applied, and those behind
@@ -66,6 +66,17 @@ void	applier_close(struct applier **applier);
  */
 int	applier_apply(struct applier *applier, struct fail *fail)
 	    __attribute__((warn_unused_result));
+
+/*
+ * Applies the opt-outs of a whole ledger, ours (directory NULL) or another
+ * host's, and keeps no account of it.  To be called for all ledgers before any is
+ * rebuilt: otherwise an opt-in of one counts in an empty Redis until the opt-out
+ * of another is there.  progress may be NULL; it hears how many entries were
+ * read.  Returns 0, or -1 with *fail.
+ */
+int	applier_apply_opt_outs(struct applier *applier, const char *directory,
+	    void (*progress)(size_t entries, void *context), void *context,
+	    struct fail *fail) __attribute__((warn_unused_result));
 
 /*
  * Applies a whole ledger: ours (directory NULL) or another host's.  One that

@@ -269,8 +269,9 @@ class Wire:
                         asked = data
                         server.sendall(data)
                         continue
+                    # Opt-outs that come first are not kept account of.
                     merged = b"EVALSHA" in asked and \
-                        b"NOSCRIPT" not in data
+                        b"c:applied" in asked and b"NOSCRIPT" not in data
                     if self.is_to_cut and merged:
                         self.is_to_cut = False
                         return

@@ -281,7 +281,68 @@ test_other_goes_on(void)
 	journal_close(&ledger);
 }
 
+#define MANY	9000		/* more than twice what is applied at once */
+
+#define OPT_OUT_STEPS	3		/* in which it is read for opt-outs */
+
+static int stops_left;
+
+static bool
+is_stopped(void *context)
+{
+	(void)context;
+	return stops_left-- <= 0;
+}
+
+/* In a Redis that has lost everything no opt-in counts before the opt-outs are
+ * there, wherever they stand in the ledger. */
+static void
+test_opt_outs_first(void)
+{
+	struct applier_options options = { .directory = directory,
+	    .store = store, .warn = on_warning, .is_stopped = is_stopped };
+	struct event *events = calloc(MANY, sizeof(*events));
+	struct applier *applier = NULL;
+	struct fail fail;
+
+	begin("opt-outs-first");
+	record(EVENT_GRANT, 'a');
+	record(EVENT_GRANT, 'b');
+	for (size_t i = 0; i < MANY; i++)
+		events[i] = (struct event){ .kind = EVENT_GRANT,
+		    .subject = person('c'), .list = "weekly",
+		    .at_ms = ++now_ms };
+	CHECK_INT(ledger_append(ledger, events, MANY, "test", &fail), 0);
+	free(events);
+	record(EVENT_WITHDRAW, 'a');
+	stops_left = 1000;
+	CHECK_INT(applier_open(&options, &applier, &fail), 0);
+	CHECK_INT(apply(applier), 0);
+	CHECK(!is_granted('a'));
+	for (int rebuild = 0; rebuild < 2; rebuild++) {
+		CHECK_STR(SERVER_ASK(&server, "FLUSHALL"), "OK");
+		/* In the middle of what follows the opt-outs. */
+		stops_left = rebuild ? 1000 : OPT_OUT_STEPS + 1;
+		CHECK_INT(rebuild ? applier_apply_opt_outs(applier, NULL,
+		    NULL, NULL, &fail) : 0, 0);
+		if (rebuild)
+			stops_left = 1;
+		CHECK_INT(rebuild ? applier_rebuild(applier, NULL, false, NULL,
+		    NULL, &fail) : applier_apply(applier, &fail), -1);
+		CHECK_STR(fail.text, "interrupted");
+		CHECK(is_granted('b'));
+		CHECK(!is_granted('a'));
+		stops_left = 1000;
+		CHECK_INT(apply(applier), 0);
+		CHECK(!is_granted('a'));
+		CHECK(is_granted('c'));
+	}
+	applier_close(&applier);
+	journal_close(&ledger);
+}
+
 static const struct check_test tests[] = {
+	{ "opt-outs first", test_opt_outs_first },
 	{ "taken-back", test_taken_back },
 	{ "repaired by another", test_repaired_by_another },
 	{ "other goes on", test_other_goes_on },
