@@ -151,7 +151,7 @@ add_members(struct buf *out, void *context)
 	json_add_member_i64(out, "connections", (int64_t)m.connections);
 	json_add_member_i64(out, "unapplied", (int64_t)m.unapplied.events);
 	json_add_member_bool(out, "ledger_followed", m.unapplied.is_known);
-	json_add_member_bool(out, "store_complete", !m.unapplied.has_lost);
+	json_add_member_bool(out, "store_complete", !m.unapplied.lacks);
 	json_add_name(out, "limits");
 	buf_add_char(out, '{');
 	json_add_member_i64(out, "connections",

@@ -521,6 +521,7 @@ unapplied_get(struct unapplied *u, struct unapplied_state *out)
 	(void)pthread_rwlock_rdlock(&u->lock);
 	out->events = u->count;
 	out->is_known = !u->unknown;
+	out->lacks = atomic_load(&u->has_lost);
 	out->has_lost = atomic_load(&u->is_told);
 	(void)pthread_rwlock_unlock(&u->lock);
 }

@@ -79,8 +79,8 @@ int	unapplied_view(struct unapplied *unapplied, unsigned partitions,
 struct unapplied_state {
 	size_t		 events;	/* that are put on top */
 	bool		 is_known;	/* the ledger can be followed */
-	bool		 has_lost;	/* Redis, of what it had confirmed, and
-					   for some seconds */
+	bool		 lacks;		/* Redis, of what it had confirmed */
+	bool		 has_lost;	/* ... and for some seconds */
 };
 void	unapplied_get(struct unapplied *unapplied,
 	    struct unapplied_state *out);

@@ -358,6 +358,7 @@ class Audit(TestCase):
         done = self.ctl("grant", "--list", "second", "other@example.org")
         self.assertIn("Redis has lost what it confirmed", done.stderr)
         self.assertEqual(sorted_state(), before)
+        self.filter.wait_complete()
 
     def test_rebuild_from_another_host(self):
         other = Filter(self.rig, self.redis, start=False, lists=LISTS,

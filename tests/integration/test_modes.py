@@ -70,6 +70,7 @@ class Observe(TestCase):
         self.assertEqual(self.actions("f@news.example.com"), {
             "ann@example.org": ("would-tempfail", "store-failure")})
         self.filter.wait_log("store can be reached", size)
+        self.filter.ctl("rebuild")
 
     def test_would_word_is_in_the_mail_log(self):
         self.postfix.send("l@news.example.com", "log@example.org",
@@ -219,6 +220,7 @@ class RollOut(TestCase):
         enforced = self.offer("ann@example.org")
         self.redis.start()
         self.filter.wait_log("store can be reached", size)
+        self.filter.ctl("rebuild")
         self.assertTrue(observed.accepted)
         self.assertFalse(enforced.accepted)
         self.assertEqual(enforced.end.code, 451)
@@ -284,6 +286,8 @@ class Reload(TestCase):
                                  make_message())
         self.assertTrue(sent.accepted)
         self.filter.reload(redis={"url": self.redis.url})
+        # what the other one was given meanwhile
+        self.filter.ctl("rebuild")
 
 
     def test_reload_without_lists(self):

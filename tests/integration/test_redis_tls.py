@@ -290,6 +290,7 @@ class RedisTls(TestCase):
         self.assert_deferred()
         self.redis.start()
         self.redis.use_certificate(self.good)
-        wait_for(lambda: self.rcpt()[0].text[:3] == "550", 5, "an answer")
+        self.filter.wait_store()
+        self.assert_deferred()
         self.filter.ctl("rebuild")
         self.assert_recovers()

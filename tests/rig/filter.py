@@ -241,6 +241,14 @@ class Filter:
         wait_for(lambda: self.control()["store"]["reachable"], 20,
                  "consent-milter to reach Redis")
 
+    def wait_complete(self):
+        """Until it has noticed that Redis lacks nothing any more, which takes
+        it a third of a second; not for ever, where that is not so."""
+        try:
+            wait_for(lambda: self.control()["store_complete"], 5)
+        except (OSError, RigError):
+            pass
+
     def check_sanitizers(self):
         """Fails when a sanitizer has complained."""
         found = re.search(r"(ERROR: |WARNING: )\w*Sanitizer|runtime error:",
@@ -280,6 +288,9 @@ class Filter:
         if re.search(r"Sanitizer|runtime error:", done.stderr):
             raise AssertionError(f"consentctl {' '.join(args)}:\n"
                                  f"{done.stderr}")
+        if args[0] == "rebuild" and done.returncode == 0 and \
+                self.service is not None and self.service.is_running():
+            self.wait_complete()
         return done
 
     def grant(self, *addresses, list_id="weekly", **evidence):
