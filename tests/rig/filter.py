@@ -288,7 +288,7 @@ class Filter:
         if re.search(r"Sanitizer|runtime error:", done.stderr):
             raise AssertionError(f"consentctl {' '.join(args)}:\n"
                                  f"{done.stderr}")
-        if args[0] == "rebuild" and done.returncode == 0 and \
+        if args[:1] == ("rebuild",) and done.returncode == 0 and \
                 self.service is not None and self.service.is_running():
             self.wait_complete()
         return done
