@@ -606,14 +606,32 @@ apply_own(struct applier *a, struct fail *fail)
 	return apply_from(a, &a->own, a->cursor.through, NULL, NULL, fail);
 }
 
+/* Waits for other processes that apply. */
+static int
+lock(const struct applier *a, struct fail *fail)
+{
+	if (flock(a->lock_fd, LOCK_EX) == -1)
+		return fail_errno(fail, FAIL_TEMP, errno, "%s/.applied.lock",
+		    a->options.directory);
+	return 0;
+}
+
+/* The same, for a ledger that can be read; NULL: ours. */
+static int
+lock_with(const struct applier *a, const char *directory, struct fail *fail)
+{
+	if (directory != NULL && access(directory, R_OK | X_OK) == -1)
+		return fail_errno(fail, FAIL_SETUP, errno, "%s", directory);
+	return lock(a, fail);
+}
+
 int
 applier_apply(struct applier *a, struct fail *fail)
 {
 	int rc;
 
-	if (flock(a->lock_fd, LOCK_EX) == -1)
-		return fail_errno(fail, FAIL_TEMP, errno, "%s/.applied.lock",
-		    a->options.directory);
+	if (lock(a, fail) == -1)
+		return -1;
 	rc = apply_own(a, fail);
 	/* The Redis of a moment ago is no longer the same. */
 	if (rc == -1 && a->own.lost)
@@ -740,11 +758,8 @@ applier_apply_opt_outs(struct applier *a, const char *directory,
 	const struct hearer hearer = { progress, context };
 	int rc;
 
-	if (directory != NULL && access(directory, R_OK | X_OK) == -1)
-		return fail_errno(fail, FAIL_SETUP, errno, "%s", directory);
-	if (flock(a->lock_fd, LOCK_EX) == -1)
-		return fail_errno(fail, FAIL_TEMP, errno, "%s/.applied.lock",
-		    a->options.directory);
+	if (lock_with(a, directory, fail) == -1)
+		return -1;
 	rc = apply_opt_outs_from(a, directory == NULL ? a->own.directory :
 	    directory, 0, &hearer, fail);
 	(void)flock(a->lock_fd, LOCK_UN);
@@ -759,11 +774,8 @@ applier_rebuild(struct applier *a, const char *directory, bool from_start,
 	struct source other = { .directory = directory };
 	int rc;
 
-	if (directory != NULL && access(directory, R_OK | X_OK) == -1)
-		return fail_errno(fail, FAIL_SETUP, errno, "%s", directory);
-	if (flock(a->lock_fd, LOCK_EX) == -1)
-		return fail_errno(fail, FAIL_TEMP, errno, "%s/.applied.lock",
-		    a->options.directory);
+	if (lock_with(a, directory, fail) == -1)
+		return -1;
 	journal_reader_close(&a->own.reader);
 	rc = read_cursor(a->options.directory, a->partitions, &a->cursor,
 	    fail);

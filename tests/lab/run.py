@@ -20,7 +20,8 @@ repeated with the seed, when it happens is not: the machine has a say in that.
 Prints violations, then a table: recipients that campaigns sent to, of these
 delivered and deferred; questions to the filter itself; opt-outs that were
 acknowledged; answers that were judged while one had to hold.  The last line is
-`N passed, N failed', which counts runs.  `make lab LAB_OPTIONS="--runs 1000"' runs it from a build.
+`N passed, N failed', which counts runs.  `make lab LAB_OPTIONS="--runs 1000"'
+runs it from a build.
 """
 import argparse
 import collections
